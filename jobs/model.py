@@ -1,0 +1,412 @@
+"""The nouns of the engine: jobs, needs, states, samples, reasons.
+
+Pure values, shared by the engine, the store and every front end. Nothing here does I/O, reads a
+clock or imports another module of this repository. Times are Unix seconds (`*_at`) or durations
+(`*_s`), memory is bytes, a missing reading is `None` and never 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import ClassVar, NewType
+
+JobId = NewType("JobId", int)
+
+MIB = 1024**2
+GIB = 1024**3
+
+
+# --- what a job asks for ---------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What one job reserves while it runs.
+
+    `gpu_mem_bytes` is per device; `None` with `gpus > 0` asks for whole devices, a number allows the
+    devices to be shared. `mem_is_limit` says that the person or the recipe named the memory, so a job
+    that goes past it is stopped; a default only reserves. `time_limit_s` None means no limit.
+    """
+
+    cpus: float = 1.0
+    mem_bytes: int = GIB
+    gpus: int = 0
+    gpu_mem_bytes: int | None = None
+    time_limit_s: float | None = None
+    mem_is_limit: bool = False
+
+
+class DependencyKind(StrEnum):
+    """`OK` waits for success, `ANY` for the end, however it went."""
+
+    OK = "ok"
+    ANY = "any"
+
+
+@dataclass(frozen=True, slots=True)
+class Dependency:
+    job_id: JobId
+    kind: DependencyKind = DependencyKind.OK
+
+
+ParamValue = int | float | bool | str
+
+
+@dataclass(frozen=True, slots=True)
+class JobSpec:
+    """Everything fixed at submit.
+
+    `argv` is run as a list, never through a shell. `env_digest` names the captured environment file
+    (`CRO_HOME/environments/<digest>.json`, mode 0600): variables can hold secrets, so they never enter
+    the database. `recipe` and `params` are set for recipe jobs only. `stack` is the recipe's framework
+    ("sklearn", "tensorflow") and is the seam for warm starts. `expected_s` is what earlier runs took.
+    """
+
+    name: str
+    argv: tuple[str, ...]
+    cwd: str
+    env_digest: str
+    needs: Needs = field(default_factory=Needs)
+    priority: int = 50
+    after: tuple[Dependency, ...] = ()
+    recipe: str | None = None
+    params: tuple[tuple[str, ParamValue], ...] = ()
+    stack: str | None = None
+    grace_s: float = 10.0
+    start_held: bool = False
+    retry_of: JobId | None = None
+    expected_s: float | None = None
+
+
+# --- states: one class each, with exactly the fields that state can have ---------------------------
+
+
+class StateName(StrEnum):
+    QUEUED = "queued"
+    HELD = "held"
+    STARTING = "starting"
+    RUNNING = "running"
+    PAUSED = "paused"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    TIMED_OUT = "timed_out"
+    OUT_OF_MEMORY = "out_of_memory"
+    LOST = "lost"
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What a started attempt was given: its devices by UUID, in the order CUDA numbers them."""
+
+    device_uuids: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What a job's whole process tree used. Peaks are over the attempt's life; `None` is not measured."""
+
+    cpu_s: float | None = None
+    mem_bytes: int | None = None
+    peak_mem_bytes: int | None = None
+    gpu_mem_bytes: int | None = None
+    processes: int | None = None
+    cpus: float | None = None  # cores in use over the last sampling interval
+
+
+@dataclass(frozen=True, slots=True)
+class Queued:
+    name: ClassVar[StateName] = StateName.QUEUED
+    since_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    name: ClassVar[StateName] = StateName.HELD
+    since_at: float
+    cause: str = "held by you"
+
+
+@dataclass(frozen=True, slots=True)
+class Starting:
+    name: ClassVar[StateName] = StateName.STARTING
+    since_at: float
+    attempt: int
+    grant: Grant
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """`cancel_requested_at` is set once a stop was asked for and the tree is being taken down."""
+
+    name: ClassVar[StateName] = StateName.RUNNING
+    started_at: float
+    attempt: int
+    grant: Grant
+    pid: int
+    cancel_requested_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Paused:
+    """Stopped (SIGSTOP) with its memory still held; it keeps its reservation of memory and devices."""
+
+    name: ClassVar[StateName] = StateName.PAUSED
+    since_at: float
+    started_at: float
+    attempt: int
+    grant: Grant
+    pid: int
+
+
+@dataclass(frozen=True, slots=True)
+class Succeeded:
+    name: ClassVar[StateName] = StateName.SUCCEEDED
+    started_at: float
+    finished_at: float
+    usage: Usage
+    exit_code: ClassVar[int] = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """Exactly one of `exit_code` and `signal` is set, or neither when it never ran (`cause` says why)."""
+
+    name: ClassVar[StateName] = StateName.FAILED
+    started_at: float | None
+    finished_at: float
+    exit_code: int | None
+    signal: int | None
+    cause: str
+    usage: Usage
+
+
+@dataclass(frozen=True, slots=True)
+class Cancelled:
+    """`started_at` None: it never ran. A job can still have left an exit code when it was stopped."""
+
+    name: ClassVar[StateName] = StateName.CANCELLED
+    started_at: float | None
+    finished_at: float
+    exit_code: int | None
+    signal: int | None
+    usage: Usage
+    cause: str = "cancelled by you"
+
+
+@dataclass(frozen=True, slots=True)
+class TimedOut:
+    name: ClassVar[StateName] = StateName.TIMED_OUT
+    started_at: float
+    finished_at: float
+    exit_code: int | None
+    signal: int | None
+    limit_s: float
+    usage: Usage
+
+
+@dataclass(frozen=True, slots=True)
+class OutOfMemory:
+    """`limit_bytes` is None when the kernel, not our limit, ended it."""
+
+    name: ClassVar[StateName] = StateName.OUT_OF_MEMORY
+    started_at: float
+    finished_at: float
+    exit_code: int | None
+    signal: int | None
+    peak_bytes: int | None
+    limit_bytes: int | None
+    usage: Usage
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """Its fate cannot be known. Never a success; `cause` says what was found."""
+
+    name: ClassVar[StateName] = StateName.LOST
+    started_at: float | None
+    finished_at: float
+    cause: str
+    usage: Usage
+
+
+Waiting = Queued | Held
+Active = Starting | Running | Paused
+Ended = Succeeded | Failed | Cancelled | TimedOut | OutOfMemory | Lost
+State = Waiting | Active | Ended
+
+_ENDED = frozenset(
+    {
+        StateName.SUCCEEDED,
+        StateName.FAILED,
+        StateName.CANCELLED,
+        StateName.TIMED_OUT,
+        StateName.OUT_OF_MEMORY,
+        StateName.LOST,
+    }
+)
+
+TRANSITIONS: Mapping[StateName, frozenset[StateName]] = {
+    StateName.QUEUED: frozenset(
+        {StateName.HELD, StateName.STARTING, StateName.CANCELLED, StateName.FAILED}
+    ),
+    StateName.HELD: frozenset({StateName.QUEUED, StateName.CANCELLED, StateName.FAILED}),
+    StateName.STARTING: frozenset({StateName.RUNNING, StateName.QUEUED}) | _ENDED,
+    StateName.RUNNING: frozenset({StateName.RUNNING, StateName.PAUSED}) | _ENDED,
+    StateName.PAUSED: frozenset({StateName.RUNNING}) | _ENDED,
+} | {name: frozenset[StateName]() for name in _ENDED}
+
+
+class IllegalTransition(Exception):
+    """A programming error: the engine tried to move a job where it cannot go."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One job: what was asked for, where it stands, and why it waits.
+
+    `reasons` and `estimated_start_at` are set only while it waits, `metrics` once it has ended and
+    left a `metrics.json`. `usage` is the last one seen while it runs and the final one afterwards.
+    """
+
+    id: JobId
+    spec: JobSpec
+    state: State
+    submitted_at: float
+    attempts: int = 0
+    usage: Usage = field(default_factory=Usage)
+    reasons: tuple[Reason, ...] = ()
+    estimated_start_at: float | None = None
+    metrics: tuple[tuple[str, float], ...] = ()
+
+    def to(self, state: State) -> Job:
+        """Return the job in its next state; raises IllegalTransition for a move not in TRANSITIONS."""
+        if state.name not in TRANSITIONS[self.state.name]:
+            raise IllegalTransition(f"job {self.id}: {self.state.name} -> {state.name}")
+        return replace(self, state=state, reasons=(), estimated_start_at=None)
+
+
+# --- the machine -------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """One GPU. `index` is for people, `uuid` is its identity."""
+
+    uuid: str
+    index: int
+    name: str
+    mem_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Capacity:
+    """The machine's size: what could be used if nothing else ran."""
+
+    cpus: float
+    mem_bytes: int
+    devices: tuple[Device, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceSample:
+    """Live state of one GPU. `foreign_mem_bytes` is held by processes that are not our jobs'."""
+
+    uuid: str
+    mem_used_bytes: int | None = None
+    foreign_mem_bytes: int | None = None
+    foreign_processes: int | None = None
+    utilisation: float | None = None  # 0..1
+    temperature_c: float | None = None
+    power_w: float | None = None
+    power_limit_w: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Pressure:
+    """Kernel pressure-stall averages in percent (Linux PSI); `None` where the kernel has none."""
+
+    cpu_some_avg10: float | None = None
+    cpu_some_avg60: float | None = None
+    memory_some_avg10: float | None = None
+    memory_some_avg60: float | None = None
+    memory_full_avg10: float | None = None
+    memory_full_avg60: float | None = None
+    io_some_avg60: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One reading of the machine.
+
+    `cpu_busy` and `cpu_foreign` are in cores (`cpu_foreign`: load that is not our jobs', smoothed by
+    the sensor), `per_core` in 0..1. `jobs` holds the live use of each running job that was seen.
+    """
+
+    at: float
+    cpu_busy: float | None = None
+    cpu_foreign: float | None = None
+    per_core: tuple[float, ...] = ()
+    mem_total_bytes: int | None = None
+    mem_available_bytes: int | None = None
+    swap_used_bytes: int | None = None
+    load_1m: float | None = None
+    pressure: Pressure = field(default_factory=Pressure)
+    devices: tuple[DeviceSample, ...] = ()
+    jobs: Mapping[JobId, Usage] = field(default_factory=dict)
+    gpu_note: str | None = None  # why there are no GPUs, in one line; None when there are
+
+
+# --- why a job waits ---------------------------------------------------------------------------
+
+
+class ReasonCode(StrEnum):
+    NOT_SEEN = "not_seen"  # submitted, the scheduler has not read it yet
+    AHEAD = "ahead"  # others go first
+    CPUS = "cpus"  # reserved by our jobs
+    MEMORY = "memory"
+    GPUS = "gpus"
+    GPU_MEMORY = "gpu_memory"
+    FOREIGN_CPU = "foreign_cpu"  # taken by programs outside the queue
+    FOREIGN_MEMORY = "foreign_memory"
+    FOREIGN_GPU = "foreign_gpu"
+    PRESSURE = "pressure"
+    SETTLING = "settling"  # a fresh job's real use is not seen yet
+    BACKFILL = "backfill"  # would fit, but would delay a job ahead of it
+    DEPENDENCY = "dependency"
+    DEPENDENCY_FAILED = "dependency_failed"
+    HELD = "held"
+    DRAINING = "draining"
+    NO_SAMPLE = "no_sample"  # the machine cannot be read just now
+    TOO_BIG = "too_big"  # can never fit this machine
+    START_FAILED = "start_failed"  # the last try to start failed; retried after a pause
+    NO_SCHEDULER = "no_scheduler"  # the daemon is not running
+
+
+class Unit(StrEnum):
+    CPUS = "cpus"
+    BYTES = "bytes"
+    DEVICES = "devices"
+    PERCENT = "percent"
+    SECONDS = "seconds"
+    JOBS = "jobs"
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """One typed reason, with its numbers; sentences are made from it in `cro_tui.present`.
+
+    `needed` and `free` share `unit`. `jobs` are the jobs in the way, most relevant first. `until_at`
+    is when it is expected to pass, where that can be told. `detail` is free text (a device name, the
+    cause of a failed start); it may come from outside and is shown as plain text only.
+    """
+
+    code: ReasonCode
+    needed: float | None = None
+    free: float | None = None
+    unit: Unit | None = None
+    jobs: tuple[JobId, ...] = ()
+    until_at: float | None = None
+    detail: str = ""

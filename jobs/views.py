@@ -1,0 +1,106 @@
+"""What front ends send and see: requests, queries and snapshots.
+
+Pure values shared by `jobs.api` and the front ends. No I/O and no rules: how a request becomes a job is
+the api's and the engine's business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from jobs.model import Capacity, Dependency, Job, JobId, Needs, ParamValue, Reason, Sample, StateName
+
+
+@dataclass(frozen=True, slots=True)
+class NeedsRequest:
+    """What the person named; `None` means the recipe's default, or else the general one."""
+
+    cpus: float | None = None
+    mem_bytes: int | None = None
+    gpus: int | None = None
+    gpu_mem_bytes: int | None = None
+    time_limit_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SubmitRequest:
+    """One job to queue: either `recipe` (with `params` as typed, still text or values) or `argv`.
+
+    `env` None captures the caller's environment. `cwd` None is the caller's working directory.
+    """
+
+    recipe: str | None = None
+    params: Mapping[str, ParamValue] = field(default_factory=dict)
+    argv: tuple[str, ...] = ()
+    name: str | None = None
+    cwd: str | None = None
+    env: Mapping[str, str] | None = None
+    needs: NeedsRequest = field(default_factory=NeedsRequest)
+    priority: int = 50
+    after: tuple[Dependency, ...] = ()
+    hold: bool = False
+    grace_s: float | None = None
+
+
+class SortKey(StrEnum):
+    """`QUEUE`: running, then waiting in the order they would start, then ended, newest first."""
+
+    QUEUE = "queue"
+    ID = "id"
+    NAME = "name"
+    PRIORITY = "priority"
+    STATE = "state"
+    FINISHED = "finished"
+
+
+@dataclass(frozen=True, slots=True)
+class JobQuery:
+    """Which jobs to show. Empty `states` means all; `text` matches name, recipe, state and id."""
+
+    states: frozenset[StateName] = frozenset()
+    text: str = ""
+    sort: SortKey = SortKey.QUEUE
+    limit: int = 200
+    ids: frozenset[JobId] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class DaemonStatus:
+    """Whether a scheduler holds the lock, and what it says of itself."""
+
+    running: bool
+    pid: int | None = None
+    since_at: float | None = None
+    draining: bool = False
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """One consistent picture for a screen. `note` is set when it is stale, with the cause."""
+
+    at: float
+    jobs: tuple[Job, ...] = ()
+    matched: int = 0  # how many jobs match the query; `jobs` may be cut at its limit
+    counts: Mapping[StateName, int] = field(default_factory=dict)
+    capacity: Capacity | None = None
+    sample: Sample | None = None
+    daemon: DaemonStatus = field(default_factory=lambda: DaemonStatus(False))
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What would happen to a request if it were queued now.
+
+    `problems` maps a field name (a parameter, `cpus`, `mem`, `gpus`, `vram`, `time`, `after`, `recipe`)
+    to one sentence; when it is empty, either `starts_now`, or `reasons` (and perhaps an estimate) hold.
+    """
+
+    needs: Needs | None = None
+    starts_now: bool = False
+    reasons: tuple[Reason, ...] = ()
+    estimated_start_at: float | None = None
+    problems: Mapping[str, str] = field(default_factory=dict)

@@ -1,0 +1,90 @@
+"""What the scheduler sees and what it answers: World, Rules, Plan.
+
+Pure values for `policy.decide` and `engine.step`. A World holds the active jobs and the *head* of the
+queue, never the whole table, so its size does not grow with the number of queued jobs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from jobs.model import GIB, Capacity, Grant, Job, JobId, Reason, Sample, StateName
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """The admission settings that `decide` obeys. Fractions are 0..1 of the machine.
+
+    `mem_headroom_*`: memory kept free for the person at the keyboard (the larger of the two counts).
+    `foreign_cpu_tolerance`: share of all cores that programs outside the queue may use before their
+    load counts as taken. `settle_s`: how long a fresh job's whole reservation is withheld from what the
+    machine reports as available. `*_close`: pressure-stall percentages above which nothing starts;
+    the gate reopens after `pressure_reopen_s` below half of them. `window`: how many waiting jobs one
+    decision looks at. A sample older than `max_sample_age_s` counts as no sample.
+    """
+
+    mem_headroom_fraction: float = 0.05
+    mem_headroom_bytes: int = GIB
+    foreign_cpu_tolerance: float = 0.25
+    gpu_mem_headroom_fraction: float = 0.04
+    settle_s: float = 5.0
+    start_retry_s: float = 30.0
+    memory_full_close: float = 5.0
+    memory_some_close: float = 20.0
+    cpu_some_close: float = 80.0
+    pressure_reopen_s: float = 30.0
+    window: int = 256
+    max_sample_age_s: float = 15.0
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """Pressure gate with hysteresis: closed since `closed_at`, calm since `calm_at` (both or one None)."""
+
+    closed_at: float | None = None
+    calm_at: float | None = None
+    detail: str = ""  # what closed it, with its number
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """Everything a decision may look at.
+
+    `jobs`: active jobs and the head of the queue. `fates`: states of dependency targets that are not
+    in `jobs`. `beyond`: how many more jobs wait behind those in `jobs`. `retry_at`: jobs whose last start
+    failed, with the earliest time for the next try and the cause. `sample` None: the machine could not
+    be read.
+    """
+
+    now: float
+    capacity: Capacity
+    rules: Rules = field(default_factory=Rules)
+    jobs: Mapping[JobId, Job] = field(default_factory=dict)
+    fates: Mapping[JobId, StateName] = field(default_factory=dict)
+    sample: Sample | None = None
+    draining: bool = False
+    gate: Gate = field(default_factory=Gate)
+    retry_at: Mapping[JobId, tuple[float, str]] = field(default_factory=dict)
+    beyond: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    job_id: JobId
+    grant: Grant
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The answer: start these now, hold those because.
+
+    `held` has every waiting job of the world that is not in `starts`, each with at least one reason.
+    `estimates` has those of them whose start can be told (Unix seconds, never before `now`).
+    `wake_at`: when to decide again even if nothing happens.
+    """
+
+    starts: tuple[Start, ...] = ()
+    held: Mapping[JobId, tuple[Reason, ...]] = field(default_factory=dict)
+    estimates: Mapping[JobId, float] = field(default_factory=dict)
+    wake_at: float | None = None
