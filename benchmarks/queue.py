@@ -1,0 +1,114 @@
+"""1,000 jobs of `true`, and submit-to-start latency, beside the peers people would pick.
+
+`uv run python -m benchmarks.queue` prints Markdown tables. Peers: `xargs -P2` (the floor: no queue, no
+log, no exit code kept) and task-spooler with two slots (Debian package `task-spooler`).
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import statistics
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+from benchmarks.measure import Row, machine, scratch_api, table, timed, version
+from jobs.api import Api
+from jobs.model import StateName
+from jobs.views import NeedsRequest, SubmitRequest
+
+MIB = 2**20
+
+
+def xargs(jobs: int) -> None:
+    numbers = "\n".join(str(i) for i in range(jobs))
+    subprocess.run(["xargs", "-P2", "-n1", "true"], input=numbers, text=True, check=True)
+
+
+def task_spooler(jobs: int) -> None:
+    tsp = shutil.which("tsp") or shutil.which("ts")
+    if tsp is None:
+        raise SystemExit("task-spooler is not installed: apt-get install task-spooler")
+    with tempfile.TemporaryDirectory() as folder:
+        environ = os.environ | {
+            "TS_SOCKET": f"{folder}/socket",
+            "TS_SLOTS": "2",
+            "TS_MAXFINISHED": str(jobs + 1),
+            "TMPDIR": folder,
+        }
+        try:
+            for _ in range(jobs):
+                subprocess.run([tsp, "true"], env=environ, stdout=subprocess.DEVNULL, check=True)
+            deadline = time.monotonic() + 300
+            while True:
+                listing = subprocess.run([tsp], env=environ, capture_output=True, text=True, check=True).stdout
+                if not any(f" {word} " in listing for word in ("queued", "running", "allocating")):
+                    return
+                if time.monotonic() > deadline:
+                    raise TimeoutError("task-spooler did not finish")
+                time.sleep(0.005)
+        finally:
+            subprocess.run([tsp, "-K"], env=environ, check=False)
+
+
+def ours(api: Api, jobs: int) -> None:
+    needs = NeedsRequest(cpus=1, mem_bytes=64 * MIB)
+    ids = api.submit([SubmitRequest(argv=("true",), name="true", needs=needs)] * jobs)
+    states = {job.state.name for job in api.wait(ids)}
+    if states != {StateName.SUCCEEDED}:
+        raise RuntimeError(f"not every job succeeded: {states}")
+
+
+def throughput(jobs: int, rounds: int) -> str:
+    rows: dict[str, list[float]] = {"xargs -P2": [], "cro-tui, two slots": [], "task-spooler, two slots": []}
+    for _ in range(rounds):
+        rows["xargs -P2"].append(timed(lambda: xargs(jobs)))
+        with scratch_api() as api:
+            rows["cro-tui, two slots"].append(timed(lambda: ours(api, jobs)))  # noqa: B023
+        rows["task-spooler, two slots"].append(timed(lambda: task_spooler(jobs)))
+    measured = [Row(name, tuple(seconds), jobs) for name, seconds in rows.items()]
+    return table(f"{jobs:,} jobs of `true`, median of {rounds}", measured, "xargs -P2")
+
+
+def latency(rounds: int) -> str:
+    """From the acknowledged submit to the moment at which the job's own process runs, idle queue."""
+    waits: list[float] = []
+    ends: list[float] = []
+    with scratch_api() as api, tempfile.TemporaryDirectory() as folder:
+        for number in range(rounds + 3):
+            stamp = Path(folder) / str(number)
+            script = f"date +%s.%N > {stamp}"
+            (job_id,) = api.submit([SubmitRequest(argv=("sh", "-c", script), name="stamp")])
+            acknowledged = time.time()
+            api.wait([job_id])
+            seen = time.time()
+            ran_at = float(stamp.read_text())
+            if number >= 3:  # the first ones warm caches
+                waits.append(ran_at - acknowledged)
+                ends.append(seen - ran_at)
+            time.sleep(0.2)
+    lines = ["**Idle queue**", "", "| | median ms | 95th percentile ms |", "| --- | ---: | ---: |"]
+    for name, seconds in (
+        ("acknowledged submit to the job's process running", waits),
+        ("the job's last line to the waiting client seeing its end", ends),
+    ):
+        high = statistics.quantiles(seconds, n=20)[-1]
+        lines.append(f"| {name} | {statistics.median(seconds) * 1000:.1f} | {high * 1000:.1f} |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--jobs", type=int, default=1000)
+    parser.add_argument("--rounds", type=int, default=5)
+    options = parser.parse_args()
+    print(f"{machine()}; {version('xargs', '--version')}; {version('tsp', '-V')}\n")
+    print(throughput(options.jobs, options.rounds) + "\n")
+    print(latency(options.rounds * 10))
+
+
+if __name__ == "__main__":
+    main()
