@@ -67,6 +67,16 @@ class JobQuery:
 
 
 @dataclass(frozen=True, slots=True)
+class HistoryEntry:
+    """One line of a job's story: what happened in a word, and the particulars as plain text."""
+
+    at: float
+    event: str
+    attempt: int | None = None
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class DaemonStatus:
     """Whether a scheduler holds the lock, and what it says of itself."""
 

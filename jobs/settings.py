@@ -1,0 +1,263 @@
+"""Typed settings from one TOML file, and where every file of an installation lives.
+
+A key that nobody reads would be a silent wish, so unknown keys and wrong types are refused with one
+sentence that names the file. Reads only when asked to; never writes settings, never talks to the daemon.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+from jobs.model import GIB
+from jobs.ports import BadInput
+from jobs.world import Rules
+
+_Section = TypeVar("_Section")
+_UNITS = {"": 1, "K": 1024, "M": 1024**2, "G": 1024**3, "T": 1024**4}
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(?:i?B)?", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class ScreenSettings:
+    """`graph` is "braille" or "ascii"; `theme` is the name of a Textual theme, empty for the app's own."""
+
+    refresh_s: float = 1.0
+    graph: str = "braille"
+    theme: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RecipeSettings:
+    """More folders to look for recipes in, besides ./recipes and the data folder's."""
+
+    folders: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class DaemonSettings:
+    """`idle_exit_s`: it leaves after so long with nothing queued, running or watched; 0 means never.
+
+    `lost_after_s`: how long nothing may be known of an attempt before it counts as lost.
+    """
+
+    idle_exit_s: float = 600.0
+    lost_after_s: float = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class DefaultSettings:
+    """What a job gets when neither the person nor the recipe says; written `mem = "2G"`, `grace = 10`."""
+
+    cpus: float = 1.0
+    mem_bytes: int = GIB
+    priority: int = 50
+    grace_s: float = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything a person can set; `keys` maps an action id to the keys that replace its own."""
+
+    admission: Rules = field(default_factory=Rules)
+    screen: ScreenSettings = field(default_factory=ScreenSettings)
+    keys: Mapping[str, str] = field(default_factory=dict)
+    recipes: RecipeSettings = field(default_factory=RecipeSettings)
+    daemon: DaemonSettings = field(default_factory=DaemonSettings)
+    defaults: DefaultSettings = field(default_factory=DefaultSettings)
+
+    @classmethod
+    def load(cls, path: Path) -> Settings:
+        """Read the file; a missing one means the defaults. Raises BadInput naming file and key."""
+        import tomllib
+
+        try:
+            table = tomllib.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return cls()
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise BadInput(
+                f"{path} cannot be read: {error}.", "Correct the file or move it away."
+            ) from error
+        _refuse_unknown(table, [f.name for f in fields(cls)], path, "section")
+        return cls(
+            admission=_section(Rules, table, "admission", path),
+            screen=_section(ScreenSettings, table, "screen", path),
+            keys=_keys(table, path),
+            recipes=_section(RecipeSettings, table, "recipes", path),
+            daemon=_section(DaemonSettings, table, "daemon", path),
+            defaults=_section(DefaultSettings, table, "defaults", path),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """Where one installation keeps its files. Two installations share nothing."""
+
+    data: Path
+    settings_file: Path
+
+    @classmethod
+    def find(cls, environ: Mapping[str, str] = os.environ) -> Home:
+        """`CRO_HOME` holds everything; without it, the platform's data and config folders do."""
+        named = environ.get("CRO_HOME", "")
+        if named:
+            folder = Path(named).expanduser().absolute()
+            return cls(folder, folder / "settings.toml")
+        from platformdirs import user_config_path, user_data_path
+
+        config = user_config_path("cro-tui", appauthor=False)
+        return cls(user_data_path("cro-tui", appauthor=False), config / "settings.toml")
+
+    @property
+    def database(self) -> Path:
+        return self.data / "cro.db"
+
+    @property
+    def jobs(self) -> Path:
+        return self.data / "jobs"
+
+    @property
+    def environments(self) -> Path:
+        return self.data / "environments"
+
+    @property
+    def run(self) -> Path:
+        """Lock, sockets, vitals: beside the data, for the lock must live as long as what it guards."""
+        return self.data / "run"
+
+    @property
+    def watchers(self) -> Path:
+        return self.run / "watch"
+
+    @property
+    def doorbell(self) -> Path:
+        return self.run / "daemon.sock"
+
+    @property
+    def lock(self) -> Path:
+        return self.run / "daemon.lock"
+
+    @property
+    def vitals(self) -> Path:
+        return self.run / "vitals.json"
+
+    @property
+    def recipes(self) -> Path:
+        return self.data / "recipes"
+
+    @property
+    def daemon_log(self) -> Path:
+        return self.data / "daemon.log"
+
+    def attempt(self, job_id: int, attempt: int) -> Path:
+        """The job folder of one attempt."""
+        return self.jobs / str(job_id // 1000) / str(job_id) / str(attempt)
+
+    def make(self) -> None:
+        """Create the folders that are missing, for their owner only."""
+        try:
+            for folder in (self.data, self.jobs, self.environments, self.run, self.watchers, self.recipes):
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise BadInput(
+                f"The folder for cro-tui's files cannot be made: {error}.",
+                "Set CRO_HOME to a folder that you can write.",
+            ) from error
+
+
+def parse_size(text: str) -> int:
+    """Bytes from "512M", "4G", "1.5GiB" or a plain number; units are powers of 1024. Raises ValueError."""
+    match = _SIZE.fullmatch(text.strip())
+    if match is None:
+        raise ValueError(f"{text!r} is not a size such as 512M or 4G")
+    return int(float(match[1]) * _UNITS[match[2].upper()])
+
+
+# --- checks ----------------------------------------------------------------------------------------
+
+_ALIASES = {"mem": "mem_bytes", "grace": "grace_s"}
+_CHOICES = {"graph": ("braille", "ascii")}
+_NOT_ZERO = frozenset({"refresh_s", "cpus", "mem_bytes", "window", "max_sample_age_s", "lost_after_s"})
+
+
+def _refuse_unknown(table: Mapping[str, Any], known: list[str], path: Path, what: str) -> None:
+    for name in table:
+        if name not in known:
+            from difflib import get_close_matches
+
+            near = get_close_matches(name, known, n=1)
+            hint = f"Did you mean {near[0]}?" if near else f"Known are: {', '.join(sorted(known))}."
+            raise BadInput(f"{path}: there is no {what} {name!r}.", hint)
+
+
+def _table(table: Mapping[str, Any], name: str, path: Path) -> dict[str, Any]:
+    section = table.get(name, {})
+    if not isinstance(section, dict):
+        raise BadInput(f"{path}: {name} must be a section.", f"Write [{name}] on a line of its own.")
+    return section
+
+
+def _section(kind: type[_Section], table: Mapping[str, Any], name: str, path: Path) -> _Section:
+    section = _table(table, name, path)
+    default = kind()
+    known = {f.name: getattr(default, f.name) for f in fields(kind)}  # type: ignore[arg-type]
+    aliases = {alias: real for alias, real in _ALIASES.items() if real in known and kind is DefaultSettings}
+    shown = [next((a for a, real in aliases.items() if real == k), k) for k in known]
+    _refuse_unknown(section, shown, path, f"key in [{name}]")
+    values = {
+        aliases.get(key, key): _value(value, aliases.get(key, key), known, f"{path}: {key} in [{name}]")
+        for key, value in section.items()
+    }
+    return kind(**values)
+
+
+def _value(value: object, key: str, known: Mapping[str, object], where: str) -> object:
+    default = known[key]
+    if isinstance(default, tuple):
+        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+            raise BadInput(f"{where} must be a list of texts.", 'For example ["~/recipes"].')
+        return tuple(value)
+    if isinstance(default, str):
+        choices = _CHOICES.get(key)
+        if not isinstance(value, str) or (choices and value not in choices):
+            raise BadInput(f"{where} must be {'one of ' + ', '.join(choices) if choices else 'a text'}.")
+        return value
+    if key.endswith("_bytes") and isinstance(value, str):
+        try:
+            value = parse_size(value)
+        except ValueError as error:
+            raise BadInput(f"{where}: {error}.") from None
+    whole = isinstance(default, int)
+    if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)):
+        raise BadInput(f"{where} must be a {'whole number' if whole else 'number'}, not {value!r}.")
+    number: int | float = value
+    top = 100 if key == "priority" else 1 if key.endswith(("_fraction", "_tolerance")) else float("inf")
+    if not 0 <= number <= top or (number == 0 and key in _NOT_ZERO):
+        low = "more than 0" if key in _NOT_ZERO else "0 or more"
+        raise BadInput(
+            f"{where} must be {low if top == float('inf') else f'from 0 to {top}'}, not {value}."
+        )
+    return number if whole else float(number)
+
+
+def _keys(table: Mapping[str, Any], path: Path) -> Mapping[str, str]:
+    """Both `"job.new" = "n"` and the bare `job.new = "n"`, which TOML reads as nested tables."""
+    keys: dict[str, str] = {}
+    left = [("", _table(table, "keys", path))]
+    while left:
+        prefix, section = left.pop()
+        for name, value in section.items():
+            if isinstance(value, dict):
+                left.append((f"{prefix}{name}.", value))
+            elif isinstance(value, str):
+                keys[prefix + name] = value
+            else:
+                raise BadInput(
+                    f"{path}: {prefix}{name} in [keys] must be a text.", 'For example "n" or "n,f2".'
+                )
+    return keys
