@@ -1,0 +1,210 @@
+"""Jobs, reasons and samples as the JSON that lies in rows and files, and back.
+
+Pure. Text that is not what was written (a damaged row, a file cut short) raises `Damaged` and nothing else,
+so that one bad record never takes a reader down.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from functools import cache
+from typing import Any, get_args
+
+from jobs.model import (
+    Capacity,
+    Dependency,
+    DependencyKind,
+    Device,
+    DeviceSample,
+    Ended,
+    Grant,
+    Job,
+    JobId,
+    JobSpec,
+    Needs,
+    Pressure,
+    Reason,
+    ReasonCode,
+    Sample,
+    State,
+    Unit,
+    Usage,
+)
+from jobs.world import Gate
+
+_STATES: dict[str, type[State]] = {kind.name.value: kind for kind in get_args(State)}
+_ENDED = get_args(Ended)
+
+
+class Damaged(ValueError):
+    """A record cannot be read back."""
+
+
+def dump(value: object) -> str:
+    return json.dumps(value, separators=(",", ":"))
+
+
+def load(text: str | bytes) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, TypeError, RecursionError) as error:
+        raise Damaged(str(error)) from None
+
+
+@cache
+def _names(kind: Any) -> tuple[str, ...]:
+    return tuple(f.name for f in fields(kind))
+
+
+def plain(value: Any) -> dict[str, Any]:
+    """A flat dataclass as a dict without its absent fields."""
+    return {name: got for name in _names(type(value)) if (got := getattr(value, name)) is not None}
+
+
+def _number(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise Damaged(f"{value!r} is not a number")
+    return value
+
+
+# --- what was asked for ------------------------------------------------------------------------------
+
+
+def dump_spec(spec: JobSpec) -> str:
+    table = plain(spec)
+    table["needs"] = plain(spec.needs)
+    table["after"] = [(after.job_id, after.kind.value) for after in spec.after]
+    return dump(table)
+
+
+def load_spec(text: str) -> JobSpec:
+    try:
+        table = load(text)
+        table["argv"] = tuple(str(word) for word in table["argv"])
+        needs = Needs(**table["needs"])
+        for number in (needs.cpus, needs.mem_bytes, needs.gpus, table["priority"], table["grace_s"]):
+            _number(number)
+        table["needs"] = needs
+        table["after"] = tuple(Dependency(JobId(int(i)), DependencyKind(k)) for i, k in table["after"])
+        table["params"] = tuple((str(name), value) for name, value in table["params"])
+        return JobSpec(**table)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise Damaged(f"specification: {error}") from None
+
+
+# --- where it stands ---------------------------------------------------------------------------------
+
+
+def dump_detail(job: Job) -> str:
+    """State, usage and metrics; the state's name is the row's own column."""
+    state = plain(job.state)
+    if "grant" in state:
+        state["grant"] = list(state["grant"].device_uuids)
+    usage = state.pop("usage", job.usage)
+    table: dict[str, Any] = {"state": state, "usage": plain(usage)}
+    if job.metrics:
+        table["metrics"] = job.metrics
+    return dump(table)
+
+
+def load_job(row: sqlite3.Row | Mapping[str, Any]) -> Job:
+    """A job from a row of `jobs`, with the reasons as stored."""
+    spec = load_spec(row["spec"])
+    try:
+        table = load(row["detail"])
+        usage = Usage(**table.get("usage", {}))
+        kind = _STATES[row["state"]]
+        state = dict(table["state"])
+        if "grant" in state:
+            state["grant"] = Grant(tuple(state["grant"]))
+        if kind in _ENDED:
+            state["usage"] = usage
+            for name in _names(kind):
+                state.setdefault(name, None)
+        if spec.priority != row["priority"]:
+            spec = JobSpec(
+                **{name: getattr(spec, name) for name in _names(JobSpec)} | {"priority": row["priority"]}
+            )
+        return Job(
+            JobId(row["id"]),
+            spec,
+            kind(**state),
+            row["submitted_at"],
+            row["attempts"],
+            usage,
+            load_reasons(row["reasons"]),
+            row["estimated_start_at"],
+            tuple((str(name), float(number)) for name, number in table.get("metrics", ())),
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise Damaged(f"job {row['id']}: {error}") from None
+
+
+# --- why it waits --------------------------------------------------------------------------------------
+
+
+def dump_reasons(reasons: Sequence[Reason]) -> str:
+    return dump(
+        [{name: got for name, got in plain(reason).items() if got not in ((), "")} for reason in reasons]
+    )
+
+
+def load_reasons(text: str | None) -> tuple[Reason, ...]:
+    if not text:
+        return ()
+    reasons = []
+    try:
+        for table in load(text):
+            table["code"] = ReasonCode(table["code"])
+            if "unit" in table:
+                table["unit"] = Unit(table["unit"])
+            table["jobs"] = tuple(JobId(job_id) for job_id in table.get("jobs", ()))
+            reasons.append(Reason(**table))
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise Damaged(f"reasons: {error}") from None
+    return tuple(reasons)
+
+
+# --- the machine ---------------------------------------------------------------------------------------
+
+
+def dump_sample(sample: Sample) -> dict[str, Any]:
+    table = plain(sample)
+    table["pressure"] = plain(sample.pressure)
+    table["devices"] = [plain(device) for device in sample.devices]
+    table["jobs"] = [(job_id, plain(usage)) for job_id, usage in sample.jobs.items()]
+    return table
+
+
+def load_sample(table: Mapping[str, Any]) -> Sample:
+    try:
+        values = dict(table)
+        values["per_core"] = tuple(values["per_core"])
+        values["pressure"] = Pressure(**values["pressure"])
+        values["devices"] = tuple(DeviceSample(**device) for device in values["devices"])
+        values["jobs"] = {JobId(job_id): Usage(**usage) for job_id, usage in values["jobs"]}
+        return Sample(**values)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise Damaged(f"sample: {error}") from None
+
+
+def dump_capacity(capacity: Capacity) -> dict[str, Any]:
+    return plain(capacity) | {"devices": [plain(device) for device in capacity.devices]}
+
+
+def load_capacity(table: Mapping[str, Any]) -> Capacity:
+    try:
+        devices = tuple(Device(**device) for device in table["devices"])
+        return Capacity(float(table["cpus"]), int(table["mem_bytes"]), devices)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise Damaged(f"capacity: {error}") from None
+
+
+def load_gate(table: Mapping[str, Any]) -> Gate:
+    try:
+        return Gate(**table)
+    except TypeError as error:
+        raise Damaged(f"gate: {error}") from None

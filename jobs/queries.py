@@ -1,0 +1,292 @@
+"""What front ends read: consistent snapshots by index, never the whole table where it can be helped.
+
+Each read is one transaction that blocks nobody and waits for nobody longer than a blink. A damaged row
+reads as a job that says so. Nothing here writes.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from jobs import schema
+from jobs.codec import Damaged, dump, load_job, load_spec
+from jobs.intents import LARGEST_ID, no_such_job, printable, states_of
+from jobs.model import (
+    Held,
+    Job,
+    JobId,
+    JobSpec,
+    Lost,
+    Queued,
+    Reason,
+    ReasonCode,
+    StateName,
+    Unit,
+    Usage,
+)
+from jobs.views import HistoryEntry, JobQuery, SortKey
+
+NOT_SEEN = Reason(ReasonCode.NOT_SEEN)
+_COLUMNS = (
+    "id, state, unmet, priority, name, recipe, submitted_at, finished_at, attempts, spec, detail, reasons, "
+    "estimated_start_at"
+)
+_PENDING = (  # submits that the daemon has not read, in the shape of jobs
+    "SELECT job_id AS id, iif(instr(body, '\"start_held\":true'), 'held', 'queued') AS state, 0 AS unmet, "
+    "priority, name, recipe, at AS submitted_at, NULL AS finished_at, 0 AS attempts, body AS spec, "
+    "NULL AS detail, NULL AS reasons, NULL AS estimated_start_at FROM intents WHERE kind = 'submit'"
+)
+_ALL = f"SELECT {_COLUMNS} FROM jobs UNION ALL {_PENDING}"
+_WAITING_ORDER = "priority DESC, id"
+_ENDED_ORDER = "finished_at DESC, id DESC"
+_QUEUE_SECTIONS: tuple[tuple[StateName | None, str, str], ...] = (
+    (StateName.RUNNING, "FROM jobs WHERE state = 'running'", "id"),
+    (StateName.PAUSED, "FROM jobs WHERE state = 'paused'", "id"),
+    (StateName.STARTING, "FROM jobs WHERE state = 'starting'", "id"),
+    (StateName.QUEUED, "FROM jobs WHERE state = 'queued' AND unmet = 0", _WAITING_ORDER),
+    (StateName.QUEUED, f"FROM ({_PENDING}) WHERE state = 'queued'", _WAITING_ORDER),
+    (StateName.QUEUED, "FROM jobs WHERE state = 'queued' AND unmet > 0", "unmet, priority DESC, id"),
+    (StateName.HELD, "FROM jobs WHERE state = 'held'", "unmet, priority DESC, id"),
+    (StateName.HELD, f"FROM ({_PENDING}) WHERE state = 'held'", _WAITING_ORDER),
+    (None, "FROM jobs WHERE finished_at IS NOT NULL", _ENDED_ORDER),
+)
+_UNENDED = frozenset(section[0] for section in _QUEUE_SECTIONS)
+_ORDERS = {
+    SortKey.QUEUE: "CASE state WHEN 'running' THEN 0 WHEN 'paused' THEN 1 WHEN 'starting' THEN 2 "
+    "WHEN 'queued' THEN 3 + (unmet > 0) WHEN 'held' THEN 5 ELSE 6 END, finished_at DESC, "
+    "iif(state IN ('queued', 'held'), -priority, 0), iif(finished_at IS NULL, id, -id)",
+    SortKey.ID: "id DESC",
+    SortKey.NAME: "name COLLATE NOCASE, id",
+    SortKey.PRIORITY: _WAITING_ORDER,
+    SortKey.STATE: "state, id DESC",
+    SortKey.FINISHED: _ENDED_ORDER,
+}
+_RANKED = 20  # counting who is ahead costs a walk over the index for each job
+
+
+Row = sqlite3.Row | Mapping[str, Any]
+
+
+class Queries:
+    """A reader's connection; threads may share it. `busy_s` bounds every wait for a lock."""
+
+    def __init__(self, path: Path, *, busy_s: float = 0.25) -> None:
+        self._path = path
+        self._lock = threading.Lock()
+        self._connection = schema.connect(path, busy_s=busy_s)
+        self._connection.row_factory = sqlite3.Row
+        self._connection.execute("PRAGMA query_only = ON")
+
+    def close(self) -> None:
+        with self._lock:
+            self._connection.close()
+
+    @contextmanager
+    def snapshot(self) -> Iterator[Snapshot]:
+        """One consistent view; all reads inside it see the same moment."""
+        with self._lock:
+            try:
+                self._connection.execute("BEGIN")
+                try:
+                    yield Snapshot(self._connection)
+                finally:
+                    self._connection.execute("COMMIT")
+            except sqlite3.Error as error:
+                raise schema.unreachable(self._path, error) from error
+
+    def data_version(self) -> int:
+        """Changes whenever another connection has committed."""
+        with self._lock:
+            try:
+                return int(self._connection.execute("PRAGMA data_version").fetchone()[0])
+            except sqlite3.Error as error:
+                raise schema.unreachable(self._path, error) from error
+
+
+class Snapshot:
+    """Reads of one moment; of no use outside its `with`."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def meta(self, key: str) -> str:
+        row = self._connection.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
+        return str(row[0]) if row else ""
+
+    def counts(self) -> dict[StateName, int]:
+        """How many jobs are in each state that has any."""
+        counts: dict[StateName, int] = {}
+        for name, number in self._connection.execute("SELECT state, jobs FROM tallies WHERE jobs > 0"):
+            state = StateName.QUEUED if name == "not_seen" else StateName(name)
+            counts[state] = counts.get(state, 0) + number
+        return counts
+
+    def states(self, ids: Sequence[JobId]) -> dict[JobId, StateName]:
+        return states_of(self._connection, ids)
+
+    def expected_s(self, key: str) -> float | None:
+        """Median wall time of the last successful runs under a name; None when there was none."""
+        rows = self._connection.execute(
+            "SELECT wall_s FROM durations WHERE key = ? ORDER BY id DESC LIMIT 5", (key,)
+        ).fetchall()
+        seconds = sorted(float(row[0]) for row in rows)
+        return seconds[len(seconds) // 2] if seconds else None
+
+    def newest_retry(self, job_id: JobId) -> JobId:
+        """The last link of its chain of retries; itself when it was never retried."""
+        while True:
+            row = self._connection.execute(
+                "SELECT max(id) FROM (SELECT id FROM jobs WHERE retry_of = ?1 "
+                "UNION ALL SELECT job_id FROM intents WHERE kind = 'submit' AND retry_of = ?1)",
+                (job_id,),
+            ).fetchone()
+            if row[0] is None:
+                return job_id
+            job_id = JobId(row[0])
+
+    def history(self, job_id: JobId) -> tuple[HistoryEntry, ...]:
+        rows = self._connection.execute(
+            "SELECT at, event, attempt, detail FROM history WHERE job_id = ? ORDER BY id", (job_id,)
+        )
+        return tuple(HistoryEntry(*row) for row in rows)
+
+    def job(self, job_id: JobId) -> Job:
+        """One job with its reasons. Raises NoSuchJob."""
+        found, _ = self.jobs(JobQuery(ids=frozenset({job_id})))
+        if not found:
+            raise no_such_job(job_id)
+        return found[0]
+
+    def get(self, ids: Iterable[JobId]) -> list[Job]:
+        """Those of the ids that exist, by id; without the reasons that reading works out."""
+        wanted = dump([job_id for job_id in ids if 0 < job_id <= LARGEST_ID])
+        rows = self._connection.execute(
+            f"SELECT {_COLUMNS} FROM ({_ALL}) WHERE id IN (SELECT value FROM json_each(?)) ORDER BY id",
+            (wanted,),
+        )
+        return [read_job(row) for row in rows]
+
+    def jobs(self, query: JobQuery) -> tuple[tuple[Job, ...], int]:
+        """The jobs that match, at most `limit`, and how many match in all."""
+        if query.ids or query.text.strip():
+            rows, matched = self._filtered(query)
+        else:
+            counts = self.counts()
+            matched = sum(n for state, n in counts.items() if not query.states or state in query.states)
+            rows = (
+                self._queue(query) if query.sort is SortKey.QUEUE else self._filtered(query, count=False)[0]
+            )
+        whole = query.sort is SortKey.QUEUE and not (query.ids or query.text.strip())
+        return tuple(self._explained(rows, ranks_by_position=whole)), matched
+
+    # --- how it is done ----------------------------------------------------------------------------
+
+    def _queue(self, query: JobQuery) -> list[sqlite3.Row]:
+        """The default order, section by section, each by its index."""
+        rows: list[sqlite3.Row] = []
+        ended = sorted(query.states - _UNENDED)
+        for state, source, order in _QUEUE_SECTIONS:
+            left = query.limit - len(rows)
+            if left <= 0:
+                break
+            values: Sequence[object] = ()
+            if query.states:
+                if state not in query.states and not (state is None and ended):
+                    continue
+                if state is None:
+                    source += f" AND state IN ({','.join('?' * len(ended))})"
+                    values = ended
+            sql = f"SELECT {_COLUMNS} {source} ORDER BY {order} LIMIT ?"
+            rows += self._connection.execute(sql, (*values, left)).fetchall()
+        return rows
+
+    def _filtered(self, query: JobQuery, *, count: bool = True) -> tuple[list[sqlite3.Row], int]:
+        conditions, values = ["1"], list[object]()
+        if query.states:
+            conditions.append(f"state IN ({','.join('?' * len(query.states))})")
+            values += sorted(query.states)
+        if query.ids:
+            conditions.append("id IN (SELECT value FROM json_each(?))")
+            values.append(dump([job_id for job_id in query.ids if 0 < job_id <= LARGEST_ID]))
+        if text := printable(query.text.strip().lower()):
+            conditions.append(
+                "(instr(lower(name), ?) OR instr(lower(coalesce(recipe, '')), ?) OR instr(state, ?) "
+                "OR instr(id, ?))"
+            )
+            values += [text, text, text.replace(" ", "_"), text]
+        source = f"FROM ({_ALL}) WHERE {' AND '.join(conditions)}"
+        rows = self._connection.execute(
+            f"SELECT {_COLUMNS} {source} ORDER BY {_ORDERS[query.sort]} LIMIT ?",
+            (*values, max(query.limit, 0)),
+        ).fetchall()
+        if not count or len(rows) < query.limit:
+            return rows, len(rows)
+        return rows, int(self._connection.execute(f"SELECT count(*) {source}", values).fetchone()[0])
+
+    def _explained(self, rows: Sequence[sqlite3.Row], *, ranks_by_position: bool) -> Iterator[Job]:
+        """Jobs with a reason for each that waits: what the daemon wrote down, or else what the rows say."""
+        blocked = [row["id"] for row in rows if row["unmet"]]
+        dependencies = self._unmet(blocked)
+        position = counted = 0
+        for row in rows:
+            job = read_job(row)
+            if isinstance(job.state, Held):
+                held = Reason(ReasonCode.HELD, detail=job.state.cause)
+                job = replace(job, reasons=(held, *dependencies.get(job.id, ())))
+            elif isinstance(job.state, Queued) and row["detail"] is not None:
+                if job.id in dependencies:
+                    job = replace(job, reasons=dependencies[job.id])
+                elif not job.reasons:
+                    ahead: int | None = position
+                    if not ranks_by_position:
+                        counted += 1
+                        ahead = self._ahead(row["priority"], job.id) if counted <= _RANKED else None
+                    job = replace(job, reasons=(Reason(ReasonCode.AHEAD, needed=ahead, unit=Unit.JOBS),))
+                position += job.id not in dependencies
+            yield job
+
+    def _ahead(self, priority: int, job_id: JobId) -> int:
+        (count,) = self._connection.execute(
+            "SELECT (SELECT count(*) FROM jobs WHERE state = 'queued' AND unmet = 0 AND priority > ?1) + "
+            "(SELECT count(*) FROM jobs WHERE state = 'queued' AND unmet = 0 AND priority = ?1 "
+            "AND id < ?2)",
+            (priority, job_id),
+        ).fetchone()
+        return int(count)
+
+    def _unmet(self, ids: Sequence[int]) -> dict[JobId, tuple[Reason, ...]]:
+        waiting: dict[JobId, list[JobId]] = {}
+        for job_id, on_id in self._connection.execute(
+            "SELECT job_id, on_id FROM dependencies WHERE met = 0 "
+            "AND job_id IN (SELECT value FROM json_each(?)) ORDER BY job_id, on_id",
+            (dump(list(ids)),),
+        ):
+            waiting.setdefault(JobId(job_id), []).append(JobId(on_id))
+        return {job_id: (Reason(ReasonCode.DEPENDENCY, jobs=tuple(on)),) for job_id, on in waiting.items()}
+
+
+def read_job(row: Row) -> Job:
+    """A job from a row of `jobs` or of a submit; a damaged one says that it is damaged."""
+    try:
+        if row["detail"] is not None:
+            return load_job(row)
+        spec = load_spec(row["spec"])
+    except Damaged as error:
+        return damaged_job(row, str(error))
+    at = row["submitted_at"]
+    state = Held(at) if spec.start_held else Queued(at)
+    return Job(JobId(row["id"]), spec, state, at, reasons=(NOT_SEEN,))
+
+
+def damaged_job(row: Row, error: str) -> Job:
+    """A stand-in for a row that cannot be read back; it never counts as a success."""
+    at = row["submitted_at"] if isinstance(row["submitted_at"], float) else 0.0
+    cause = f"its record in the database is damaged: {error}"
+    spec = JobSpec(str(row["name"]), (), "", "")
+    return Job(JobId(row["id"]), spec, Lost(None, at, cause, Usage()), at)

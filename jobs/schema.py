@@ -1,0 +1,205 @@
+"""Numbered, append-only migrations, and how to open the database.
+
+A database remembers how many migrations it has had in `PRAGMA user_version`. Four first starts at once must
+all work, so migrations run under a file lock. sqlite-utils is imported only when one has to run: looking
+is the standard library's work.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sqlite3
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from jobs.ports import Unreachable
+
+if TYPE_CHECKING:
+    from sqlite_utils import Database
+
+
+def connect(path: Path, *, busy_s: float = 10.0) -> sqlite3.Connection:
+    """Open an up-to-date database in autocommit mode, migrating it first where it lags.
+
+    Raises Unreachable when it cannot be opened or comes from a newer version.
+    """
+    try:
+        if not path.exists():
+            _migrate(path)
+        connection = _open(path, busy_s)
+        if _version(connection, path) < len(MIGRATIONS):
+            connection.close()
+            _migrate(path)
+            connection = _open(path, busy_s)
+        return connection
+    except (sqlite3.Error, OSError) as error:
+        raise unreachable(path, error) from error
+
+
+def _open(path: Path, busy_s: float) -> sqlite3.Connection:
+    return sqlite3.connect(path, timeout=busy_s, isolation_level=None, check_same_thread=False)
+
+
+def unreachable(path: Path, error: Exception) -> Unreachable:
+    """The sentence for a failure of the database."""
+    text = str(error)
+    if "locked" in text or "busy" in text:
+        return Unreachable(
+            f"The job database {path} is locked by another program.", "Try again in a moment."
+        )
+    if isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.OperationalError):
+        return Unreachable(
+            f"The job database {path} is damaged: {text}.",
+            "Move it and its -wal and -shm files away to begin with an empty queue; job folders stay.",
+        )
+    return Unreachable(f"The job database {path} cannot be used: {text}.", "Check the folder and the disk.")
+
+
+def _version(connection: sqlite3.Connection, path: Path) -> int:
+    """Migrations the database has had; closes the connection when it raises."""
+    try:
+        version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+    except BaseException:
+        connection.close()
+        raise
+    if version > len(MIGRATIONS):
+        connection.close()
+        raise Unreachable(
+            f"The job database {path} was written by a newer cro-tui (version {version} of its tables, "
+            f"this one knows {len(MIGRATIONS)}).",
+            "Update cro-tui, or set CRO_HOME to another folder.",
+        )
+    return version
+
+
+def _migrate(path: Path) -> None:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    lock = os.open(path.with_name(path.name + ".migrate"), os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        connection = _open(path, busy_s=30.0)
+        try:
+            version = _version(connection, path)
+            if version == len(MIGRATIONS):
+                return
+            with _without_pandas():
+                from sqlite_utils import Database
+            connection.execute("PRAGMA journal_mode = WAL")
+            for number, migration in enumerate(MIGRATIONS[version:], version + 1):
+                connection.execute("BEGIN IMMEDIATE")
+                try:
+                    migration(Database(connection))
+                    connection.execute(f"PRAGMA user_version = {number}")
+                except BaseException:
+                    if connection.in_transaction:
+                        connection.execute("ROLLBACK")
+                    raise
+                connection.execute("COMMIT")
+        finally:
+            connection.close()
+    finally:
+        os.close(lock)
+
+
+@contextmanager
+def _without_pandas() -> Iterator[None]:
+    """sqlite-utils imports pandas where it is installed, and needs it only to name column types."""
+    if "pandas" in sys.modules:
+        yield
+        return
+    sys.modules["pandas"] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        del sys.modules["pandas"]
+
+
+# --- the migrations: append only --------------------------------------------------------------------
+
+
+def _first(database: Database) -> None:
+    """Jobs and what surrounds them. `jobs.unmet`: dependencies not yet satisfied."""
+    jobs = database.table("jobs")
+    jobs.create(
+        {
+            "id": int,
+            "state": str,
+            "unmet": int,
+            "priority": int,
+            "name": str,
+            "recipe": str,
+            "retry_of": int,
+            "submitted_at": float,
+            "finished_at": float,
+            "attempts": int,
+            "spec": str,
+            "detail": str,
+            "reasons": str,
+            "estimated_start_at": float,
+        },
+        pk="id",
+        not_null={"state", "unmet", "priority", "name", "submitted_at", "attempts", "spec", "detail"},
+    )
+    database.execute("CREATE INDEX jobs_queue ON jobs(state, unmet, priority DESC, id)")
+    database.execute(
+        "CREATE INDEX jobs_ended ON jobs(finished_at DESC, id DESC) WHERE finished_at IS NOT NULL"
+    )
+    database.execute("CREATE INDEX jobs_retries ON jobs(retry_of, id) WHERE retry_of IS NOT NULL")
+    database.table("dependencies").create(
+        {"job_id": int, "on_id": int, "kind": str, "met": int}, pk=("job_id", "on_id")
+    )
+    database.execute("CREATE INDEX dependencies_waiting ON dependencies(on_id) WHERE met = 0")
+    database.table("intents").create(
+        {
+            "id": int,
+            "at": float,
+            "kind": str,
+            "job_id": int,
+            "priority": int,
+            "name": str,
+            "recipe": str,
+            "retry_of": int,
+            "body": str,
+        },
+        pk="id",
+    )
+    database.execute("CREATE UNIQUE INDEX intents_submits ON intents(job_id) WHERE kind = 'submit'")
+    database.table("history").create(
+        {"id": int, "job_id": int, "at": float, "event": str, "attempt": int, "detail": str}, pk="id"
+    )
+    database.execute("CREATE INDEX history_jobs ON history(job_id, id)")
+    database.table("durations").create({"id": int, "key": str, "wall_s": float}, pk="id")
+    database.execute("CREATE INDEX durations_keys ON durations(key, id)")
+    database.table("tallies").create({"state": str, "jobs": int}, pk="state")
+    database.table("meta").create({"key": str, "value": str}, pk="key")
+    database.table("meta").insert_all(
+        [
+            {"key": "instance", "value": os.urandom(4).hex()},
+            {"key": "draining", "value": "0"},
+            {"key": "next_job_id", "value": "1"},
+        ]
+    )
+    for name, moment, count in (
+        ("in", "INSERT ON jobs", "VALUES (new.state, 1) ON CONFLICT(state) DO UPDATE SET jobs = jobs + 1"),
+        (
+            "out",
+            "DELETE ON jobs",
+            "VALUES (old.state, -1) ON CONFLICT(state) DO UPDATE SET jobs = jobs - 1",
+        ),
+    ):
+        count = f"INSERT INTO tallies(state, jobs) {count}"
+        database.execute(f"CREATE TRIGGER tally_{name} AFTER {moment} BEGIN {count}; END")
+    database.execute(
+        "CREATE TRIGGER tally_move AFTER UPDATE OF state ON jobs WHEN old.state <> new.state BEGIN "
+        "UPDATE tallies SET jobs = jobs - 1 WHERE state = old.state; "
+        "INSERT INTO tallies(state, jobs) VALUES (new.state, 1) "
+        "ON CONFLICT(state) DO UPDATE SET jobs = jobs + 1; END"
+    )
+
+
+MIGRATIONS: tuple[Callable[[Database], None], ...] = (_first,)
