@@ -1,0 +1,315 @@
+# /// script
+# requires-python = ">=3.11"
+# dependencies = ["joblib>=1.4", "pandas>=2.2", "pyarrow>=18", "scikit-learn>=1.6"]
+# [tool.cro]
+# title = "Evaluate a scikit-learn model"
+# description = "Measures a saved model. Only load models you wrote: the file can run code."
+# framework = "sklearn"
+# kind = "evaluate"
+# resources = { cpus = 1, mem = "600M", gpus = 0, time = "5m" }
+# metrics = { accuracy = "max", r2 = "max" }
+# repeatable = true
+# [tool.cro.params]
+# model.type = "path"
+# model.help = "model.joblib of a train recipe; only load models you wrote: the file can run code"
+# data.type = "path"
+# data.default = "digits"
+# data.choices = ["digits", "breast_cancer", "wine", "diabetes"]
+# data.help = "a data set carried by scikit-learn, or a CSV or Parquet file"
+# target = { default = "target", help = "the column of the file to predict" }
+# rows.default = "auto"
+# rows.choices = ["auto", "held_out", "all"]
+# rows.help = "auto: those the train recipe held out for bundled data, all of a file"
+# test_share = { default = 0.25, min = 0.05, max = 0.5, help = "share that the train recipe held out" }
+# seed = { default = 0, min = 0, max = 4294967295, help = "seed of the train recipe" }
+# ///
+"""Measures a saved scikit-learn model and writes `metrics.json` and `predictions.csv`.
+
+A joblib file is a pickle and can run any code while it loads: only load models you wrote.
+"""
+
+import argparse
+import json
+import math
+import os
+import sys
+from pathlib import Path
+
+# --- shared by every recipe of the library, word for word -----------------------------------------
+BUNDLED = ("digits", "breast_cancer", "wine", "diabetes")
+DATA_HELP = f"one of {', '.join(BUNDLED)} (carried by scikit-learn), or the path of a CSV or Parquet file"
+
+
+class BadData(Exception):
+    """One line for the person at the keyboard; the recipe ends with exit code 2."""
+
+
+def within(kind, low, high):
+    """An argparse type: a number from `low` to `high`."""
+
+    def read(text):
+        value = kind(text)
+        if not low <= value <= high:
+            raise argparse.ArgumentTypeError(f"{text} is not from {low} to {high}")
+        return value
+
+    read.__name__ = kind.__name__
+    return read
+
+
+def run(recipe, argv=None):
+    """Runs the recipe and turns bad data into one line on stderr and exit code 2."""
+    for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ.setdefault(variable, str(cpus()))
+    sys.stdout.reconfigure(line_buffering=True)
+    try:
+        recipe(argv)
+    except BadData as problem:
+        line = "".join(char if char.isprintable() else " " for char in str(problem))
+        print(f"error: {' '.join(line.split())[:400]}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def output_folder():
+    folder = Path(os.environ.get("CRO_OUTPUT_DIR") or f"{Path(__file__).stem}-output")
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def cpus():
+    """The cores that were granted, at least one."""
+    try:
+        return max(1, int(float(os.environ.get("CRO_CPUS") or os.cpu_count() or 1)))
+    except (ValueError, OverflowError):
+        return 1
+
+
+def save_metrics(metrics, folder):
+    """Writes the finite ones as a flat object and prints them as the last line."""
+    finite = {name: float(value) for name, value in metrics.items() if math.isfinite(value)}
+    waiting = folder / "metrics.json.part"
+    waiting.write_text(json.dumps(finite, indent=1) + "\n")
+    waiting.replace(folder / "metrics.json")
+    print("metrics  " + "  ".join(f"{name} {value:.4g}" for name, value in finite.items()), flush=True)
+
+
+def read_table(data):
+    """The rows of a CSV or Parquet file, or of a bundled data set with its answer in `target`."""
+    path = Path(data)
+    if data not in BUNDLED:
+        if not path.is_file():
+            raise BadData(f"there is no file {data}: --data is {DATA_HELP}")
+        if path.stat().st_size == 0:
+            raise BadData(f"{data} is empty")
+    import pandas
+
+    if data in BUNDLED:
+        from sklearn import datasets
+
+        return getattr(datasets, f"load_{data}")(as_frame=True).frame
+    parquet = path.suffix.lower() in (".parquet", ".pq")
+    try:
+        table = pandas.read_parquet(path) if parquet else pandas.read_csv(path, low_memory=False)
+    except Exception as error:
+        raise BadData(f"{data} cannot be read as {'Parquet' if parquet else 'CSV'}: {error}") from error
+    table.columns = [str(column) for column in table.columns]
+    if table.empty or table.columns.has_duplicates:
+        raise BadData(f"{data} has {'no rows' if table.empty else 'two columns of the same name'}")
+    return table
+
+
+def clean_features(table):
+    """Numbers as floats (missing as NaN) and everything else as text (missing as "")."""
+    import numpy
+    import pandas
+
+    columns = {}
+    for name, column in table.items():
+        if pandas.api.types.is_datetime64_any_dtype(column):
+            raise BadData(f"column {name!r} holds dates: turn them into numbers first")
+        if not pandas.api.types.is_numeric_dtype(column):
+            given = column.dropna().astype(str)
+            text = given[pandas.to_numeric(given, errors="coerce").isna()]
+            if 0 < len(text) <= len(given) / 2:
+                where = f"{text.iloc[0]!r} in row {table.index.get_loc(text.index[0]) + 1}"
+                raise BadData(f"column {name!r} has text where numbers belong: {where}")
+            if len(text) or given.empty:
+                columns[name] = (
+                    column.astype(object).where(column.notna(), "").astype(str).to_numpy(dtype=object)
+                )
+                continue
+            column = pandas.to_numeric(column.astype(object), errors="coerce")
+        values = column.astype("float64")
+        if not (values.isna() | (values.abs() < 1e30)).all():
+            raise BadData(f"column {name!r} has infinite or far too large numbers")
+        columns[name] = values.to_numpy(dtype="float64", na_value=numpy.nan)
+    return pandas.DataFrame(columns)
+
+
+def load(data, target, task):
+    """Features, answers and "classification" or "regression"; rows without an answer are left out."""
+    import pandas
+
+    table = read_table(data)
+    target = "target" if data in BUNDLED else target
+    if target not in table.columns:
+        names = ", ".join(map(str, table.columns[:12])) + (", ..." if len(table.columns) > 12 else "")
+        raise BadData(f"{data} has no column {target!r} to predict: name one with --target; it has {names}")
+    features, known = clean_features(table.drop(columns=target)), table[target].notna().to_numpy()
+    features, answers = features[known].reset_index(drop=True), table[target][known].reset_index(drop=True)
+    if features.shape[1] == 0 or len(features) < 10:
+        shape = f"{len(features)} usable rows and {features.shape[1]} features"
+        raise BadData(f"{data} has {shape}: too few to learn from")
+    numeric = pandas.api.types.is_numeric_dtype(answers) and not pandas.api.types.is_bool_dtype(answers)
+    whole = numeric and bool((answers.abs() < 2**53).all() and (answers % 1 == 0).all())
+    if task == "auto":
+        few = answers.nunique() <= 20
+        task = "classification" if not numeric or (whole and few) else "regression"
+    if task == "regression":
+        answers = clean_features(answers.to_frame())[target]
+        if answers.dtype != "float64":
+            raise BadData(f"column {target!r} has text where numbers belong: {answers.iloc[0]!r} in row 1")
+        return features, answers.to_numpy(), task
+    if answers.nunique() < 2:
+        raise BadData(f"column {target!r} has one class only ({answers.iloc[0]!r}): nothing to tell apart")
+    if answers.nunique() > max(20, len(answers) // 4):
+        raise BadData(f"column {target!r} has {answers.nunique()} different values: too many for classes")
+    return features, (answers.astype("int64") if whole else answers.astype(str)).to_numpy(), task
+
+
+def split(features, answers, task, share, seed):
+    """Rows to learn from and rows held out, the same for the same seed; classes keep their shares."""
+    from sklearn.model_selection import train_test_split
+
+    stratify = answers if task == "classification" else None
+    try:
+        return train_test_split(features, answers, test_size=share, random_state=seed, stratify=stratify)
+    except ValueError as error:
+        raise BadData(
+            f"{len(answers)} rows cannot be split {1 - share:.2f} to {share:.2f}: {error}"
+        ) from error
+
+
+# --- end of the shared part -----------------------------------------------------------------------
+
+
+# --- shared by the scikit-learn recipes, word for word --------------------------------------------
+def preparation(features, scale, max_categories):
+    """Fills gaps, scales numbers and turns text into 0/1 columns."""
+    from sklearn.compose import ColumnTransformer
+    from sklearn.impute import SimpleImputer
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import MinMaxScaler, OneHotEncoder, StandardScaler
+
+    numbers = [name for name, column in features.items() if column.dtype == "float64"]
+    words = [name for name in features.columns if name not in set(numbers)]
+    steps = [SimpleImputer(strategy="median", keep_empty_features=True)]
+    steps += {"standard": [StandardScaler()], "minmax": [MinMaxScaler()], "none": []}[scale]
+    encoder = OneHotEncoder(
+        handle_unknown="infrequent_if_exist", max_categories=max_categories, sparse_output=False
+    )
+    return ColumnTransformer([("numbers", make_pipeline(*steps), numbers), ("words", encoder, words)])
+
+
+def scores(model, features, answers, task):
+    """The metrics of a fitted model on rows that it has not seen."""
+    from sklearn import metrics
+
+    predicted = model.predict(features)
+    if task == "regression":
+        return {
+            "r2": metrics.r2_score(answers, predicted),
+            "mae": metrics.mean_absolute_error(answers, predicted),
+            "rmse": metrics.root_mean_squared_error(answers, predicted),
+        }
+    found = {
+        "accuracy": metrics.accuracy_score(answers, predicted),
+        "f1_macro": metrics.f1_score(answers, predicted, average="macro", zero_division=0),
+    }
+    if hasattr(model, "predict_proba") and set(answers) <= set(model.classes_):
+        found["log_loss"] = metrics.log_loss(answers, model.predict_proba(features), labels=model.classes_)
+    return found
+
+
+# --- end of the part shared by the scikit-learn recipes -------------------------------------------
+
+
+def arguments():
+    parser = argparse.ArgumentParser(
+        description="Measure a saved scikit-learn model. Only load models you wrote."
+    )
+    parser.add_argument(
+        "--model", required=True, help="model.joblib; only load models you wrote: it can run code"
+    )
+    parser.add_argument("--data", default="digits", help=DATA_HELP)
+    parser.add_argument("--target", default="target", help="the column of the file to predict")
+    parser.add_argument(
+        "--rows",
+        default="auto",
+        choices=["auto", "held_out", "all"],
+        help="auto: those the train recipe held out for bundled data, all of a file",
+    )
+    parser.add_argument(
+        "--test-share",
+        type=within(float, 0.05, 0.5),
+        default=0.25,
+        help="share that the train recipe held out",
+    )
+    parser.add_argument(
+        "--seed", type=within(int, 0, 2**32 - 1), default=0, help="seed of the train recipe"
+    )
+    return parser
+
+
+def load_model(path):
+    """A fitted classifier or regressor. Loading runs the code that the file holds."""
+    if not Path(path).is_file():
+        raise BadData(f"there is no file {path}: --model is the model.joblib of a train recipe")
+    import joblib
+    from sklearn.base import is_classifier, is_regressor
+
+    try:
+        model = joblib.load(path)
+    except Exception as error:
+        raise BadData(f"{path} is not a model that can be loaded here: {error!r}") from error
+    if not (is_classifier(model) or is_regressor(model)):
+        raise BadData(f"{path} holds a {type(model).__name__}, neither a classifier nor a regressor")
+    return model, "classification" if is_classifier(model) else "regression"
+
+
+def main(argv=None):
+    options = arguments().parse_args(argv)
+    model, task = load_model(options.model)
+    features, answers, task = load(options.data, options.target, task)
+    if options.rows == "held_out" or (options.rows == "auto" and options.data in BUNDLED):
+        _, features, _, answers = split(features, answers, task, options.test_share, options.seed)
+    import numpy
+    import pandas
+
+    missing = [name for name in getattr(model, "feature_names_in_", ()) if name not in features.columns]
+    if missing:
+        raise BadData(f"{options.data} has no column {missing[0]!r}, which the model needs")
+    features = features[list(getattr(model, "feature_names_in_", features.columns))]
+    if task == "classification" and not set(answers) & set(model.classes_):
+        raise BadData(f"none of the answers, such as {answers[0]!r}, is a class of the model")
+    print(f"{task}: {type(model).__name__} on {len(features)} rows")
+    try:
+        found = scores(model, features, answers, task)
+        predicted = model.predict(features)
+    except (ValueError, TypeError) as error:
+        raise BadData(f"the model cannot take this data: {error}") from error
+    if task == "classification":
+        for name in numpy.unique(answers):
+            true, said = answers == name, predicted == name
+            print(f"class {name}  {(true & said).sum()} right of {true.sum()}, said {said.sum()} times")
+    folder = output_folder()
+    pandas.DataFrame({"answer": answers, "predicted": predicted}).to_csv(
+        folder / "predictions.csv", index=False
+    )
+    print(f"wrote {folder / 'predictions.csv'}")
+    save_metrics(found, folder)
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))

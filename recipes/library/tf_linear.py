@@ -1,0 +1,378 @@
+# /// script
+# requires-python = ">=3.11"
+# dependencies = ["pandas>=2.2", "pyarrow>=18", "scikit-learn>=1.6", "tensorflow>=2.19"]
+# [tool.cro]
+# title = "Linear model in Keras"
+# description = "One dense layer: softmax for classes, a number for regression."
+# framework = "tensorflow"
+# kind = "train"
+# resources = { cpus = 2, mem = "1.5G", gpus = 0, time = "10m" }
+# metrics = { accuracy = "max", r2 = "max" }
+# repeatable = true
+# [tool.cro.params]
+# data.type = "path"
+# data.default = "digits"
+# data.choices = ["digits", "breast_cancer", "wine", "diabetes"]
+# data.help = "a data set carried by scikit-learn, or a CSV or Parquet file"
+# target = { default = "target", help = "the column of the file to predict" }
+# task.default = "auto"
+# task.choices = ["auto", "classification", "regression"]
+# task.help = "auto: classes where the column has texts or few whole numbers"
+# epochs = { default = 30, min = 1, max = 10000, help = "passes over the data" }
+# batch_size = { default = 32, min = 1, max = 65536, help = "rows in one step" }
+# learning_rate = { default = 0.01, min = 0.0000001, max = 10.0, help = "size of one step" }
+# test_share.default = 0.25
+# test_share.min = 0.05
+# test_share.max = 0.5
+# test_share.help = "share of the rows that is held out to measure on"
+# seed = { default = 0, min = 0, max = 4294967295, help = "the same seed gives the same result" }
+# ///
+"""Trains a linear model in Keras and saves it as `model.keras` with `model.json` beside it.
+
+Scaling and encoding are layers of the saved model, so it takes raw columns.
+"""
+
+import argparse
+import json
+import math
+import os
+import sys
+from pathlib import Path
+
+# --- shared by every recipe of the library, word for word -----------------------------------------
+BUNDLED = ("digits", "breast_cancer", "wine", "diabetes")
+DATA_HELP = f"one of {', '.join(BUNDLED)} (carried by scikit-learn), or the path of a CSV or Parquet file"
+
+
+class BadData(Exception):
+    """One line for the person at the keyboard; the recipe ends with exit code 2."""
+
+
+def within(kind, low, high):
+    """An argparse type: a number from `low` to `high`."""
+
+    def read(text):
+        value = kind(text)
+        if not low <= value <= high:
+            raise argparse.ArgumentTypeError(f"{text} is not from {low} to {high}")
+        return value
+
+    read.__name__ = kind.__name__
+    return read
+
+
+def run(recipe, argv=None):
+    """Runs the recipe and turns bad data into one line on stderr and exit code 2."""
+    for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ.setdefault(variable, str(cpus()))
+    sys.stdout.reconfigure(line_buffering=True)
+    try:
+        recipe(argv)
+    except BadData as problem:
+        line = "".join(char if char.isprintable() else " " for char in str(problem))
+        print(f"error: {' '.join(line.split())[:400]}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def output_folder():
+    folder = Path(os.environ.get("CRO_OUTPUT_DIR") or f"{Path(__file__).stem}-output")
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def cpus():
+    """The cores that were granted, at least one."""
+    try:
+        return max(1, int(float(os.environ.get("CRO_CPUS") or os.cpu_count() or 1)))
+    except (ValueError, OverflowError):
+        return 1
+
+
+def save_metrics(metrics, folder):
+    """Writes the finite ones as a flat object and prints them as the last line."""
+    finite = {name: float(value) for name, value in metrics.items() if math.isfinite(value)}
+    waiting = folder / "metrics.json.part"
+    waiting.write_text(json.dumps(finite, indent=1) + "\n")
+    waiting.replace(folder / "metrics.json")
+    print("metrics  " + "  ".join(f"{name} {value:.4g}" for name, value in finite.items()), flush=True)
+
+
+def read_table(data):
+    """The rows of a CSV or Parquet file, or of a bundled data set with its answer in `target`."""
+    path = Path(data)
+    if data not in BUNDLED:
+        if not path.is_file():
+            raise BadData(f"there is no file {data}: --data is {DATA_HELP}")
+        if path.stat().st_size == 0:
+            raise BadData(f"{data} is empty")
+    import pandas
+
+    if data in BUNDLED:
+        from sklearn import datasets
+
+        return getattr(datasets, f"load_{data}")(as_frame=True).frame
+    parquet = path.suffix.lower() in (".parquet", ".pq")
+    try:
+        table = pandas.read_parquet(path) if parquet else pandas.read_csv(path, low_memory=False)
+    except Exception as error:
+        raise BadData(f"{data} cannot be read as {'Parquet' if parquet else 'CSV'}: {error}") from error
+    table.columns = [str(column) for column in table.columns]
+    if table.empty or table.columns.has_duplicates:
+        raise BadData(f"{data} has {'no rows' if table.empty else 'two columns of the same name'}")
+    return table
+
+
+def clean_features(table):
+    """Numbers as floats (missing as NaN) and everything else as text (missing as "")."""
+    import numpy
+    import pandas
+
+    columns = {}
+    for name, column in table.items():
+        if pandas.api.types.is_datetime64_any_dtype(column):
+            raise BadData(f"column {name!r} holds dates: turn them into numbers first")
+        if not pandas.api.types.is_numeric_dtype(column):
+            given = column.dropna().astype(str)
+            text = given[pandas.to_numeric(given, errors="coerce").isna()]
+            if 0 < len(text) <= len(given) / 2:
+                where = f"{text.iloc[0]!r} in row {table.index.get_loc(text.index[0]) + 1}"
+                raise BadData(f"column {name!r} has text where numbers belong: {where}")
+            if len(text) or given.empty:
+                columns[name] = (
+                    column.astype(object).where(column.notna(), "").astype(str).to_numpy(dtype=object)
+                )
+                continue
+            column = pandas.to_numeric(column.astype(object), errors="coerce")
+        values = column.astype("float64")
+        if not (values.isna() | (values.abs() < 1e30)).all():
+            raise BadData(f"column {name!r} has infinite or far too large numbers")
+        columns[name] = values.to_numpy(dtype="float64", na_value=numpy.nan)
+    return pandas.DataFrame(columns)
+
+
+def load(data, target, task):
+    """Features, answers and "classification" or "regression"; rows without an answer are left out."""
+    import pandas
+
+    table = read_table(data)
+    target = "target" if data in BUNDLED else target
+    if target not in table.columns:
+        names = ", ".join(map(str, table.columns[:12])) + (", ..." if len(table.columns) > 12 else "")
+        raise BadData(f"{data} has no column {target!r} to predict: name one with --target; it has {names}")
+    features, known = clean_features(table.drop(columns=target)), table[target].notna().to_numpy()
+    features, answers = features[known].reset_index(drop=True), table[target][known].reset_index(drop=True)
+    if features.shape[1] == 0 or len(features) < 10:
+        shape = f"{len(features)} usable rows and {features.shape[1]} features"
+        raise BadData(f"{data} has {shape}: too few to learn from")
+    numeric = pandas.api.types.is_numeric_dtype(answers) and not pandas.api.types.is_bool_dtype(answers)
+    whole = numeric and bool((answers.abs() < 2**53).all() and (answers % 1 == 0).all())
+    if task == "auto":
+        few = answers.nunique() <= 20
+        task = "classification" if not numeric or (whole and few) else "regression"
+    if task == "regression":
+        answers = clean_features(answers.to_frame())[target]
+        if answers.dtype != "float64":
+            raise BadData(f"column {target!r} has text where numbers belong: {answers.iloc[0]!r} in row 1")
+        return features, answers.to_numpy(), task
+    if answers.nunique() < 2:
+        raise BadData(f"column {target!r} has one class only ({answers.iloc[0]!r}): nothing to tell apart")
+    if answers.nunique() > max(20, len(answers) // 4):
+        raise BadData(f"column {target!r} has {answers.nunique()} different values: too many for classes")
+    return features, (answers.astype("int64") if whole else answers.astype(str)).to_numpy(), task
+
+
+def split(features, answers, task, share, seed):
+    """Rows to learn from and rows held out, the same for the same seed; classes keep their shares."""
+    from sklearn.model_selection import train_test_split
+
+    stratify = answers if task == "classification" else None
+    try:
+        return train_test_split(features, answers, test_size=share, random_state=seed, stratify=stratify)
+    except ValueError as error:
+        raise BadData(
+            f"{len(answers)} rows cannot be split {1 - share:.2f} to {share:.2f}: {error}"
+        ) from error
+
+
+# --- end of the shared part -----------------------------------------------------------------------
+
+
+# --- shared by the TensorFlow recipes, word for word ----------------------------------------------
+MAX_WORDS = 30
+
+
+def start_tensorflow(seed):
+    """TensorFlow with the granted threads, quiet, and the same numbers for the same seed."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    import tensorflow
+
+    tensorflow.config.threading.set_intra_op_parallelism_threads(cpus())
+    tensorflow.config.threading.set_inter_op_parallelism_threads(cpus())
+    tensorflow.keras.utils.set_random_seed(seed)
+    tensorflow.config.experimental.enable_op_determinism()
+    return tensorflow
+
+
+def learn_schema(features, answers, task):
+    """What the rows to learn from look like, as JSON values: columns, their statistics, the classes."""
+    import numpy
+
+    schema = {"task": task, "numbers": {}, "words": {}, "classes": [], "answers": [0.0, 1.0]}
+    for name, column in features.items():
+        if column.dtype == "float64":
+            known = column.dropna()
+            mean, variance = (known.mean(), known.var(ddof=0) or 1.0) if len(known) else (0.0, 1.0)
+            schema["numbers"][name] = [float(mean), float(variance)]
+        else:
+            schema["words"][name] = [str(word) for word in column.value_counts().index[:MAX_WORDS]]
+    if task == "classification":
+        schema["classes"] = numpy.unique(answers).tolist()
+    else:
+        schema["answers"] = [float(numpy.mean(answers)), float(numpy.std(answers)) or 1.0]
+    return schema
+
+
+def encode(features, schema):
+    """The arrays that the model takes, one for all numbers and one for each column of words."""
+    import numpy
+
+    missing = [name for name in (*schema["numbers"], *schema["words"]) if name not in features.columns]
+    if missing:
+        raise BadData(f"the data has no column {missing[0]!r}, which the model needs")
+    texts = [name for name in schema["numbers"] if features[name].dtype != "float64"]
+    if texts:
+        raise BadData(f"column {texts[0]!r} has text where the model needs numbers")
+    arrays = {
+        f"word_{i}": features[name].astype(str).to_numpy(object) for i, name in enumerate(schema["words"])
+    }
+    if schema["numbers"]:
+        arrays["numbers"] = features[list(schema["numbers"])].to_numpy(numpy.float32)
+    return arrays
+
+
+def class_numbers(answers, schema):
+    """Answers as the network learns them: class numbers (-1: a class that it does not know) or numbers."""
+    import numpy
+
+    if schema["task"] == "regression":
+        return numpy.asarray(answers, dtype=numpy.float32)
+    numbers = {name: number for number, name in enumerate(schema["classes"])}
+    return numpy.array([numbers.get(answer, -1) for answer in answers.tolist()])
+
+
+def prepared_inputs(keras, schema):
+    """Input layers and one tensor of scaled numbers (gaps as the mean) and 0/1 columns for words."""
+    inputs, parts = {}, []
+    if schema["numbers"]:
+        inputs["numbers"] = keras.Input((len(schema["numbers"]),), name="numbers")
+        mean, variance = zip(*schema["numbers"].values(), strict=True)
+        scaled = keras.layers.Normalization(mean=list(mean), variance=list(variance))(inputs["numbers"])
+        parts.append(keras.ops.where(keras.ops.isnan(scaled), 0.0, scaled))
+    for i, words in enumerate(schema["words"].values()):
+        inputs[f"word_{i}"] = keras.Input((), name=f"word_{i}", dtype="string")
+        lookup = keras.layers.StringLookup(vocabulary=words, output_mode="one_hot")
+        parts.append(keras.ops.cast(lookup(inputs[f"word_{i}"]), "float32"))
+    return inputs, parts[0] if len(parts) == 1 else keras.layers.Concatenate()(parts)
+
+
+def scores(outputs, answers, schema):
+    """The metrics of a network's outputs on rows that it has not seen."""
+    import numpy
+
+    if schema["task"] == "regression":
+        error = numpy.asarray(outputs, dtype=float).reshape(-1) - answers
+        spread = float(((answers - answers.mean()) ** 2).sum())
+        r2 = 1 - float((error**2).sum()) / spread if spread else math.nan
+        return {"r2": r2, "mae": abs(error).mean(), "rmse": math.sqrt((error**2).mean())}
+    known = answers >= 0
+    chances = numpy.clip(outputs[known, answers[known]], 1e-7, 1)
+    return {
+        "accuracy": (outputs.argmax(axis=1) == answers).mean(),
+        "log_loss": -numpy.log(chances).mean() if len(chances) else math.nan,
+    }
+
+
+# --- end of the part shared by the TensorFlow recipes ---------------------------------------------
+
+
+# --- shared by the TensorFlow training recipes, word for word -------------------------------------
+def fit(keras, tensor, *, inputs, schema, options, known, watched, callbacks=()):
+    """The compiled and fitted model: the given tensor, then one output a class or one number."""
+    if schema["task"] == "classification":
+        outputs = keras.layers.Dense(len(schema["classes"]), activation="softmax")(tensor)
+        loss, metric = "sparse_categorical_crossentropy", ["accuracy"]
+    else:
+        mean, deviation = schema["answers"]
+        outputs = keras.layers.Rescaling(deviation, offset=mean)(keras.layers.Dense(1)(tensor))
+        loss, metric = "mse", ["mae"]
+    model = keras.Model(inputs, outputs)
+    model.compile(keras.optimizers.Adam(options.learning_rate), loss, metrics=metric)
+    model.fit(
+        *known,
+        validation_data=watched,
+        epochs=options.epochs,
+        batch_size=options.batch_size,
+        callbacks=list(callbacks),
+        verbose=2,
+    )
+    return model
+
+
+def save_model(model, schema, folder):
+    """`model.keras`, and beside it `model.json`: which columns it takes and what its outputs mean."""
+    model.save(folder / "model.keras")
+    (folder / "model.json").write_text(json.dumps(schema, indent=1) + "\n")
+    print(f"wrote {folder / 'model.keras'}")
+
+
+# --- end of the part shared by the TensorFlow training recipes ------------------------------------
+
+
+def arguments():
+    parser = argparse.ArgumentParser(description="Train a linear Keras model.")
+    parser.add_argument("--data", default="digits", help=DATA_HELP)
+    parser.add_argument("--target", default="target", help="the column of the file to predict")
+    parser.add_argument(
+        "--task",
+        default="auto",
+        choices=["auto", "classification", "regression"],
+        help="auto: classes where the column has texts or few whole numbers",
+    )
+    parser.add_argument("--epochs", type=within(int, 1, 10_000), default=30, help="passes over the data")
+    parser.add_argument("--batch-size", type=within(int, 1, 65_536), default=32, help="rows in one step")
+    parser.add_argument(
+        "--learning-rate", type=within(float, 1e-7, 10.0), default=0.01, help="size of one step"
+    )
+    parser.add_argument(
+        "--test-share",
+        type=within(float, 0.05, 0.5),
+        default=0.25,
+        help="share of the rows that is held out to measure on",
+    )
+    parser.add_argument(
+        "--seed", type=within(int, 0, 2**32 - 1), default=0, help="the same seed gives the same result"
+    )
+    return parser
+
+
+def main(argv=None):
+    options = arguments().parse_args(argv)
+    features, answers, task = load(options.data, options.target, options.task)
+    train, test, train_answers, test_answers = split(
+        features, answers, task, options.test_share, options.seed
+    )
+    schema = learn_schema(train, train_answers, task)
+    print(f"{task}: {len(train)} rows to learn from, {len(test)} held out; loading TensorFlow")
+    keras = start_tensorflow(options.seed).keras
+    inputs, tensor = prepared_inputs(keras, schema)
+    known = encode(train, schema), class_numbers(train_answers, schema)
+    held_out = encode(test, schema), class_numbers(test_answers, schema)
+    model = fit(keras, tensor, inputs=inputs, schema=schema, options=options, known=known, watched=held_out)
+    folder = output_folder()
+    save_model(model, schema, folder)
+    save_metrics(scores(model.predict(held_out[0], verbose=0), held_out[1], schema), folder)
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))
