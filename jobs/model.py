@@ -131,10 +131,13 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class Starting:
+    """`cancel_requested_at` is set when a stop was asked for before the launch was known to work."""
+
     name: ClassVar[StateName] = StateName.STARTING
     since_at: float
     attempt: int
     grant: Grant
+    cancel_requested_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,7 +256,7 @@ TRANSITIONS: Mapping[StateName, frozenset[StateName]] = {
         {StateName.HELD, StateName.STARTING, StateName.CANCELLED, StateName.FAILED}
     ),
     StateName.HELD: frozenset({StateName.QUEUED, StateName.CANCELLED, StateName.FAILED}),
-    StateName.STARTING: frozenset({StateName.RUNNING, StateName.QUEUED}) | _ENDED,
+    StateName.STARTING: frozenset({StateName.STARTING, StateName.RUNNING, StateName.QUEUED}) | _ENDED,
     StateName.RUNNING: frozenset({StateName.RUNNING, StateName.PAUSED}) | _ENDED,
     StateName.PAUSED: frozenset({StateName.RUNNING}) | _ENDED,
 } | {name: frozenset[StateName]() for name in _ENDED}
