@@ -7,22 +7,47 @@ and the rules load with the first call that needs them.
 
 from __future__ import annotations
 
+import contextlib
 import os
+import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
-from jobs.model import Capacity, Job, JobId
-from jobs.ports import Clock
-from jobs.settings import Home, Settings
+from jobs import presence
+from jobs.intents import IntentKind, Intents, no_such_job
+from jobs.model import (
+    Active,
+    Capacity,
+    Ended,
+    Job,
+    JobId,
+    JobSpec,
+    Reason,
+    ReasonCode,
+    Sample,
+    Usage,
+    Waiting,
+)
+from jobs.ports import BadInput, Clock, NeverFits, NotNow, Unreachable
+from jobs.queries import Queries
+from jobs.settings import HIGHEST_PRIORITY, LOWEST_PRIORITY, Home, Settings
 from jobs.views import DaemonStatus, HistoryEntry, JobQuery, NeedsRequest, Preview, Snapshot, SubmitRequest
-from jobs.wakeup import Watcher
+from jobs.wakeup import Ringer, Watcher
 
 if TYPE_CHECKING:
-    from recipes.discover import Catalogue
+    from jobs.machine import Machine
+    from jobs.submission import Resolver
+    from recipes.discover import Catalogue, Finder
     from recipes.manifest import Recipe
+
+_NO_SCHEDULER = Reason(ReasonCode.NO_SCHEDULER)
+_LASTING = frozenset({ReasonCode.HELD, ReasonCode.DEPENDENCY})
+_ENDED = frozenset(kind.name for kind in get_args(Ended))
+_ACTIVE_CHECK_S = 1.0  # how often a waiting client looks without having been rung
 
 
 class Api:
@@ -44,6 +69,13 @@ class Api:
         self.settings = settings
         self._clock = clock
         self._environ = environ
+        self._opening = threading.RLock()
+        self._writing = threading.Lock()
+        self._queries: Queries | None = None
+        self._intents: Intents | None = None
+        self._machine: Machine | None = None
+        self._finder: Finder | None = None
+        self._last = Snapshot(0.0)
 
     def __enter__(self) -> Api:
         return self
@@ -53,6 +85,14 @@ class Api:
 
     def close(self) -> None:
         """Let go of the database. Safe to repeat; jobs and scheduler go on."""
+        with self._opening, self._writing:
+            if self._queries is not None:
+                self._queries.close()
+            if self._intents is not None:
+                self._intents.close()
+            if self._machine is not None:
+                self._machine.close()
+            self._queries = self._intents = self._machine = None
 
     # --- queueing ------------------------------------------------------------------------------
 
@@ -63,11 +103,39 @@ class Api:
         (it does not start one: see `ensure_daemon`). Raises BadInput with what to type instead, NeverFits
         with the numbers, NoSuchJob for an unknown dependency.
         """
-        raise NotImplementedError
+        resolver = self._resolver()
+        specs: list[JobSpec] = []
+        last: SubmitRequest | None = None
+        for number, request in enumerate(requests, 1):
+            if request is last:
+                specs.append(specs[-1])
+                continue
+            spec, problems = resolver.resolve(request, keep=True)
+            which = f"Job {number} of {len(requests)}: " if len(requests) > 1 else ""
+            if spec is None:
+                raise BadInput(which + " ".join(problems.values()))
+            self._refuse_too_big(spec, which)
+            specs.append(spec)
+            last = request
+        return self._queue(specs)
 
     def preview(self, request: SubmitRequest) -> Preview:
         """What would happen to the request now; wrong fields are its `problems`, never an exception."""
-        raise NotImplementedError
+        from jobs import forecast
+
+        resolver = self._resolver()
+        spec, problems = resolver.resolve(request, keep=False)
+        if spec is None:
+            return Preview(problems=problems)
+        with self._reading().snapshot() as view:
+            known = view.states([after.job_id for after in spec.after])
+            unknown = [after.job_id for after in spec.after if after.job_id not in known]
+            if unknown:
+                return Preview(spec.needs, problems={"after": no_such_job(unknown[0]).title})
+            spec = replace(spec, expected_s=view.expected_s(spec))
+            status = presence.look(self.home.lock)
+            machine, rules = self._measuring(), self.settings.admission
+            return forecast.preview(spec, view, machine, status, rules=rules, now=self._clock())
 
     def retry(self, ids: Iterable[JobId], needs: NeedsRequest | None = None) -> tuple[JobId, ...]:
         """Queue each ended job again as a new job (`spec.retry_of`), and return the new ids in order.
@@ -75,21 +143,33 @@ class Api:
         `needs` replaces what the person asked for, field by field. A dependency on a job that was itself
         retried becomes one on its newest retry. Raises NoSuchJob, NotNow (it has not ended), BadInput.
         """
-        raise NotImplementedError
+        from jobs.submission import retried
+
+        specs = []
+        with self._reading().snapshot() as view:
+            for job_id in dict.fromkeys(ids):
+                job = view.job(job_id)
+                if not isinstance(job.state, Ended):
+                    state = job.state.name.replace("_", " ")
+                    raise NotNow(f"Job {job_id} is {state}: only an ended job can be retried.")
+                specs.append(retried(job, needs, view.newest_retry, self.home))
+        for spec in specs:
+            self._refuse_too_big(spec, f"Job {spec.retry_of}: ")
+        return self._queue(specs)
 
     # --- control: all ids are checked before anything is written ---------------------------------
 
     def cancel(self, ids: Iterable[JobId]) -> None:
         """Stop running jobs and take waiting ones out. Raises NoSuchJob, NotNow (already ended)."""
-        raise NotImplementedError
+        self._control(IntentKind.CANCEL, ids)
 
     def hold(self, ids: Iterable[JobId]) -> None:
         """Keep queued jobs from starting, and pause running ones. Raises NoSuchJob, NotNow."""
-        raise NotImplementedError
+        self._control(IntentKind.HOLD, ids)
 
     def release(self, ids: Iterable[JobId]) -> None:
         """Let held jobs queue and paused ones go on. Raises NoSuchJob, NotNow."""
-        raise NotImplementedError
+        self._control(IntentKind.RELEASE, ids)
 
     def set_priority(
         self, ids: Iterable[JobId], value: int | None = None, *, delta: int | None = None
@@ -98,45 +178,69 @@ class Api:
 
         Raises BadInput (outside 0..100, or not exactly one of both), NoSuchJob, NotNow (not waiting).
         """
-        raise NotImplementedError
+        if (value is None) == (delta is None):
+            raise BadInput("Give either a priority or a shift, not both.")
+        if value is not None and not LOWEST_PRIORITY <= value <= HIGHEST_PRIORITY:
+            raise BadInput(f"The priority must be a whole number from 0 to 100, not {value}.")
+        self._control(IntentKind.PRIORITY, ids, {"value": value} if delta is None else {"delta": delta})
 
     def drain(self, on: bool) -> None:
         """While on, nothing new starts; running jobs go on."""
-        raise NotImplementedError
+        with self._writer() as intents:
+            intents.drain(on, self._clock())
 
     # --- reading -----------------------------------------------------------------------------------
 
     def jobs(self, query: JobQuery = JobQuery()) -> tuple[Job, ...]:  # noqa: B008 - frozen
         """The jobs that match, in the query's order, at most `query.limit`."""
-        raise NotImplementedError
+        with self._reading().snapshot() as view:
+            found, _ = view.jobs(query)
+        return self._completed(found, self.daemon_status())
 
     def job(self, job_id: JobId) -> Job:
         """One job. Raises NoSuchJob."""
-        raise NotImplementedError
+        with self._reading().snapshot() as view:
+            found = view.job(job_id)
+        return self._completed([found], self.daemon_status())[0]
 
     def explain(self, job_id: JobId) -> Job:
         """One job, its `reasons` complete while it waits, even with no scheduler. Raises NoSuchJob."""
-        raise NotImplementedError
+        return self.job(job_id)
 
     def history(self, job_id: JobId) -> tuple[HistoryEntry, ...]:
         """What happened to it, oldest first. Raises NoSuchJob."""
-        raise NotImplementedError
+        with self._reading().snapshot() as view:
+            if job_id not in view.states([job_id]):
+                raise no_such_job(job_id)
+            return view.history(job_id)
 
     def snapshot(self, query: JobQuery = JobQuery()) -> Snapshot:  # noqa: B008 - frozen
         """One consistent picture for a screen, with the machine's latest sample."""
-        raise NotImplementedError
+        now = self._clock()
+        status = self.daemon_status()
+        machine = self._measuring()
+        sample = machine.sample(now, status)
+        try:
+            with self._reading().snapshot() as view:
+                found, matched = view.jobs(query)
+                counts = view.counts()
+        except Unreachable as error:
+            return replace(self._last, at=now, sample=sample, daemon=status, note=error.title)
+        jobs = self._completed(found, status, sample)
+        self._last = Snapshot(now, jobs, matched, counts, machine.capacity(status), sample, status)
+        return self._last
 
     def capacity(self) -> Capacity:
         """The machine's size."""
-        raise NotImplementedError
+        return self._measuring().capacity(presence.look(self.home.lock))
 
     def log_path(self, job_id: JobId, attempt: int | None = None) -> Path:
         """The log of an attempt (default: the latest, or the first to come); it may not exist yet."""
-        raise NotImplementedError
+        return self._attempt(job_id, attempt) / "output.log"
 
     def output_dir(self, job_id: JobId, attempt: int | None = None) -> Path:
         """Where an attempt leaves its files (default: the latest); it may not exist yet."""
-        raise NotImplementedError
+        return self._attempt(job_id, attempt) / "output"
 
     # --- recipes -----------------------------------------------------------------------------------
 
@@ -145,11 +249,23 @@ class Api:
 
         Folders in order: settings, ./recipes, the data folder's, the library; the first of a name wins.
         """
-        raise NotImplementedError
+        from recipes.discover import Finder, library_folder
+
+        with self._opening:
+            if self._finder is None:
+                self._finder = Finder()
+            named = [Path(folder).expanduser() for folder in self.settings.recipes.folders]
+            folders = [*named, Path.cwd() / "recipes", self.home.recipes, library_folder()]
+            return self._finder.catalogue(folders)
 
     def recipe(self, name: str) -> Recipe:
         """One recipe by name. Raises BadInput naming near misses, or the problems of a broken one."""
-        raise NotImplementedError
+        from jobs.submission import usable
+
+        found = usable(self.recipes(), name)
+        if isinstance(found, str):
+            raise BadInput(found, "List the recipes to see their names.")
+        return found
 
     # --- waiting -----------------------------------------------------------------------------------
 
@@ -158,11 +274,39 @@ class Api:
 
         Raises NoSuchJob, and Unreachable when no scheduler runs that could end them.
         """
-        raise NotImplementedError
+        wanted = tuple(ids)
+        left = list(dict.fromkeys(wanted))[::-1]
+        deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        with self._reading().snapshot() as view:
+            known = view.states(left)
+        for job_id in wanted:
+            if job_id not in known:
+                raise no_such_job(job_id)
+        with contextlib.closing(self.watch()) as watcher:
+            while left:
+                with self._reading().snapshot() as view:
+                    while left and view.states(left[-1:])[left[-1]] in _ENDED:
+                        left.pop()
+                rest = (
+                    _ACTIVE_CHECK_S
+                    if deadline is None
+                    else min(_ACTIVE_CHECK_S, deadline - time.monotonic())
+                )
+                if not left or rest <= 0:
+                    break
+                if not watcher.wait(rest) and not self.daemon_status().running:
+                    raise Unreachable(
+                        f"Job {left[-1]} cannot end: the scheduler is not running.",
+                        "Start it with: cro-tui daemon",
+                    )
+        with self._reading().snapshot() as view:
+            found = {job.id: job for job in view.get(wanted)}
+        return tuple(found[job_id] for job_id in wanted)
 
     def watch(self) -> Watcher:
         """A bell that rings after each change; close it. The scheduler stays while one is open."""
-        raise NotImplementedError
+        self.home.make()
+        return Watcher(self.home.watchers)
 
     # --- the scheduler -------------------------------------------------------------------------------
 
@@ -171,12 +315,102 @@ class Api:
 
         Raises Unreachable with the last lines of daemon.log when it does not come up.
         """
-        raise NotImplementedError
+        status = self.daemon_status()
+        return status if status.running else presence.start(self.home)
 
     def daemon_status(self) -> DaemonStatus:
         """Whether a scheduler runs; never starts one."""
-        raise NotImplementedError
+        status = presence.look(self.home.lock)
+        if not self.home.database.exists():
+            return status
+        try:
+            with self._reading().snapshot() as view:
+                return replace(status, draining=view.meta("draining") == "1")
+        except Unreachable as error:
+            return replace(status, note=error.title)
 
     def stop_daemon(self) -> bool:
         """Ask the scheduler to leave and wait until it has; False when none ran. Jobs go on."""
-        raise NotImplementedError
+        return presence.stop(self.home)
+
+    # --- how it is done ------------------------------------------------------------------------------
+
+    def _reading(self) -> Queries:
+        with self._opening:
+            if self._queries is None:
+                self.home.make()
+                self._queries = Queries(self.home.database)
+            return self._queries
+
+    @contextlib.contextmanager
+    def _writer(self) -> Iterator[Intents]:
+        """The writing connection, for one thread at a time; the scheduler is rung afterwards."""
+        with self._writing:
+            if self._intents is None:
+                self.home.make()
+                self._intents = Intents(self.home.database)
+            yield self._intents
+        ringer = Ringer()
+        ringer.ring(self.home.doorbell)
+        ringer.close()
+
+    def _measuring(self) -> Machine:
+        from jobs.machine import Machine
+
+        with self._opening:
+            if self._machine is None:
+                self._machine = Machine(self.home.vitals)
+            return self._machine
+
+    def _resolver(self) -> Resolver:
+        from jobs.submission import Resolver
+
+        self.home.make()
+        return Resolver(self.home, self.settings, self._environ, self.recipes)
+
+    def _refuse_too_big(self, spec: JobSpec, which: str) -> None:
+        from jobs import forecast
+
+        if tight := forecast.too_big(spec, self.capacity(), self.settings.admission):
+            raise NeverFits(which + forecast.sentence(tight), "Ask for less, or use a bigger machine.")
+
+    def _queue(self, specs: Sequence[JobSpec]) -> tuple[JobId, ...]:
+        expected: dict[tuple[str, ...], float | None] = {}
+        with self._reading().snapshot() as view:
+            for spec in specs:
+                if spec.argv not in expected:
+                    expected[spec.argv] = view.expected_s(spec)
+        timed = [replace(s, expected_s=e) if (e := expected[s.argv]) is not None else s for s in specs]
+        with self._writer() as intents:
+            return intents.submit(timed, self._clock())
+
+    def _control(self, kind: IntentKind, ids: Iterable[JobId], body: object = None) -> None:
+        wanted = tuple(dict.fromkeys(ids))
+        if wanted:
+            with self._writer() as intents:
+                intents.control(kind, wanted, self._clock(), body)
+
+    def _completed(
+        self, jobs: Sequence[Job], status: DaemonStatus, sample: Sample | None = None
+    ) -> tuple[Job, ...]:
+        """With the live use of running jobs, and with the truth about who decides while they wait."""
+        live: Mapping[JobId, Usage] = {}
+        if status.running and any(isinstance(job.state, Active) for job in jobs):
+            sample = sample or self._measuring().published(self._clock(), status)
+            live = sample.jobs if sample is not None else {}
+        done = []
+        for job in jobs:
+            if job.id in live and isinstance(job.state, Active):
+                job = replace(job, usage=live[job.id])
+            elif isinstance(job.state, Waiting) and not status.running:
+                lasting = [reason for reason in job.reasons if reason.code in _LASTING]
+                job = replace(job, reasons=(_NO_SCHEDULER, *lasting), estimated_start_at=None)
+            done.append(job)
+        return tuple(done)
+
+    def _attempt(self, job_id: JobId, attempt: int | None) -> Path:
+        with self._reading().snapshot() as view:
+            found = view.get([job_id])
+        if not found:
+            raise no_such_job(job_id)
+        return self.home.attempt(job_id, max(1, found[0].attempts) if attempt is None else attempt)

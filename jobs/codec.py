@@ -11,7 +11,7 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from functools import cache
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
 from jobs.model import (
     Capacity,
@@ -61,7 +61,9 @@ def _names(kind: Any) -> tuple[str, ...]:
 
 def plain(value: Any) -> dict[str, Any]:
     """A flat dataclass as a dict without its absent fields."""
-    return {name: got for name in _names(type(value)) if (got := getattr(value, name)) is not None}
+    return {
+        name: got for name in _names(cast(Any, type(value))) if (got := getattr(value, name)) is not None
+    }
 
 
 def _number(value: object) -> float:
@@ -95,6 +97,13 @@ def load_spec(text: str) -> JobSpec:
         raise Damaged(f"specification: {error}") from None
 
 
+def duration_keys(spec: JobSpec) -> tuple[str, ...]:
+    """Under which names a run's time is remembered: this very command first, then its recipe."""
+    exact = dump(spec.argv)
+    keys = [exact] if len(exact) <= 1000 else []
+    return (*keys, f"recipe:{spec.recipe}") if spec.recipe else tuple(keys)
+
+
 # --- where it stands ---------------------------------------------------------------------------------
 
 
@@ -122,7 +131,7 @@ def load_job(row: sqlite3.Row | Mapping[str, Any]) -> Job:
             state["grant"] = Grant(tuple(state["grant"]))
         if kind in _ENDED:
             state["usage"] = usage
-            for name in _names(kind):
+            for name in _names(cast(Any, kind)):
                 state.setdefault(name, None)
         if spec.priority != row["priority"]:
             spec = JobSpec(

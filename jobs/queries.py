@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from jobs import schema
-from jobs.codec import Damaged, dump, load_job, load_spec
+from jobs.codec import Damaged, dump, duration_keys, load_job, load_spec
 from jobs.intents import LARGEST_ID, no_such_job, printable, states_of
 from jobs.model import (
     Held,
@@ -88,13 +88,13 @@ class Queries:
             self._connection.close()
 
     @contextmanager
-    def snapshot(self) -> Iterator[Snapshot]:
+    def snapshot(self) -> Iterator[View]:
         """One consistent view; all reads inside it see the same moment."""
         with self._lock:
             try:
                 self._connection.execute("BEGIN")
                 try:
-                    yield Snapshot(self._connection)
+                    yield View(self._connection)
                 finally:
                     self._connection.execute("COMMIT")
             except sqlite3.Error as error:
@@ -109,7 +109,7 @@ class Queries:
                 raise schema.unreachable(self._path, error) from error
 
 
-class Snapshot:
+class View:
     """Reads of one moment; of no use outside its `with`."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
@@ -123,20 +123,35 @@ class Snapshot:
         """How many jobs are in each state that has any."""
         counts: dict[StateName, int] = {}
         for name, number in self._connection.execute("SELECT state, jobs FROM tallies WHERE jobs > 0"):
+            if name == "blocked":  # they are queued, and counted there
+                continue
             state = StateName.QUEUED if name == "not_seen" else StateName(name)
             counts[state] = counts.get(state, 0) + number
         return counts
 
+    def next_id(self) -> JobId:
+        return JobId(int(self.meta("next_job_id") or 1))
+
+    def active(self) -> list[Job]:
+        """Every job that has an attempt."""
+        return self._readable("state IN ('starting', 'running', 'paused')", "id", -1)
+
+    def head(self, limit: int) -> list[Job]:
+        """The first waiting jobs whose dependencies are met, in the order in which they would start."""
+        return self._readable("state = 'queued' AND unmet = 0", _WAITING_ORDER, limit)
+
     def states(self, ids: Sequence[JobId]) -> dict[JobId, StateName]:
         return states_of(self._connection, ids)
 
-    def expected_s(self, key: str) -> float | None:
-        """Median wall time of the last successful runs under a name; None when there was none."""
-        rows = self._connection.execute(
-            "SELECT wall_s FROM durations WHERE key = ? ORDER BY id DESC LIMIT 5", (key,)
-        ).fetchall()
-        seconds = sorted(float(row[0]) for row in rows)
-        return seconds[len(seconds) // 2] if seconds else None
+    def expected_s(self, spec: JobSpec) -> float | None:
+        """Median wall time of the last successful runs of this command, or else of this recipe."""
+        for key in duration_keys(spec):
+            rows = self._connection.execute(
+                "SELECT wall_s FROM durations WHERE key = ? ORDER BY id DESC LIMIT 5", (key,)
+            ).fetchall()
+            if rows:
+                return sorted(float(row[0]) for row in rows)[len(rows) // 2]
+        return None
 
     def newest_retry(self, job_id: JobId) -> JobId:
         """The last link of its chain of retries; itself when it was never retried."""
@@ -186,6 +201,13 @@ class Snapshot:
         return tuple(self._explained(rows, ranks_by_position=whole)), matched
 
     # --- how it is done ----------------------------------------------------------------------------
+
+    def _readable(self, condition: str, order: str, limit: int) -> list[Job]:
+        rows = self._connection.execute(
+            f"SELECT {_COLUMNS} FROM jobs WHERE {condition} ORDER BY {order} LIMIT ?", (limit,)
+        )
+        jobs = (read_job(row) for row in rows)
+        return [job for job in jobs if not isinstance(job.state, Lost)]
 
     def _queue(self, query: JobQuery) -> list[sqlite3.Row]:
         """The default order, section by section, each by its index."""

@@ -123,7 +123,11 @@ def _without_pandas() -> Iterator[None]:
 
 
 def _first(database: Database) -> None:
-    """Jobs and what surrounds them. `jobs.unmet`: dependencies not yet satisfied."""
+    """Jobs and what surrounds them.
+
+    `jobs.unmet` counts dependencies that are not satisfied yet. `tallies` counts jobs by state, and besides the
+    submits that the daemon has not read (`not_seen`) and the queued jobs with unmet dependencies (`blocked`).
+    """
     jobs = database.table("jobs")
     jobs.create(
         {
@@ -200,6 +204,17 @@ def _first(database: Database) -> None:
         "INSERT INTO tallies(state, jobs) VALUES (new.state, 1) "
         "ON CONFLICT(state) DO UPDATE SET jobs = jobs + 1; END"
     )
+    blocked = "({0}.state = 'queued' AND {0}.unmet > 0)"
+    before, after = blocked.format("old"), blocked.format("new")
+    for moment, condition, change in (
+        ("INSERT", after, "1"),
+        ("UPDATE OF state, unmet", f"{before} <> {after}", f"{after} - {before}"),
+    ):
+        database.execute(
+            f"CREATE TRIGGER tally_blocked_{moment[:6].lower()} AFTER {moment} ON jobs WHEN {condition} BEGIN "
+            f"INSERT INTO tallies(state, jobs) VALUES ('blocked', {change}) "
+            "ON CONFLICT(state) DO UPDATE SET jobs = jobs + excluded.jobs; END"
+        )
 
 
 MIGRATIONS: tuple[Callable[[Database], None], ...] = (_first,)

@@ -19,6 +19,7 @@ from jobs.world import Rules
 
 _Section = TypeVar("_Section")
 _UNITS = {"": 1, "K": 1024, "M": 1024**2, "G": 1024**3, "T": 1024**4}
+LOWEST_PRIORITY, HIGHEST_PRIORITY = 0, 100
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(?:i?B)?", re.IGNORECASE)
 
 
@@ -236,7 +237,13 @@ def _value(value: object, key: str, known: Mapping[str, object], where: str) -> 
     if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)):
         raise BadInput(f"{where} must be a {'whole number' if whole else 'number'}, not {value!r}.")
     number: int | float = value
-    top = 100 if key == "priority" else 1 if key.endswith(("_fraction", "_tolerance")) else float("inf")
+    top = (
+        HIGHEST_PRIORITY
+        if key == "priority"
+        else 1
+        if key.endswith(("_fraction", "_tolerance"))
+        else float("inf")
+    )
     if not 0 <= number <= top or (number == 0 and key in _NOT_ZERO):
         low = "more than 0" if key in _NOT_ZERO else "0 or more"
         raise BadInput(

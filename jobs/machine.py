@@ -1,0 +1,76 @@
+"""The machine as a front end sees it: what the daemon published, or else an own measurement.
+
+Never measures while somebody else's sample is fresh. Safe for threads.
+"""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from jobs import vitals
+from jobs.model import Capacity, Sample
+from jobs.views import DaemonStatus
+from jobs.vitals import Vitals
+
+if TYPE_CHECKING:
+    from jobs.ports import Sensor
+
+FRESH_S = 3.0
+
+
+class Machine:
+    """Reads vitals first and opens the sensor only when it must."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = threading.Lock()
+        self._sensor: Sensor | None = None
+        self._capacity: Capacity | None = None
+
+    def vitals(self, daemon: DaemonStatus) -> Vitals | None:
+        """What the running scheduler published, however old; None without one."""
+        if not daemon.running:
+            return None
+        found = vitals.read(self._path)
+        return found if found is not None and found.pid == daemon.pid else None
+
+    def published(self, now: float, daemon: DaemonStatus) -> Sample | None:
+        """The scheduler's sample while it is fresh."""
+        found = self.vitals(daemon)
+        if found is None or found.sample is None or not now - FRESH_S <= found.sample.at <= now + FRESH_S:
+            return None
+        return found.sample
+
+    def sample(self, now: float, daemon: DaemonStatus) -> Sample:
+        """The scheduler's sample while it is fresh, else one of our own; takes up to 0.2 s."""
+        found = self.published(now, daemon)
+        if found is not None:
+            return found
+        with self._lock:
+            return self._opened().read(now, {}, {}, 0.0)
+
+    def capacity(self, daemon: DaemonStatus) -> Capacity:
+        """The machine's size."""
+        if self._capacity is None:
+            found = self.vitals(daemon)
+            if found is not None:
+                return found.capacity
+            with self._lock:
+                self._capacity = self._opened().capacity()
+        return self._capacity
+
+    def close(self) -> None:
+        with self._lock:
+            close = getattr(self._sensor, "close", None)
+            if close is not None:
+                close()
+            self._sensor = None
+
+    def _opened(self) -> Sensor:
+        if self._sensor is None:
+            from jobs.sensor import MachineSensor
+
+            self._sensor = MachineSensor()
+        return self._sensor

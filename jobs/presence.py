@@ -1,0 +1,142 @@
+"""One scheduler for each installation: who holds the lock, how it is started, how it is asked to leave.
+
+The lock is a file held with flock, so it can never outlive its holder. The file's text (pid and start) is
+for people and signals only.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+from jobs.ports import Unreachable
+from jobs.settings import Home
+from jobs.views import DaemonStatus
+
+START_TIMEOUT_S = 30.0
+STOP_TIMEOUT_S = 15.0
+
+
+def take(path: Path, pid: int, since_at: float) -> int | None:
+    """Take the lock and return its descriptor, to be kept open; None when another process has it.
+
+    A look by somebody else holds it for microseconds, so it tries for a moment.
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    for attempt in range(20):
+        if attempt:
+            time.sleep(0.01)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            continue
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, json.dumps({"pid": pid, "since": since_at}).encode(), 0)
+        return descriptor
+    os.close(descriptor)
+    return None
+
+
+def look(path: Path) -> DaemonStatus:
+    """Whether somebody holds the lock, and who."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return DaemonStatus(False)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            return DaemonStatus(False)
+        except BlockingIOError:
+            text = os.pread(descriptor, 200, 0)
+    finally:
+        os.close(descriptor)
+    try:
+        table = json.loads(text)
+        return DaemonStatus(True, int(table["pid"]), float(table["since"]))
+    except (ValueError, KeyError, TypeError):
+        return DaemonStatus(True, note="starting")
+
+
+def start(home: Home) -> DaemonStatus:
+    """Start a scheduler in a session of its own and wait until it answers. Raises Unreachable."""
+    import select
+    import subprocess
+
+    home.make()
+    ready, theirs = os.pipe()
+    package = str(Path(__file__).resolve().parent.parent)
+    paths = [package, *filter(None, [os.environ.get("PYTHONPATH")])]
+    command = [sys.executable, "-m", "jobs.daemon", "--detach", "--ready-fd", str(theirs)]
+    command += ["--data", str(home.data), "--settings", str(home.settings_file)]
+    try:
+        with open(home.daemon_log, "ab") as log:
+            os.fchmod(log.fileno(), 0o600)
+            done = subprocess.Popen(
+                command,
+                cwd="/",
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                pass_fds=[theirs],
+                start_new_session=True,
+            )
+            os.close(theirs)
+            theirs = -1
+            done.wait(START_TIMEOUT_S)
+        select.select([ready], [], [], START_TIMEOUT_S)
+        os.set_blocking(ready, False)
+        try:
+            answered = os.read(ready, 16) == b"ready"
+        except BlockingIOError:
+            answered = False
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise Unreachable(
+            f"The scheduler cannot be started: {error}.", "Run the daemon in the foreground."
+        ) from error
+    finally:
+        os.close(ready)
+        if theirs >= 0:
+            os.close(theirs)
+    status = look(home.lock)
+    if answered or status.running:
+        return status
+    raise Unreachable("The scheduler did not start. Its log ends with:", _last_lines(home.daemon_log))
+
+
+def stop(home: Home) -> bool:
+    """Ask the scheduler to leave and wait until it has; False when none ran. Raises Unreachable."""
+    status = look(home.lock)
+    if not status.running:
+        return False
+    deadline = time.monotonic() + STOP_TIMEOUT_S
+    asked: int | None = None
+    while (status := look(home.lock)).running:
+        if status.pid is not None and asked != status.pid:
+            asked = status.pid
+            try:
+                os.kill(asked, signal.SIGTERM)
+            except ProcessLookupError:
+                pass
+        if time.monotonic() > deadline:
+            raise Unreachable(
+                f"The scheduler (process {status.pid}) does not leave.", "End that process yourself."
+            )
+        time.sleep(0.01)
+    return True
+
+
+def _last_lines(path: Path, lines: int = 8) -> str:
+    try:
+        with open(path, "rb") as log:
+            log.seek(max(0, os.fstat(log.fileno()).st_size - 4096))
+            text = log.read().decode("utf-8", "replace")
+    except OSError:
+        return "(there is no log)"
+    return "\n".join(text.splitlines()[-lines:]) or "(the log is empty)"

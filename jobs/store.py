@@ -1,0 +1,278 @@
+"""What the daemon reads and writes: the only writer of job rows.
+
+All changes of one wake-up are one transaction. It finds work by index - the head of the queue, the active
+jobs, those that wait for one job - and never scans the table. It decides nothing: `engine` does.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jobs import codec, schema
+from jobs.codec import Damaged
+from jobs.intents import IntentKind, printable
+from jobs.model import Dependency, DependencyKind, Job, JobId, Reason, StateName
+
+_ACTIVE = "('starting', 'running', 'paused')"
+_JOB = "id, state, priority, submitted_at, attempts, spec, detail, reasons, estimated_start_at"
+_KEPT_DURATIONS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """One wish of a front end; `body` is a JobSpec for a submit, else what the kind needs."""
+
+    id: int
+    kind: IntentKind
+    at: float
+    job_id: JobId | None
+    body: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A row that cannot be read back, with the cause."""
+
+    job_id: JobId | None
+    cause: str
+
+
+class Store:
+    """The daemon's connection. `begin` is implied by the first write and ended by `commit`."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._connection = schema.connect(path, busy_s=30.0)
+        self._connection.row_factory = sqlite3.Row
+        self._connection.execute("PRAGMA synchronous = NORMAL")
+        self._connection.execute("PRAGMA wal_autocheckpoint = 2000")
+        self.unreadable: list[Unreadable] = []
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def commit(self) -> bool:
+        """Make everything since the last commit durable against a crash; whether there was anything."""
+        if not self._connection.in_transaction:
+            return False
+        self._connection.execute("COMMIT")
+        return True
+
+    def rollback(self) -> None:
+        if self._connection.in_transaction:
+            self._connection.execute("ROLLBACK")
+
+    def data_version(self) -> int:
+        """Changes whenever another connection has committed."""
+        return int(self._connection.execute("PRAGMA data_version").fetchone()[0])
+
+    def meta(self, key: str) -> str:
+        row = self._connection.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
+        return str(row[0]) if row else ""
+
+    def set_meta(self, key: str, value: str) -> None:
+        self._write("UPDATE meta SET value = ? WHERE key = ?", (value, key))
+
+    # --- intents -----------------------------------------------------------------------------------
+
+    def intents(self, limit: int) -> list[Intent]:
+        """The oldest wishes, in order. A damaged one is dropped; a damaged submit leaves a lost job behind."""
+        intents, damaged = [], []
+        for row in self._connection.execute("SELECT * FROM intents ORDER BY id LIMIT ?", (limit,)):
+            job_id = None if row["job_id"] is None else JobId(row["job_id"])
+            try:
+                kind = IntentKind(row["kind"])
+                body = (
+                    codec.load_spec(row["body"]) if kind is IntentKind.SUBMIT else codec.load(row["body"])
+                )
+            except ValueError as error:
+                damaged.append((row, f"intent {row['id']}: {error}"))
+                continue
+            intents.append(Intent(row["id"], kind, row["at"], job_id, body))
+        for row, cause in damaged:
+            if row["kind"] == IntentKind.SUBMIT:
+                self._write(
+                    "INSERT INTO jobs(id, state, unmet, priority, name, submitted_at, attempts, spec, detail) "
+                    "VALUES (?, 'queued', 0, ?, ?, ?, 0, ?, '')",
+                    (row["job_id"], row["priority"], row["name"], row["at"], row["body"]),
+                )
+            self.unreadable.append(Unreadable(row["job_id"], cause))
+            self.drop_intents([row["id"]])
+        return intents
+
+    def drop_intents(self, ids: Sequence[int]) -> None:
+        """Forget wishes, in the transaction that saves what came of them."""
+        if not ids:
+            return
+        marks = codec.dump(list(ids))
+        (submits,) = self._connection.execute(
+            "SELECT count(*) FROM intents WHERE kind = 'submit' AND id IN (SELECT value FROM json_each(?))",
+            (marks,),
+        ).fetchone()
+        self._write("DELETE FROM intents WHERE id IN (SELECT value FROM json_each(?))", (marks,))
+        if submits:
+            self._write("UPDATE tallies SET jobs = jobs - ? WHERE state = 'not_seen'", (submits,))
+
+    # --- jobs ----------------------------------------------------------------------------------------
+
+    def insert(self, job: Job) -> None:
+        """A job that was just submitted, with its dependencies."""
+        spec = job.spec
+        unmet = 0
+        for after in spec.after:
+            met = self._met(after)
+            unmet += not met
+            self._write(
+                "INSERT OR IGNORE INTO dependencies(job_id, on_id, kind, met) VALUES (?, ?, ?, ?)",
+                (job.id, after.job_id, after.kind.value, int(met)),
+            )
+        self._write(
+            "INSERT INTO jobs(id, state, unmet, priority, name, recipe, retry_of, submitted_at, "
+            "finished_at, attempts, spec, detail) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                job.id, job.state.name.value, unmet, spec.priority, printable(spec.name), spec.recipe,
+                spec.retry_of, job.submitted_at, getattr(job.state, "finished_at", None), job.attempts,
+                codec.dump_spec(spec), codec.dump_detail(job),
+            ),
+        )  # fmt: skip
+
+    def save(self, job: Job) -> None:
+        """Write down where a job stands; a job the table has not is inserted."""
+        cursor = self._write(
+            "UPDATE jobs SET state = ?, priority = ?, finished_at = ?, attempts = ?, detail = ?, "
+            "reasons = ?, estimated_start_at = ? WHERE id = ?",
+            (
+                job.state.name.value,
+                job.spec.priority,
+                getattr(job.state, "finished_at", None),
+                job.attempts,
+                codec.dump_detail(job),
+                codec.dump_reasons(job.reasons) if job.reasons else None,
+                job.estimated_start_at,
+                job.id,
+            ),
+        )
+        if cursor.rowcount == 0:
+            self.insert(job)
+
+    def set_reasons(
+        self, job_id: JobId, reasons: Sequence[Reason], estimated_start_at: float | None
+    ) -> None:
+        self._write(
+            "UPDATE jobs SET reasons = ?, estimated_start_at = ? "
+            "WHERE id = ? AND state IN ('queued', 'held')",
+            (codec.dump_reasons(reasons), estimated_start_at, job_id),
+        )
+
+    def record(self, job_id: JobId, at: float, event: str, attempt: int | None, detail: str) -> None:
+        """One line of a job's story."""
+        self._write(
+            "INSERT INTO history(job_id, at, event, attempt, detail) VALUES (?, ?, ?, ?, ?)",
+            (job_id, at, event, attempt, printable(detail)),
+        )
+
+    def settle(
+        self, job_id: JobId, met: Collection[DependencyKind], never: Collection[DependencyKind]
+    ) -> tuple[list[JobId], list[JobId]]:
+        """Tell those who wait for a job that it has ended: which are ready now, which can never start."""
+        waiting = self._connection.execute(
+            "SELECT job_id, kind FROM dependencies WHERE on_id = ? AND met = 0", (job_id,)
+        ).fetchall()
+        ready, lost = [], []
+        for dependent, kind in waiting:
+            if kind in met:
+                self._write(
+                    "UPDATE dependencies SET met = 1 WHERE job_id = ? AND on_id = ?", (dependent, job_id)
+                )
+                cursor = self._write(
+                    "UPDATE jobs SET unmet = unmet - 1 WHERE id = ? RETURNING unmet, state", (dependent,)
+                )
+                row = cursor.fetchone()
+                if row is not None and row["unmet"] == 0 and row["state"] == StateName.QUEUED:
+                    ready.append(JobId(dependent))
+            elif kind in never:
+                lost.append(JobId(dependent))
+        return ready, lost
+
+    def add_duration(self, keys: Iterable[str], wall_s: float) -> None:
+        """Remember how long a successful run took; the last five of each key are kept."""
+        for key in keys:
+            self._write("INSERT INTO durations(key, wall_s) VALUES (?, ?)", (key, wall_s))
+            self._write(
+                "DELETE FROM durations WHERE key = ?1 AND id <= (SELECT id FROM durations WHERE key = ?1 "
+                "ORDER BY id DESC LIMIT 1 OFFSET ?2)",
+                (key, _KEPT_DURATIONS),
+            )
+
+    def active(self) -> list[Job]:
+        """Every job that has an attempt."""
+        return self._jobs(f"SELECT {_JOB} FROM jobs WHERE state IN {_ACTIVE} ORDER BY id")
+
+    def head(self, limit: int) -> list[Job]:
+        """The first waiting jobs whose dependencies are met, in the order in which they would start."""
+        return self._jobs(
+            f"SELECT {_JOB} FROM jobs WHERE state = 'queued' AND unmet = 0 "
+            "ORDER BY priority DESC, id LIMIT ?",
+            (limit,),
+        )
+
+    def get(self, ids: Collection[JobId]) -> dict[JobId, Job]:
+        """Those of the jobs that exist and can be read."""
+        jobs = self._jobs(
+            f"SELECT {_JOB} FROM jobs WHERE id IN (SELECT value FROM json_each(?))",
+            (codec.dump(list(ids)),),
+        )
+        return {job.id: job for job in jobs}
+
+    def fates(self, ids: Collection[JobId]) -> dict[JobId, StateName]:
+        """Where each of these jobs stands."""
+        rows = self._connection.execute(
+            "SELECT id, state FROM jobs WHERE id IN (SELECT value FROM json_each(?))",
+            (codec.dump(list(ids)),),
+        )
+        return {JobId(row["id"]): StateName(row["state"]) for row in rows}
+
+    def beyond(self, head: int) -> int:
+        """How many more jobs are ready to start behind the first `head`."""
+        tallies = self.tallies()
+        return max(0, tallies.get("queued", 0) - tallies.get("blocked", 0) - head)
+
+    def tallies(self) -> Mapping[str, int]:
+        """Jobs in each state; submits that have not been read count as "not_seen"."""
+        return dict(self._connection.execute("SELECT state, jobs FROM tallies").fetchall())
+
+    def quarantine(self, job_id: JobId, cause: str, at: float) -> None:
+        """Take a damaged row out of the way of the others: it reads as lost, with the cause."""
+        detail = {"state": {"finished_at": at, "cause": cause}, "usage": {}}
+        self._write(
+            "UPDATE jobs SET state = 'lost', finished_at = ?, detail = ? WHERE id = ?",
+            (at, codec.dump(detail), job_id),
+        )
+
+    # --- how it is done --------------------------------------------------------------------------------
+
+    def _write(self, sql: str, values: Sequence[object]) -> sqlite3.Cursor:
+        if not self._connection.in_transaction:
+            self._connection.execute("BEGIN IMMEDIATE")
+        return self._connection.execute(sql, values)
+
+    def _jobs(self, sql: str, values: Sequence[object] = ()) -> list[Job]:
+        jobs = []
+        for row in self._connection.execute(sql, values):
+            try:
+                jobs.append(codec.load_job(row))
+            except Damaged as error:
+                self.unreadable.append(Unreadable(JobId(row["id"]), str(error)))
+        return jobs
+
+    def _met(self, after: Dependency) -> bool:
+        row = self._connection.execute("SELECT state FROM jobs WHERE id = ?", (after.job_id,)).fetchone()
+        if row is None:
+            return False
+        if after.kind is DependencyKind.OK:
+            return bool(row["state"] == StateName.SUCCEEDED)
+        return row["state"] not in ("queued", "held", "starting", "running", "paused")

@@ -1,0 +1,276 @@
+"""From what a person asked for to a JobSpec, or to one sentence for each field that is wrong.
+
+Recipes are resolved here, once, at submit: a job keeps the command it was queued with. Looks at files and
+PATH, writes only the captured environment, and that only when asked to.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jobs import environments
+from jobs.model import Job, JobId, JobSpec, Needs, ParamValue
+from jobs.ports import BadInput
+from jobs.settings import HIGHEST_PRIORITY, LOWEST_PRIORITY, Home, Settings
+from jobs.views import NeedsRequest, SubmitRequest
+
+if TYPE_CHECKING:
+    from recipes.discover import Catalogue
+    from recipes.manifest import Recipe
+
+LONGEST_NAME = 200
+_FIELDS = {
+    "cpus": "cpus",
+    "mem_bytes": "mem",
+    "gpus": "gpus",
+    "gpu_mem_bytes": "vram",
+    "time_limit_s": "time",
+}
+
+
+class Resolver:
+    """Resolves a batch of requests; remembers what it looked up, so make a new one for each batch."""
+
+    def __init__(
+        self,
+        home: Home,
+        settings: Settings,
+        environ: Mapping[str, str],
+        catalogue: Callable[[], Catalogue],
+    ) -> None:
+        self._home = home
+        self._settings = settings
+        self._environ = environ
+        self._catalogue = catalogue
+        self._digests: dict[int, str] = {}
+        self._commands: dict[tuple[str, str, str], str | None] = {}
+        self._folders: dict[str, str | None] = {}
+
+    def resolve(self, request: SubmitRequest, *, keep: bool) -> tuple[JobSpec | None, dict[str, str]]:
+        """The job, or the problems by field. `keep` writes the environment's file; a preview does not."""
+        problems: dict[str, str] = {}
+        cwd = self._cwd(request, problems)
+        environ = self._environ if request.env is None else request.env
+        recipe: Recipe | None = None
+        argv = tuple(request.argv)
+        params: tuple[tuple[str, ParamValue], ...] = ()
+        if request.recipe is not None:
+            if argv:
+                problems["command"] = "Give a recipe or a command, not both."
+            found = self._recipe(request.recipe)
+            if isinstance(found, str):
+                problems["recipe"] = found
+            else:
+                recipe = found
+                params, argv = _parameters(recipe, request, cwd, environ, problems)
+        elif request.params:
+            problems["recipe"] = "Parameters belong to a recipe: name one, or put them into the command."
+        else:
+            self._check_command(argv, cwd, environ, problems)
+        needs = self._needs(request.needs, recipe, problems)
+        grace_s = request.grace_s
+        if grace_s is None:
+            grace_s = recipe.grace_s if recipe and recipe.grace_s is not None else None
+        if grace_s is None:
+            grace_s = self._settings.defaults.grace_s
+        _check_rest(request, grace_s, problems)
+        if problems:
+            return None, problems
+        return (
+            JobSpec(
+                name=_name(request, argv),
+                argv=argv,
+                cwd=cwd,
+                env_digest=self._digest(environ) if keep else "",
+                needs=needs,
+                priority=request.priority,
+                after=tuple(dict.fromkeys(request.after)),
+                recipe=recipe.name if recipe else None,
+                params=params,
+                stack=recipe.framework.value if recipe and recipe.framework.value != "none" else None,
+                grace_s=float(grace_s),
+                start_held=request.hold,
+            ),
+            {},
+        )
+
+    # --- parts ---------------------------------------------------------------------------------------
+
+    def _cwd(self, request: SubmitRequest, problems: dict[str, str]) -> str:
+        try:
+            cwd = str(Path(request.cwd).absolute()) if request.cwd else str(Path.cwd())
+        except FileNotFoundError:
+            problems["cwd"] = "The working directory is gone: change to another one."
+            return "/"
+        if cwd not in self._folders:
+            self._folders[cwd] = None
+            if "\0" in cwd or not os.path.isdir(cwd):
+                self._folders[cwd] = f"The working directory {cwd!r} does not exist: name one that does."
+            elif not os.access(cwd, os.X_OK):
+                self._folders[cwd] = f"The working directory {cwd!r} cannot be entered: name another one."
+        if wrong := self._folders[cwd]:
+            problems["cwd"] = wrong
+        return cwd
+
+    def _recipe(self, name: str) -> Recipe | str:
+        catalogue = self._catalogue()
+        return usable(catalogue, name)
+
+    def _check_command(
+        self, argv: tuple[str, ...], cwd: str, environ: Mapping[str, str], problems: dict[str, str]
+    ) -> None:
+        if not argv or not argv[0]:
+            problems["command"] = "There is no command: name a recipe, or a program and its arguments."
+            return
+        if any("\0" in word for word in argv):
+            problems["command"] = "The command holds a zero byte, which no program can receive."
+            return
+        key = (argv[0], cwd, environ.get("PATH", os.defpath))
+        if key not in self._commands:
+            self._commands[key] = _missing(*key)
+        if wrong := self._commands[key]:
+            problems["command"] = wrong
+
+    def _needs(self, asked: NeedsRequest, recipe: Recipe | None, problems: dict[str, str]) -> Needs:
+        defaults = self._settings.defaults
+        of_recipe = recipe.needs if recipe else NeedsRequest()
+
+        def pick(name: str) -> float | int | None:
+            value: float | int | None = getattr(asked, name)
+            if value is None:
+                return getattr(of_recipe, name)  # type: ignore[no-any-return]
+            _check_need(name, value, problems)
+            return value
+
+        cpus, mem_bytes, gpus = pick("cpus"), pick("mem_bytes"), pick("gpus")
+        gpu_mem_bytes, time_limit_s = pick("gpu_mem_bytes"), pick("time_limit_s")
+        if asked.gpus == 0 and asked.gpu_mem_bytes is None:
+            gpu_mem_bytes = None
+        if gpu_mem_bytes is not None and not gpus:
+            problems.setdefault("vram", "vram is memory of a GPU: ask for at least one GPU as well.")
+        if problems.keys() & set(_FIELDS.values()):
+            return Needs()
+        return Needs(
+            cpus=float(defaults.cpus if cpus is None else cpus),
+            mem_bytes=int(defaults.mem_bytes if mem_bytes is None else mem_bytes),
+            gpus=int(gpus or 0),
+            gpu_mem_bytes=None if gpu_mem_bytes is None else int(gpu_mem_bytes),
+            time_limit_s=None if time_limit_s is None else float(time_limit_s),
+            mem_is_limit=mem_bytes is not None,
+        )
+
+    def _digest(self, environ: Mapping[str, str]) -> str:
+        digest = self._digests.get(id(environ))
+        if digest is None:
+            digest = self._digests[id(environ)] = environments.capture(self._home.environments, environ)
+        return digest
+
+
+def usable(catalogue: Catalogue, name: str) -> Recipe | str:
+    """The recipe of that name, or one sentence why there is none to run."""
+    from recipes.manifest import Recipe
+
+    entry = catalogue.find(name)
+    if entry is None:
+        return f"There is no recipe {name!r}.{catalogue.hint(name)}"
+    if isinstance(entry, Recipe):
+        return entry
+    first = entry.problems[0]
+    return f"The recipe {name!r} cannot be used: {entry.path}, line {first.line}: {first.message}"
+
+
+def _parameters(
+    recipe: Recipe,
+    request: SubmitRequest,
+    cwd: str,
+    environ: Mapping[str, str],
+    problems: dict[str, str],
+) -> tuple[tuple[tuple[str, ParamValue], ...], tuple[str, ...]]:
+    from recipes.params import flags, validate
+
+    values, wrong = validate(
+        recipe, request.params, cwd=cwd, exists=os.path.exists, home=environ.get("HOME", "")
+    )
+    problems.update(wrong)
+    if wrong:
+        return (), ()
+    return tuple(values.items()), (sys.executable, str(recipe.path.absolute()), *flags(recipe, values))
+
+
+def _check_rest(request: SubmitRequest, grace_s: float, problems: dict[str, str]) -> None:
+    priority = request.priority
+    if not isinstance(priority, int) or not LOWEST_PRIORITY <= priority <= HIGHEST_PRIORITY:
+        problems["priority"] = f"The priority must be a whole number from 0 to 100, not {priority}."
+    if not (math.isfinite(grace_s) and grace_s >= 0):
+        problems["grace"] = "The grace time must be 0 seconds or more."
+    for name, value in (request.env or {}).items():
+        if "\0" in name or "\0" in value or "=" in name or not name:
+            problems["env"] = "A variable's name or value holds a character that the system cannot pass on."
+
+
+def _name(request: SubmitRequest, argv: tuple[str, ...]) -> str:
+    name = request.name or request.recipe or os.path.basename(argv[0]) or argv[0]
+    return name[:LONGEST_NAME]
+
+
+def _missing(command: str, cwd: str, path: str) -> str | None:
+    """One sentence when the command cannot be run from there, else None."""
+    if "/" in command:
+        places = [os.path.join(cwd, command)]
+    else:
+        places = [os.path.join(cwd, folder, command) for folder in path.split(os.pathsep)]
+    files = [place for place in places if Path(place).is_file()]
+    if any(os.access(place, os.X_OK) for place in files):
+        return None
+    if files:
+        return f"{command!r} may not be run: make it executable, or put its interpreter before it."
+    where = f"in {cwd}" if "/" in command else "on the PATH"
+    return f"There is no program {command!r} {where}: check its spelling."
+
+
+def retried(
+    job: Job, asked: NeedsRequest | None, newest_retry: Callable[[JobId], JobId], home: Home
+) -> JobSpec:
+    """The same job again, with the needs a person changed. Raises BadInput when it cannot run as it did."""
+    spec = job.spec
+    if not spec.argv:
+        raise BadInput(f"Job {job.id} cannot be retried: its record is damaged.", "Submit it again.")
+    if not Path(spec.cwd).is_dir():
+        raise BadInput(
+            f"Job {job.id} cannot be retried: its folder {spec.cwd!r} is gone.", "Submit it again."
+        )
+    if not environments.path_of(home.environments, spec.env_digest).exists():
+        raise BadInput(f"Job {job.id} cannot be retried: its environment is gone.", "Submit it again.")
+    needs = spec.needs
+    if asked is not None:
+        problems: dict[str, str] = {}
+        changes: dict[str, Any] = {}
+        for name in _FIELDS:
+            value = getattr(asked, name)
+            if value is not None:
+                _check_need(name, value, problems)
+                changes[name] = value
+        needs = replace(needs, **changes)
+        if asked.mem_bytes is not None:
+            needs = replace(needs, mem_is_limit=True)
+        if asked.gpus == 0:
+            needs = replace(needs, gpu_mem_bytes=None)
+        if problems:
+            raise BadInput(" ".join(problems.values()))
+    after = tuple(replace(each, job_id=newest_retry(each.job_id)) for each in spec.after)
+    return replace(spec, needs=needs, after=after, start_held=False, retry_of=job.id, expected_s=None)
+
+
+def _check_need(name: str, value: float, problems: dict[str, str]) -> None:
+    field = _FIELDS[name]
+    if name == "gpus":
+        if value < 0 or value != int(value):
+            problems[field] = "gpus must be a whole number, 0 or more."
+    elif not math.isfinite(value) or value <= 0:
+        problems[field] = f"{field} must be more than 0."
