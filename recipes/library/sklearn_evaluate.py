@@ -19,9 +19,9 @@
 # target = { default = "target", help = "the column of the file to predict" }
 # rows.default = "auto"
 # rows.choices = ["auto", "held_out", "all"]
-# rows.help = "auto: those the train recipe held out for bundled data, all of a file"
-# test_share = { default = 0.25, min = 0.05, max = 0.5, help = "share that the train recipe held out" }
-# seed = { default = 0, min = 0, max = 4294967295, help = "seed of the train recipe" }
+# rows.help = "auto: all of a file, of bundled data those that training held out"
+# test_share = { default = 0.25, min = 0.05, max = 0.5, help = "share of the rows held out to measure on" }
+# seed = { default = 0, min = 0, max = 4294967295, help = "same seed, same result" }
 # ///
 """Measures a saved scikit-learn model and writes `metrics.json` and `predictions.csv`.
 
@@ -37,6 +37,7 @@ from pathlib import Path
 
 # --- shared by every recipe of the library, word for word -----------------------------------------
 BUNDLED = ("digits", "breast_cancer", "wine", "diabetes")
+TASKS = ("auto", "classification", "regression")
 DATA_HELP = f"one of {', '.join(BUNDLED)} (carried by scikit-learn), or the path of a CSV or Parquet file"
 
 
@@ -44,17 +45,25 @@ class BadData(Exception):
     """One line for the person at the keyboard; the recipe ends with exit code 2."""
 
 
-def within(kind, low, high):
-    """An argparse type: a number from `low` to `high`."""
+def number(parser, flag, default, bounds, help):
+    """A flag that takes a number within bounds, whole if its default is."""
+    low, high = bounds
 
     def read(text):
-        value = kind(text)
+        value = type(default)(text)
         if not low <= value <= high:
             raise argparse.ArgumentTypeError(f"{text} is not from {low} to {high}")
         return value
 
-    read.__name__ = kind.__name__
-    return read
+    read.__name__ = type(default).__name__
+    parser.add_argument(flag, type=read, default=default, help=help)
+
+
+def common_flags(parser):
+    parser.add_argument("--data", default="digits", help=DATA_HELP)
+    parser.add_argument("--target", default="target", help="the column of the file to predict")
+    number(parser, "--test-share", 0.25, (0.05, 0.5), "share of the rows held out to measure on")
+    number(parser, "--seed", 0, (0, 2**32 - 1), "same seed, same result")
 
 
 def run(recipe, argv=None):
@@ -242,22 +251,12 @@ def arguments():
     parser.add_argument(
         "--model", required=True, help="model.joblib; only load models you wrote: it can run code"
     )
-    parser.add_argument("--data", default="digits", help=DATA_HELP)
-    parser.add_argument("--target", default="target", help="the column of the file to predict")
+    common_flags(parser)
     parser.add_argument(
         "--rows",
         default="auto",
         choices=["auto", "held_out", "all"],
-        help="auto: those the train recipe held out for bundled data, all of a file",
-    )
-    parser.add_argument(
-        "--test-share",
-        type=within(float, 0.05, 0.5),
-        default=0.25,
-        help="share that the train recipe held out",
-    )
-    parser.add_argument(
-        "--seed", type=within(int, 0, 2**32 - 1), default=0, help="seed of the train recipe"
+        help="auto: all of a file, of bundled data those that training held out",
     )
     return parser
 

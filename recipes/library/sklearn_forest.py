@@ -17,15 +17,12 @@
 # target = { default = "target", help = "the column of the file to predict" }
 # task.default = "auto"
 # task.choices = ["auto", "classification", "regression"]
-# task.help = "auto: classes where the column has texts or few whole numbers"
+# task.help = "auto: by the answers"
 # n_estimators = { default = 200, min = 1, max = 5000, help = "trees" }
 # max_depth = { default = 0, min = 0, max = 1000, help = "deepest a tree may grow; 0 is no limit" }
 # min_samples_leaf = { default = 1, min = 1, max = 10000, help = "fewest rows in a leaf" }
-# test_share.default = 0.25
-# test_share.min = 0.05
-# test_share.max = 0.5
-# test_share.help = "share of the rows that is held out to measure on"
-# seed = { default = 0, min = 0, max = 4294967295, help = "the same seed gives the same result" }
+# test_share = { default = 0.25, min = 0.05, max = 0.5, help = "share of the rows held out to measure on" }
+# seed = { default = 0, min = 0, max = 4294967295, help = "same seed, same result" }
 # ///
 """Trains a random forest and saves it as `model.joblib`, a plain scikit-learn pipeline.
 
@@ -41,6 +38,7 @@ from pathlib import Path
 
 # --- shared by every recipe of the library, word for word -----------------------------------------
 BUNDLED = ("digits", "breast_cancer", "wine", "diabetes")
+TASKS = ("auto", "classification", "regression")
 DATA_HELP = f"one of {', '.join(BUNDLED)} (carried by scikit-learn), or the path of a CSV or Parquet file"
 
 
@@ -48,17 +46,25 @@ class BadData(Exception):
     """One line for the person at the keyboard; the recipe ends with exit code 2."""
 
 
-def within(kind, low, high):
-    """An argparse type: a number from `low` to `high`."""
+def number(parser, flag, default, bounds, help):
+    """A flag that takes a number within bounds, whole if its default is."""
+    low, high = bounds
 
     def read(text):
-        value = kind(text)
+        value = type(default)(text)
         if not low <= value <= high:
             raise argparse.ArgumentTypeError(f"{text} is not from {low} to {high}")
         return value
 
-    read.__name__ = kind.__name__
-    return read
+    read.__name__ = type(default).__name__
+    parser.add_argument(flag, type=read, default=default, help=help)
+
+
+def common_flags(parser):
+    parser.add_argument("--data", default="digits", help=DATA_HELP)
+    parser.add_argument("--target", default="target", help="the column of the file to predict")
+    number(parser, "--test-share", 0.25, (0.05, 0.5), "share of the rows held out to measure on")
+    number(parser, "--seed", 0, (0, 2**32 - 1), "same seed, same result")
 
 
 def run(recipe, argv=None):
@@ -241,28 +247,11 @@ def scores(model, features, answers, task):
 
 def arguments():
     parser = argparse.ArgumentParser(description="Train a random forest.")
-    parser.add_argument("--data", default="digits", help=DATA_HELP)
-    parser.add_argument("--target", default="target", help="the column of the file to predict")
-    parser.add_argument(
-        "--task",
-        default="auto",
-        choices=["auto", "classification", "regression"],
-        help="auto: classes where the column has texts or few whole numbers",
-    )
-    parser.add_argument("--n-estimators", type=within(int, 1, 5000), default=200, help="trees")
-    parser.add_argument("--max-depth", type=within(int, 0, 1000), default=0, help="0: no limit")
-    parser.add_argument(
-        "--min-samples-leaf", type=within(int, 1, 10_000), default=1, help="fewest rows in a leaf"
-    )
-    parser.add_argument(
-        "--test-share",
-        type=within(float, 0.05, 0.5),
-        default=0.25,
-        help="share of the rows that is held out to measure on",
-    )
-    parser.add_argument(
-        "--seed", type=within(int, 0, 2**32 - 1), default=0, help="the same seed gives the same result"
-    )
+    common_flags(parser)
+    parser.add_argument("--task", default="auto", choices=TASKS, help="auto: by the answers")
+    number(parser, "--n-estimators", 200, (1, 5000), "trees")
+    number(parser, "--max-depth", 0, (0, 1000), "deepest a tree may grow; 0 is no limit")
+    number(parser, "--min-samples-leaf", 1, (1, 10_000), "fewest rows in a leaf")
     return parser
 
 

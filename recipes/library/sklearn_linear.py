@@ -17,18 +17,12 @@
 # target = { default = "target", help = "the column of the file to predict" }
 # task.default = "auto"
 # task.choices = ["auto", "classification", "regression"]
-# task.help = "auto: classes where the column has texts or few whole numbers"
-# c.default = 1.0
-# c.min = 0.000001
-# c.max = 1000000.0
-# c.help = "how closely to follow the data; smaller regularises more"
+# task.help = "auto: by the answers"
+# c = { default = 1.0, min = 0.000001, max = 1000000.0, help = "smaller regularises more" }
 # folds = { default = 5, min = 2, max = 20, help = "parts of the cross-validation" }
 # max_iter = { default = 500, min = 10, max = 100000, help = "most steps of the solver" }
-# test_share.default = 0.25
-# test_share.min = 0.05
-# test_share.max = 0.5
-# test_share.help = "share of the rows that is held out to measure on"
-# seed = { default = 0, min = 0, max = 4294967295, help = "the same seed gives the same result" }
+# test_share = { default = 0.25, min = 0.05, max = 0.5, help = "share of the rows held out to measure on" }
+# seed = { default = 0, min = 0, max = 4294967295, help = "same seed, same result" }
 # ///
 """Trains a linear model: logistic regression for classes, ridge regression for numbers.
 
@@ -46,6 +40,7 @@ from pathlib import Path
 
 # --- shared by every recipe of the library, word for word -----------------------------------------
 BUNDLED = ("digits", "breast_cancer", "wine", "diabetes")
+TASKS = ("auto", "classification", "regression")
 DATA_HELP = f"one of {', '.join(BUNDLED)} (carried by scikit-learn), or the path of a CSV or Parquet file"
 
 
@@ -53,17 +48,25 @@ class BadData(Exception):
     """One line for the person at the keyboard; the recipe ends with exit code 2."""
 
 
-def within(kind, low, high):
-    """An argparse type: a number from `low` to `high`."""
+def number(parser, flag, default, bounds, help):
+    """A flag that takes a number within bounds, whole if its default is."""
+    low, high = bounds
 
     def read(text):
-        value = kind(text)
+        value = type(default)(text)
         if not low <= value <= high:
             raise argparse.ArgumentTypeError(f"{text} is not from {low} to {high}")
         return value
 
-    read.__name__ = kind.__name__
-    return read
+    read.__name__ = type(default).__name__
+    parser.add_argument(flag, type=read, default=default, help=help)
+
+
+def common_flags(parser):
+    parser.add_argument("--data", default="digits", help=DATA_HELP)
+    parser.add_argument("--target", default="target", help="the column of the file to predict")
+    number(parser, "--test-share", 0.25, (0.05, 0.5), "share of the rows held out to measure on")
+    number(parser, "--seed", 0, (0, 2**32 - 1), "same seed, same result")
 
 
 def run(recipe, argv=None):
@@ -246,33 +249,11 @@ def scores(model, features, answers, task):
 
 def arguments():
     parser = argparse.ArgumentParser(description="Train a linear model with cross-validation.")
-    parser.add_argument("--data", default="digits", help=DATA_HELP)
-    parser.add_argument("--target", default="target", help="the column of the file to predict")
-    parser.add_argument(
-        "--task",
-        default="auto",
-        choices=["auto", "classification", "regression"],
-        help="auto: classes where the column has texts or few whole numbers",
-    )
-    parser.add_argument(
-        "--c",
-        type=within(float, 1e-6, 1e6),
-        default=1.0,
-        help="how closely to follow the data; smaller regularises more",
-    )
-    parser.add_argument("--folds", type=within(int, 2, 20), default=5, help="parts of the cross-validation")
-    parser.add_argument(
-        "--max-iter", type=within(int, 10, 100_000), default=500, help="most steps of the solver"
-    )
-    parser.add_argument(
-        "--test-share",
-        type=within(float, 0.05, 0.5),
-        default=0.25,
-        help="share of the rows that is held out to measure on",
-    )
-    parser.add_argument(
-        "--seed", type=within(int, 0, 2**32 - 1), default=0, help="the same seed gives the same result"
-    )
+    common_flags(parser)
+    parser.add_argument("--task", default="auto", choices=TASKS, help="auto: by the answers")
+    number(parser, "--c", 1.0, (1e-6, 1e6), "smaller regularises more")
+    number(parser, "--folds", 5, (2, 20), "parts of the cross-validation")
+    number(parser, "--max-iter", 500, (10, 100_000), "most steps of the solver")
     return parser
 
 

@@ -16,19 +16,13 @@
 # target = { default = "target", help = "the column of the file to predict" }
 # task.default = "auto"
 # task.choices = ["auto", "classification", "regression"]
-# task.help = "auto: classes where the column has texts or few whole numbers"
+# task.help = "auto: by the answers"
 # scale.default = "standard"
 # scale.choices = ["standard", "minmax", "none"]
 # scale.help = "how numbers are scaled"
-# max_categories.default = 30
-# max_categories.min = 2
-# max_categories.max = 1000
-# max_categories.help = "0/1 columns made of one text column at most; rare words share one"
-# test_share.default = 0.25
-# test_share.min = 0.05
-# test_share.max = 0.5
-# test_share.help = "share of the rows that goes to test.parquet"
-# seed = { default = 0, min = 0, max = 4294967295, help = "the same seed gives the same result" }
+# max_categories = { default = 30, min = 2, max = 1000, help = "most 0/1 columns made of one text column" }
+# test_share = { default = 0.25, min = 0.05, max = 0.5, help = "share of the rows held out to measure on" }
+# seed = { default = 0, min = 0, max = 4294967295, help = "same seed, same result" }
 # ///
 """Prepares a table for learning: `train.parquet`, `test.parquet` and the fitted `preprocess.joblib`.
 
@@ -45,6 +39,7 @@ from pathlib import Path
 
 # --- shared by every recipe of the library, word for word -----------------------------------------
 BUNDLED = ("digits", "breast_cancer", "wine", "diabetes")
+TASKS = ("auto", "classification", "regression")
 DATA_HELP = f"one of {', '.join(BUNDLED)} (carried by scikit-learn), or the path of a CSV or Parquet file"
 
 
@@ -52,17 +47,25 @@ class BadData(Exception):
     """One line for the person at the keyboard; the recipe ends with exit code 2."""
 
 
-def within(kind, low, high):
-    """An argparse type: a number from `low` to `high`."""
+def number(parser, flag, default, bounds, help):
+    """A flag that takes a number within bounds, whole if its default is."""
+    low, high = bounds
 
     def read(text):
-        value = kind(text)
+        value = type(default)(text)
         if not low <= value <= high:
             raise argparse.ArgumentTypeError(f"{text} is not from {low} to {high}")
         return value
 
-    read.__name__ = kind.__name__
-    return read
+    read.__name__ = type(default).__name__
+    parser.add_argument(flag, type=read, default=default, help=help)
+
+
+def common_flags(parser):
+    parser.add_argument("--data", default="digits", help=DATA_HELP)
+    parser.add_argument("--target", default="target", help="the column of the file to predict")
+    number(parser, "--test-share", 0.25, (0.05, 0.5), "share of the rows held out to measure on")
+    number(parser, "--seed", 0, (0, 2**32 - 1), "same seed, same result")
 
 
 def run(recipe, argv=None):
@@ -245,32 +248,12 @@ def scores(model, features, answers, task):
 
 def arguments():
     parser = argparse.ArgumentParser(description="Prepare a table: fill gaps, scale, encode, split.")
-    parser.add_argument("--data", default="digits", help=DATA_HELP)
-    parser.add_argument("--target", default="target", help="the column of the file to predict")
-    parser.add_argument(
-        "--task",
-        default="auto",
-        choices=["auto", "classification", "regression"],
-        help="auto: classes where the column has texts or few whole numbers",
-    )
+    common_flags(parser)
+    parser.add_argument("--task", default="auto", choices=TASKS, help="auto: by the answers")
     parser.add_argument(
         "--scale", default="standard", choices=["standard", "minmax", "none"], help="how numbers are scaled"
     )
-    parser.add_argument(
-        "--max-categories",
-        type=within(int, 2, 1000),
-        default=30,
-        help="0/1 columns made of one text column at most; rare words share one",
-    )
-    parser.add_argument(
-        "--test-share",
-        type=within(float, 0.05, 0.5),
-        default=0.25,
-        help="share of the rows that goes to test.parquet",
-    )
-    parser.add_argument(
-        "--seed", type=within(int, 0, 2**32 - 1), default=0, help="the same seed gives the same result"
-    )
+    number(parser, "--max-categories", 30, (2, 1000), "most 0/1 columns made of one text column")
     return parser
 
 

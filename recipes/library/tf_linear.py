@@ -17,15 +17,12 @@
 # target = { default = "target", help = "the column of the file to predict" }
 # task.default = "auto"
 # task.choices = ["auto", "classification", "regression"]
-# task.help = "auto: classes where the column has texts or few whole numbers"
+# task.help = "auto: by the answers"
 # epochs = { default = 30, min = 1, max = 10000, help = "passes over the data" }
 # batch_size = { default = 32, min = 1, max = 65536, help = "rows in one step" }
 # learning_rate = { default = 0.01, min = 0.0000001, max = 10.0, help = "size of one step" }
-# test_share.default = 0.25
-# test_share.min = 0.05
-# test_share.max = 0.5
-# test_share.help = "share of the rows that is held out to measure on"
-# seed = { default = 0, min = 0, max = 4294967295, help = "the same seed gives the same result" }
+# test_share = { default = 0.25, min = 0.05, max = 0.5, help = "share of the rows held out to measure on" }
+# seed = { default = 0, min = 0, max = 4294967295, help = "same seed, same result" }
 # ///
 """Trains a linear model in Keras and saves it as `model.keras` with `model.json` beside it.
 
@@ -41,6 +38,7 @@ from pathlib import Path
 
 # --- shared by every recipe of the library, word for word -----------------------------------------
 BUNDLED = ("digits", "breast_cancer", "wine", "diabetes")
+TASKS = ("auto", "classification", "regression")
 DATA_HELP = f"one of {', '.join(BUNDLED)} (carried by scikit-learn), or the path of a CSV or Parquet file"
 
 
@@ -48,17 +46,25 @@ class BadData(Exception):
     """One line for the person at the keyboard; the recipe ends with exit code 2."""
 
 
-def within(kind, low, high):
-    """An argparse type: a number from `low` to `high`."""
+def number(parser, flag, default, bounds, help):
+    """A flag that takes a number within bounds, whole if its default is."""
+    low, high = bounds
 
     def read(text):
-        value = kind(text)
+        value = type(default)(text)
         if not low <= value <= high:
             raise argparse.ArgumentTypeError(f"{text} is not from {low} to {high}")
         return value
 
-    read.__name__ = kind.__name__
-    return read
+    read.__name__ = type(default).__name__
+    parser.add_argument(flag, type=read, default=default, help=help)
+
+
+def common_flags(parser):
+    parser.add_argument("--data", default="digits", help=DATA_HELP)
+    parser.add_argument("--target", default="target", help="the column of the file to predict")
+    number(parser, "--test-share", 0.25, (0.05, 0.5), "share of the rows held out to measure on")
+    number(parser, "--seed", 0, (0, 2**32 - 1), "same seed, same result")
 
 
 def run(recipe, argv=None):
@@ -202,11 +208,26 @@ def split(features, answers, task, share, seed):
 MAX_WORDS = 30
 
 
+def import_tensorflow(log):
+    """TensorFlow, with what it says on stderr while it starts kept in a file, and shown if it fails."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    stderr = os.dup(2)
+    with log.open("wb") as file:
+        os.dup2(file.fileno(), 2)
+    try:
+        import tensorflow
+    except BaseException:
+        os.write(stderr, log.read_bytes())
+        raise
+    finally:
+        os.dup2(stderr, 2)
+        os.close(stderr)
+    return tensorflow
+
+
 def start_tensorflow(seed):
     """TensorFlow with the granted threads, quiet, and the same numbers for the same seed."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    import tensorflow
-
+    tensorflow = import_tensorflow(output_folder() / "tensorflow.log")
     tensorflow.config.threading.set_intra_op_parallelism_threads(cpus())
     tensorflow.config.threading.set_inter_op_parallelism_threads(cpus())
     tensorflow.keras.utils.set_random_seed(seed)
@@ -297,25 +318,17 @@ def scores(outputs, answers, schema):
 
 
 # --- shared by the TensorFlow training recipes, word for word -------------------------------------
-def fit(keras, tensor, *, inputs, schema, options, known, watched, callbacks=()):
-    """The compiled and fitted model: the given tensor, then one output a class or one number."""
+def network(keras, inputs, tensor, schema, learning_rate):
+    """The compiled model: the given tensor, then one output a class or one number."""
     if schema["task"] == "classification":
         outputs = keras.layers.Dense(len(schema["classes"]), activation="softmax")(tensor)
-        loss, metric = "sparse_categorical_crossentropy", ["accuracy"]
+        loss, metric = "sparse_categorical_crossentropy", "accuracy"
     else:
         mean, deviation = schema["answers"]
         outputs = keras.layers.Rescaling(deviation, offset=mean)(keras.layers.Dense(1)(tensor))
-        loss, metric = "mse", ["mae"]
+        loss, metric = "mse", "mae"
     model = keras.Model(inputs, outputs)
-    model.compile(keras.optimizers.Adam(options.learning_rate), loss, metrics=metric)
-    model.fit(
-        *known,
-        validation_data=watched,
-        epochs=options.epochs,
-        batch_size=options.batch_size,
-        callbacks=list(callbacks),
-        verbose=2,
-    )
+    model.compile(keras.optimizers.Adam(learning_rate), loss, metrics=[metric])
     return model
 
 
@@ -331,28 +344,11 @@ def save_model(model, schema, folder):
 
 def arguments():
     parser = argparse.ArgumentParser(description="Train a linear Keras model.")
-    parser.add_argument("--data", default="digits", help=DATA_HELP)
-    parser.add_argument("--target", default="target", help="the column of the file to predict")
-    parser.add_argument(
-        "--task",
-        default="auto",
-        choices=["auto", "classification", "regression"],
-        help="auto: classes where the column has texts or few whole numbers",
-    )
-    parser.add_argument("--epochs", type=within(int, 1, 10_000), default=30, help="passes over the data")
-    parser.add_argument("--batch-size", type=within(int, 1, 65_536), default=32, help="rows in one step")
-    parser.add_argument(
-        "--learning-rate", type=within(float, 1e-7, 10.0), default=0.01, help="size of one step"
-    )
-    parser.add_argument(
-        "--test-share",
-        type=within(float, 0.05, 0.5),
-        default=0.25,
-        help="share of the rows that is held out to measure on",
-    )
-    parser.add_argument(
-        "--seed", type=within(int, 0, 2**32 - 1), default=0, help="the same seed gives the same result"
-    )
+    common_flags(parser)
+    parser.add_argument("--task", default="auto", choices=TASKS, help="auto: by the answers")
+    number(parser, "--epochs", 30, (1, 10_000), "passes over the data")
+    number(parser, "--batch-size", 32, (1, 65_536), "rows in one step")
+    number(parser, "--learning-rate", 0.01, (1e-7, 10.0), "size of one step")
     return parser
 
 
@@ -368,7 +364,9 @@ def main(argv=None):
     inputs, tensor = prepared_inputs(keras, schema)
     known = encode(train, schema), class_numbers(train_answers, schema)
     held_out = encode(test, schema), class_numbers(test_answers, schema)
-    model = fit(keras, tensor, inputs=inputs, schema=schema, options=options, known=known, watched=held_out)
+    model = network(keras, inputs, tensor, schema, options.learning_rate)
+    how = {"epochs": options.epochs, "batch_size": options.batch_size, "verbose": 2}
+    model.fit(*known, validation_data=held_out, **how)
     folder = output_folder()
     save_model(model, schema, folder)
     save_metrics(scores(model.predict(held_out[0], verbose=0), held_out[1], schema), folder)

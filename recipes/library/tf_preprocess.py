@@ -16,13 +16,10 @@
 # target = { default = "target", help = "the column of the file to predict" }
 # task.default = "auto"
 # task.choices = ["auto", "classification", "regression"]
-# task.help = "auto: classes where the column has texts or few whole numbers"
+# task.help = "auto: by the answers"
 # batch_size = { default = 256, min = 1, max = 65536, help = "rows that pass through the pipeline at once" }
-# test_share.default = 0.25
-# test_share.min = 0.05
-# test_share.max = 0.5
-# test_share.help = "share of the rows that goes to the test files"
-# seed = { default = 0, min = 0, max = 4294967295, help = "the same seed gives the same result" }
+# test_share = { default = 0.25, min = 0.05, max = 0.5, help = "share of the rows held out to measure on" }
+# seed = { default = 0, min = 0, max = 4294967295, help = "same seed, same result" }
 # ///
 """Prepares a table with tf.data: `train` and `test` as TFRecord and as Parquet.
 
@@ -40,6 +37,7 @@ from pathlib import Path
 
 # --- shared by every recipe of the library, word for word -----------------------------------------
 BUNDLED = ("digits", "breast_cancer", "wine", "diabetes")
+TASKS = ("auto", "classification", "regression")
 DATA_HELP = f"one of {', '.join(BUNDLED)} (carried by scikit-learn), or the path of a CSV or Parquet file"
 
 
@@ -47,17 +45,25 @@ class BadData(Exception):
     """One line for the person at the keyboard; the recipe ends with exit code 2."""
 
 
-def within(kind, low, high):
-    """An argparse type: a number from `low` to `high`."""
+def number(parser, flag, default, bounds, help):
+    """A flag that takes a number within bounds, whole if its default is."""
+    low, high = bounds
 
     def read(text):
-        value = kind(text)
+        value = type(default)(text)
         if not low <= value <= high:
             raise argparse.ArgumentTypeError(f"{text} is not from {low} to {high}")
         return value
 
-    read.__name__ = kind.__name__
-    return read
+    read.__name__ = type(default).__name__
+    parser.add_argument(flag, type=read, default=default, help=help)
+
+
+def common_flags(parser):
+    parser.add_argument("--data", default="digits", help=DATA_HELP)
+    parser.add_argument("--target", default="target", help="the column of the file to predict")
+    number(parser, "--test-share", 0.25, (0.05, 0.5), "share of the rows held out to measure on")
+    number(parser, "--seed", 0, (0, 2**32 - 1), "same seed, same result")
 
 
 def run(recipe, argv=None):
@@ -201,11 +207,26 @@ def split(features, answers, task, share, seed):
 MAX_WORDS = 30
 
 
+def import_tensorflow(log):
+    """TensorFlow, with what it says on stderr while it starts kept in a file, and shown if it fails."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    stderr = os.dup(2)
+    with log.open("wb") as file:
+        os.dup2(file.fileno(), 2)
+    try:
+        import tensorflow
+    except BaseException:
+        os.write(stderr, log.read_bytes())
+        raise
+    finally:
+        os.dup2(stderr, 2)
+        os.close(stderr)
+    return tensorflow
+
+
 def start_tensorflow(seed):
     """TensorFlow with the granted threads, quiet, and the same numbers for the same seed."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    import tensorflow
-
+    tensorflow = import_tensorflow(output_folder() / "tensorflow.log")
     tensorflow.config.threading.set_intra_op_parallelism_threads(cpus())
     tensorflow.config.threading.set_inter_op_parallelism_threads(cpus())
     tensorflow.keras.utils.set_random_seed(seed)
@@ -297,29 +318,9 @@ def scores(outputs, answers, schema):
 
 def arguments():
     parser = argparse.ArgumentParser(description="Prepare a table with a tf.data pipeline.")
-    parser.add_argument("--data", default="digits", help=DATA_HELP)
-    parser.add_argument("--target", default="target", help="the column of the file to predict")
-    parser.add_argument(
-        "--task",
-        default="auto",
-        choices=["auto", "classification", "regression"],
-        help="auto: classes where the column has texts or few whole numbers",
-    )
-    parser.add_argument(
-        "--batch-size",
-        type=within(int, 1, 65_536),
-        default=256,
-        help="rows that pass through the pipeline at once",
-    )
-    parser.add_argument(
-        "--test-share",
-        type=within(float, 0.05, 0.5),
-        default=0.25,
-        help="share of the rows that goes to the test files",
-    )
-    parser.add_argument(
-        "--seed", type=within(int, 0, 2**32 - 1), default=0, help="the same seed gives the same result"
-    )
+    common_flags(parser)
+    parser.add_argument("--task", default="auto", choices=TASKS, help="auto: by the answers")
+    number(parser, "--batch-size", 256, (1, 65_536), "rows that pass through the pipeline at once")
     return parser
 
 
