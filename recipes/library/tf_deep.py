@@ -386,9 +386,7 @@ def main(argv=None):
     how = {"epochs": options.epochs, "batch_size": options.batch_size, "verbose": 2}
     model.fit(*known, validation_data=watched, callbacks=[stop], **how)
     if stop.stopped_epoch:
-        print(
-            f"stopped after epoch {stop.stopped_epoch + 1}: no better for {options.patience}; kept the best"
-        )
+        print(f"stopped after epoch {stop.stopped_epoch + 1} without improvement; kept the best")
     folder = output_folder()
     save_model(model, schema, folder)
     found = scores(
