@@ -125,8 +125,8 @@ def _without_pandas() -> Iterator[None]:
 def _first(database: Database) -> None:
     """Jobs and what surrounds them.
 
-    `jobs.unmet` counts dependencies that are not satisfied yet. `tallies` counts jobs by state, and besides the
-    submits that the daemon has not read (`not_seen`) and the queued jobs with unmet dependencies (`blocked`).
+    `jobs.unmet` counts dependencies that are not satisfied yet. `tallies` counts jobs by state, and besides
+    the submits that the daemon has not read (`not_seen`) and the queued jobs with unmet ones (`blocked`).
     """
     jobs = database.table("jobs")
     jobs.create(
@@ -211,8 +211,8 @@ def _first(database: Database) -> None:
         ("UPDATE OF state, unmet", f"{before} <> {after}", f"{after} - {before}"),
     ):
         database.execute(
-            f"CREATE TRIGGER tally_blocked_{moment[:6].lower()} AFTER {moment} ON jobs WHEN {condition} BEGIN "
-            f"INSERT INTO tallies(state, jobs) VALUES ('blocked', {change}) "
+            f"CREATE TRIGGER tally_blocked_{moment[:6].lower()} AFTER {moment} ON jobs WHEN {condition} "
+            f"BEGIN INSERT INTO tallies(state, jobs) VALUES ('blocked', {change}) "
             "ON CONFLICT(state) DO UPDATE SET jobs = jobs + excluded.jobs; END"
         )
 

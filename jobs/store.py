@@ -37,7 +37,7 @@ class Intent:
 class Unreadable:
     """A row that cannot be read back, with the cause."""
 
-    job_id: JobId | None
+    job_id: JobId
     cause: str
 
 
@@ -46,7 +46,7 @@ class Store:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._connection = schema.connect(path, busy_s=30.0)
+        self._connection = schema.connect(path, busy_s=5.0)
         self._connection.row_factory = sqlite3.Row
         self._connection.execute("PRAGMA synchronous = NORMAL")
         self._connection.execute("PRAGMA wal_autocheckpoint = 2000")
@@ -80,7 +80,7 @@ class Store:
     # --- intents -----------------------------------------------------------------------------------
 
     def intents(self, limit: int) -> list[Intent]:
-        """The oldest wishes, in order. A damaged one is dropped; a damaged submit leaves a lost job behind."""
+        """The oldest wishes, in order. Damaged ones are dropped; a damaged submit leaves a lost job."""
         intents, damaged = [], []
         for row in self._connection.execute("SELECT * FROM intents ORDER BY id LIMIT ?", (limit,)):
             job_id = None if row["job_id"] is None else JobId(row["job_id"])
@@ -94,27 +94,33 @@ class Store:
                 continue
             intents.append(Intent(row["id"], kind, row["at"], job_id, body))
         for row, cause in damaged:
-            if row["kind"] == IntentKind.SUBMIT:
-                self._write(
-                    "INSERT INTO jobs(id, state, unmet, priority, name, submitted_at, attempts, spec, detail) "
-                    "VALUES (?, 'queued', 0, ?, ?, ?, 0, ?, '')",
-                    (row["job_id"], row["priority"], row["name"], row["at"], row["body"]),
-                )
-            self.unreadable.append(Unreadable(row["job_id"], cause))
-            self.drop_intents([row["id"]])
+            self.put_aside(row["id"], cause)
         return intents
+
+    def put_aside(self, intent_id: int, cause: str) -> None:
+        """Drop a wish that cannot be taken in; a submit leaves a row behind, to be quarantined."""
+        rows = self._connection.execute(
+            "SELECT job_id, priority, name, at, body FROM intents WHERE id = ? AND kind = 'submit'",
+            (intent_id,),
+        ).fetchall()
+        for row in rows:
+            self._write(
+                "INSERT OR IGNORE INTO jobs(id, state, unmet, priority, name, submitted_at, attempts, "
+                "spec, detail) VALUES (?, 'queued', 0, ?, ?, ?, 0, ?, '')",
+                tuple(row),
+            )
+            self.unreadable.append(Unreadable(JobId(row["job_id"]), cause))
+        self.drop_intents([intent_id])
 
     def drop_intents(self, ids: Sequence[int]) -> None:
         """Forget wishes, in the transaction that saves what came of them."""
         if not ids:
             return
         marks = codec.dump(list(ids))
-        (submits,) = self._connection.execute(
-            "SELECT count(*) FROM intents WHERE kind = 'submit' AND id IN (SELECT value FROM json_each(?))",
-            (marks,),
-        ).fetchone()
-        self._write("DELETE FROM intents WHERE id IN (SELECT value FROM json_each(?))", (marks,))
-        if submits:
+        dropped = self._write(
+            "DELETE FROM intents WHERE id IN (SELECT value FROM json_each(?)) RETURNING kind", (marks,)
+        ).fetchall()
+        if submits := sum(row["kind"] == IntentKind.SUBMIT for row in dropped):
             self._write("UPDATE tallies SET jobs = jobs - ? WHERE state = 'not_seen'", (submits,))
 
     # --- jobs ----------------------------------------------------------------------------------------
@@ -191,9 +197,9 @@ class Store:
                 cursor = self._write(
                     "UPDATE jobs SET unmet = unmet - 1 WHERE id = ? RETURNING unmet, state", (dependent,)
                 )
-                row = cursor.fetchone()
-                if row is not None and row["unmet"] == 0 and row["state"] == StateName.QUEUED:
-                    ready.append(JobId(dependent))
+                for unmet, state in cursor.fetchall():
+                    if unmet == 0 and state == StateName.QUEUED:
+                        ready.append(JobId(dependent))
             elif kind in never:
                 lost.append(JobId(dependent))
         return ready, lost

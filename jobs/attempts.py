@@ -1,0 +1,228 @@
+"""The daemon's dealings with the executor: launches, stops, and what became of each attempt.
+
+Performs effects and turns what the executor answers into events; decides nothing and writes no row. One
+attempt's failure is that attempt's event, never an exception of the loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
+from pathlib import Path
+from typing import Protocol
+
+from jobs import environments
+from jobs.events import (
+    AttemptEnded,
+    AttemptMissing,
+    Effect,
+    Event,
+    LaunchAccepted,
+    LaunchFailed,
+    PauseAttempt,
+    Rebooted,
+    ResumeAttempt,
+    StartAttempt,
+    StopAttempt,
+)
+from jobs.executors.environment import grant_environment
+from jobs.model import Active, Job, JobId, Starting, Usage
+from jobs.ports import Clock, CroError, Executor, Launch, Phase, Status
+from jobs.settings import Home
+
+log = logging.getLogger(__name__)
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+
+class MeasuredExecutor(Executor, Protocol):
+    """An executor on this machine, which also tells what its jobs use and can clean up after a lost one."""
+
+    def usage(self, names: Collection[str]) -> Mapping[str, Usage]:
+        """Live use of those attempts that can be seen."""
+
+    def own_cpu_s(self) -> float:
+        """CPU seconds of ended jobs and of the executor's own processes, ever growing."""
+
+    async def sweep(self, name: str) -> None:
+        """End what is left of a lost attempt's tree."""
+
+
+class Attempts:
+    """All attempts of one installation. `on_news` is called, on the loop, when there are events to take."""
+
+    def __init__(
+        self, home: Home, executor: MeasuredExecutor, instance: str, clock: Clock, *, lost_after_s: float
+    ) -> None:
+        self._home = home
+        self._executor = executor
+        self._instance = instance
+        self._clock = clock
+        self._lost_after_s = lost_after_s
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._missing: dict[str, float] = {}
+        self._launching: set[str] = set()
+        self._changed: set[str] = set()
+        self._events: list[Event] = []
+        self._on_news: Callable[[], None] = lambda: None
+
+    def listen(self, on_news: Callable[[], None]) -> None:
+        """Begin to hear of starts and ends at once. To be called on the running loop."""
+        self._on_news = on_news
+        loop = asyncio.get_running_loop()
+        self._executor.listen(lambda name: _call_soon(loop, self._hear, name))
+
+    def _hear(self, name: str) -> None:
+        self._changed.add(name)
+        self._on_news()
+
+    def name(self, job_id: JobId, attempt: int) -> str:
+        return f"cro-{self._instance}-{job_id}-{attempt}"
+
+    def names(self, jobs: Iterable[Job]) -> dict[str, Job]:
+        """The names of the attempts that jobs have now."""
+        return {self.name(j.id, j.state.attempt): j for j in jobs if isinstance(j.state, Active)}
+
+    # --- doing -----------------------------------------------------------------------------------------
+
+    def perform(self, effects: Iterable[Effect]) -> None:
+        """Do what the engine asked for, each on its own; returns before it is done."""
+        for effect in effects:
+            match effect:
+                case StartAttempt(job):
+                    self._spawn(self._start(job))
+                case StopAttempt(job_id, attempt, grace_s):
+                    self._spawn(self._executor.cancel(self.name(job_id, attempt), grace_s))
+                case PauseAttempt(job_id, attempt):
+                    self._spawn(self._executor.pause(self.name(job_id, attempt)))
+                case ResumeAttempt(job_id, attempt):
+                    self._spawn(self._executor.resume(self.name(job_id, attempt)))
+
+    def forget(self, job_id: JobId, attempt: int) -> None:
+        """Let the executor drop what it keeps for an ended attempt."""
+        self._spawn(self._executor.forget(self.name(job_id, attempt)))
+
+    async def finish(self) -> None:
+        """Wait until everything under way is done."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
+    async def _start(self, job: Job) -> None:
+        assert isinstance(job.state, Starting)
+        attempt = job.state.attempt
+        name = self.name(job.id, attempt)
+        self._launching.add(name)
+        try:
+            await self._executor.submit(self._launch(name, job, attempt))
+        except (CroError, OSError, ValueError) as error:
+            log.warning("job %d could not be launched: %s", job.id, error)
+            self._events.append(LaunchFailed(self._clock(), job.id, attempt, str(error)))
+        finally:
+            self._launching.discard(name)
+            self._hear(name)
+
+    def _launch(self, name: str, job: Job, attempt: int) -> Launch:
+        spec, needs = job.spec, job.spec.needs
+        assert isinstance(job.state, Starting)
+        return Launch(
+            name=name,
+            job_id=job.id,
+            attempt=attempt,
+            argv=spec.argv,
+            cwd=spec.cwd,
+            environment_path=str(environments.path_of(self._home.environments, spec.env_digest)),
+            extra_env=grant_environment(needs, job.state.grant),
+            mem_limit_bytes=needs.mem_bytes if needs.mem_is_limit else None,
+            time_limit_s=needs.time_limit_s,
+            grace_s=spec.grace_s,
+            stack=spec.stack,
+        )
+
+    def _spawn(self, work: Awaitable[object]) -> None:
+        task = asyncio.get_running_loop().create_task(self._guarded(work))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _guarded(self, work: Awaitable[object]) -> None:
+        try:
+            await work
+        except Exception:
+            log.exception("an act on an attempt failed")
+
+    # --- hearing -----------------------------------------------------------------------------------------
+
+    async def news(self, jobs: Iterable[Job], *, everyone: bool = False) -> list[Event]:
+        """What has become of the attempts that were heard of, or of all of them."""
+        events, self._events = self._events, []
+        heard, self._changed = self._changed, set()
+        names = self.names(jobs)
+        asked = [name for name in names if everyone or name in heard]
+        if asked:
+            found = await self._executor.poll(asked)
+            for name in asked:
+                events += await self._told(name, names[name], found.get(name, Status(Phase.MISSING)))
+        return events
+
+    def recheck_at(self) -> float | None:
+        """When an attempt of which nothing is known has to be looked at again."""
+        return min(self._missing.values()) + self._lost_after_s if self._missing else None
+
+    async def _told(self, name: str, job: Job, status: Status) -> list[Event]:
+        now, state = self._clock(), job.state
+        assert isinstance(state, Active)
+        if status.phase is Phase.MISSING or (status.phase is Phase.ENDED and status.exit is None):
+            return await self._unknown(name, job, now)
+        self._missing.pop(name, None)
+        if status.exit is not None and status.phase is Phase.ENDED:
+            return [AttemptEnded(now, job.id, state.attempt, status.exit)]
+        if isinstance(state, Starting) and status.pid is not None and status.phase is not Phase.PENDING:
+            started_at = now if status.started_at is None else status.started_at
+            return [LaunchAccepted(now, job.id, state.attempt, status.pid, started_at)]
+        return []
+
+    async def _unknown(self, name: str, job: Job, now: float) -> list[Event]:
+        """Nothing is known of it now; a verdict only after a second look some seconds later."""
+        if name in self._launching:
+            return []
+        since = self._missing.setdefault(name, now)
+        if now - since < self._lost_after_s:
+            return []
+        del self._missing[name]
+        await self._executor.sweep(name)
+        assert isinstance(job.state, Active)
+        attempt = job.state.attempt
+        boot_id = _boot_of(self._home.attempt(job.id, attempt))
+        if boot_id is None and isinstance(job.state, Starting):
+            return [LaunchFailed(now, job.id, attempt, "the scheduler stopped before it was launched")]
+        log.warning("attempt %s is lost", name)
+        if boot_id is not None and boot_id != _read(_BOOT_ID):
+            return [Rebooted(now, job.id, attempt)]
+        return [AttemptMissing(now, job.id, attempt, "its supervisor is gone and left no exit code")]
+
+
+def _boot_of(folder: Path) -> str | None:
+    """The boot in which an attempt was started; None when it never was."""
+    try:
+        return str(json.loads((folder / "pid.json").read_text(encoding="utf-8"))["boot_id"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _read(path: Path) -> str | None:
+    try:
+        return path.read_text(encoding="ascii").strip()
+    except OSError:
+        return None
+
+
+def _call_soon(loop: asyncio.AbstractEventLoop, heard: Callable[[str], None], name: str) -> None:
+    """The executor may tell from a thread of its own."""
+    try:
+        here = asyncio.get_running_loop() is loop
+    except RuntimeError:
+        here = False
+    if here:
+        heard(name)
+    elif not loop.is_closed():
+        loop.call_soon_threadsafe(heard, name)

@@ -1,0 +1,199 @@
+"""One wake-up of the daemon: wishes and news in, one transaction, and a list of things to do out.
+
+Steps the engine, writes what it asks to be written, and answers its questions from the store. It performs
+nothing on the machine: the caller does that with `todo`, after `commit`.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Collection, Mapping
+
+from jobs.codec import duration_keys
+from jobs.engine import step, wants_head
+from jobs.events import (
+    BecameReady,
+    CancelRequested,
+    Decide,
+    DependencyNever,
+    DrainChanged,
+    Effect,
+    Event,
+    HeadLoaded,
+    HoldRequested,
+    PriorityChanged,
+    ReasonsChanged,
+    Record,
+    ReleaseRequested,
+    Save,
+    SettleDependents,
+    Submitted,
+    WakeAt,
+)
+from jobs.intents import IntentKind
+from jobs.model import (
+    DependencyKind,
+    Ended,
+    Held,
+    Job,
+    JobId,
+    Queued,
+    StateName,
+    Succeeded,
+)
+from jobs.settings import HIGHEST_PRIORITY, LOWEST_PRIORITY
+from jobs.store import Intent, Store
+from jobs.world import World
+
+INTENTS_AT_ONCE = 1000
+REASONS_EVERY_S = 0.25
+
+
+class Cycle:
+    """The world in memory and the store behind it, moved on together."""
+
+    def __init__(self, store: Store, world: World, poison: set[int]) -> None:
+        """`poison` holds the ids of intents that made a cycle fail; they are put aside in the next one."""
+        self._store = store
+        self._poison = poison
+        self.world = world
+        self.todo: list[Effect] = []
+        self.ended: list[Job] = []
+        self.wake_at: float | None = None
+        self._reasons: dict[JobId, ReasonsChanged] = {}
+        self._reasons_written_at = 0.0
+        self._estimated_at = 0.0
+
+    def apply(self, event: Event) -> None:
+        """Step the engine, and on through everything that follows from it."""
+        events = deque([event])
+        while events:
+            self.world, effects = step(self.world, events.popleft())
+            for effect in effects:
+                match effect:
+                    case Save(job):
+                        self._save(job)
+                    case Record(at, job_id, word, attempt, detail):
+                        self._store.record(job_id, at, word, attempt, detail)
+                    case ReasonsChanged():
+                        self._reasons[effect.job_id] = effect
+                    case SettleDependents():
+                        events += self._settle(effect)
+                    case WakeAt(at):
+                        self.wake_at = at
+                    case _:
+                        self.todo.append(effect)
+
+    def take_intents(self, now: float) -> bool:
+        """Turn the oldest wishes into events; whether there may be more."""
+        intents = self._store.intents(INTENTS_AT_ONCE)
+        for intent in intents:
+            if intent.id in self._poison:
+                self._store.put_aside(intent.id, "the scheduler failed over it; see daemon.log")
+                continue
+            try:
+                for event in self._events(intent, now):
+                    self.apply(event)
+            except Exception:
+                self._poison.add(intent.id)
+                raise
+        self._store.drop_intents([intent.id for intent in intents])
+        return len(intents) == INTENTS_AT_ONCE
+
+    def decide(self, now: float) -> None:
+        """Load the head of the queue where it has run low, and start what may start."""
+        if wants_head(self.world):
+            head = self._store.head(self.world.rules.window)
+            self.apply(HeadLoaded(now, tuple(head), self._store.beyond(len(head)), self._fates(head)))
+        estimate = now - self._estimated_at >= REASONS_EVERY_S
+        if estimate:
+            self._estimated_at = now
+        self.apply(Decide(now, estimate))
+
+    def commit(self, now: float) -> bool:
+        """Write it all down; whether anything changed. Reasons are written a few times a second at most."""
+        if self._reasons and now - self._reasons_written_at >= REASONS_EVERY_S:
+            for changed in self._reasons.values():
+                self._store.set_reasons(changed.job_id, changed.reasons, changed.estimated_start_at)
+            self._reasons.clear()
+            self._reasons_written_at = now
+        self._quarantine(now)
+        return self._store.commit()
+
+    def next_at(self) -> float | None:
+        """When to wake again even if nothing happens, for what was put off or is foreseen."""
+        put_off = self._reasons_written_at + REASONS_EVERY_S if self._reasons else None
+        moments = [at for at in (put_off, self.wake_at) if at is not None]
+        return min(moments, default=None)
+
+    # --- how it is done ------------------------------------------------------------------------------
+
+    def _save(self, job: Job) -> None:
+        self._reasons.pop(job.id, None)
+        self._store.save(job)
+        if isinstance(job.state, Ended) and job.attempts:
+            self.ended.append(job)
+        if isinstance(job.state, Succeeded):
+            self._store.add_duration(duration_keys(job.spec), job.state.finished_at - job.state.started_at)
+
+    def _settle(self, effect: SettleDependents) -> list[Event]:
+        ready, never = self._store.settle(effect.job_id, effect.met, effect.never)
+        jobs = self._store.get([*ready, *never])
+        now = self.world.now
+        became = [jobs[job_id] for job_id in ready if job_id in jobs]
+        fates = self._fates(became)
+        return [
+            *(BecameReady(now, job, fates) for job in became),
+            *(DependencyNever(now, jobs[i], effect.job_id, effect.fate) for i in never if i in jobs),
+        ]
+
+    def _events(self, intent: Intent, now: float) -> list[Event]:
+        if intent.kind is IntentKind.DRAIN:
+            self._store.set_meta("draining", "1" if intent.body else "0")
+            return [DrainChanged(now, bool(intent.body))]
+        if intent.job_id is None:
+            return []
+        if intent.kind is IntentKind.SUBMIT:
+            state = Held(now) if intent.body.start_held else Queued(now)
+            job = Job(intent.job_id, intent.body, state, intent.at)
+            return [Submitted(now, job, self._fates([job]))]
+        known = self.world.jobs.get(intent.job_id) or self._store.get([intent.job_id]).get(intent.job_id)
+        if known is None:
+            return []
+        match intent.kind:
+            case IntentKind.CANCEL:
+                return [CancelRequested(now, known)]
+            case IntentKind.HOLD:
+                return [HoldRequested(now, known)]
+            case IntentKind.RELEASE:
+                return [ReleaseRequested(now, known, self._fates([known]))]
+            case _:
+                return [PriorityChanged(now, known, _priority(known, intent.body), self._fates([known]))]
+
+    def _fates(self, jobs: Collection[Job]) -> Mapping[JobId, StateName]:
+        wanted = {after.job_id for job in jobs for after in job.spec.after}
+        return self._store.fates(wanted) if wanted else {}
+
+    def _quarantine(self, now: float) -> None:
+        """Rows that cannot be read are put aside as lost, and those who wait for them are told."""
+        while self._store.unreadable:
+            row = self._store.unreadable.pop()
+            self._store.quarantine(row.job_id, f"its record in the database is damaged: {row.cause}", now)
+            self._store.record(row.job_id, now, StateName.LOST, None, row.cause)
+            settled = SettleDependents(
+                row.job_id, StateName.LOST, frozenset({DependencyKind.ANY}), frozenset({DependencyKind.OK})
+            )
+            for event in self._settle(settled):
+                self.apply(event)
+
+
+def _priority(job: Job, body: object) -> int:
+    """The priority that an intent asks for, within the range; a damaged one changes nothing."""
+    wanted: object = job.spec.priority
+    if isinstance(body, dict):
+        wanted = body.get("value")
+        if isinstance(body.get("delta"), int):
+            wanted = job.spec.priority + body["delta"]
+    if not isinstance(wanted, int):
+        return job.spec.priority
+    return min(max(wanted, LOWEST_PRIORITY), HIGHEST_PRIORITY)

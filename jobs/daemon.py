@@ -1,0 +1,120 @@
+"""`python -m jobs.daemon`: the scheduler's process. One for each installation, started by whoever needs it.
+
+Takes the lock, builds the parts and runs the loop. Stopping it stops no job: supervisors outlive it, and
+the next one takes over what it finds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from jobs.ports import CroError
+from jobs.settings import Home, Settings
+
+LOG_BYTES = 1024 * 1024
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run until told to leave. Exit codes: 0 left in order, 1 could not start, 3 another one runs."""
+    options = _options(argv)
+    home = Home.find()
+    if options.data is not None:
+        home = Home(options.data, options.settings or options.data / "settings.toml")
+    if options.detach and os.fork() > 0:
+        os._exit(0)  # the caller waits for this parent only
+    try:
+        return serve(home, ready_fd=options.ready_fd, to_terminal=not options.detach)
+    except CroError as error:
+        print(error, file=sys.stderr)
+        return 1
+
+
+def serve(home: Home, *, ready_fd: int | None = None, to_terminal: bool = True) -> int:
+    """Be the scheduler of this installation. Raises CroError when it cannot start."""
+    import time
+
+    from jobs import presence
+
+    home.make()
+    settings = Settings.load(home.settings_file)
+    lock = presence.take(home.lock, os.getpid(), time.time())
+    if lock is None:
+        print("Another scheduler runs already.", file=sys.stderr)
+        return 3
+    try:
+        _log(home, to_terminal=to_terminal)
+        _run(home, settings, ready_fd)
+    finally:
+        os.close(lock)
+    return 0
+
+
+def _run(home: Home, settings: Settings, ready_fd: int | None) -> None:
+    import asyncio
+    import logging
+    import signal
+    import time
+
+    from jobs.daemon_loop import Daemon
+    from jobs.executors.local import LocalExecutor
+    from jobs.sensor import MachineSensor
+    from jobs.store import Store
+
+    log = logging.getLogger(__name__)
+    store = Store(home.database)
+
+    def ready() -> None:
+        log.info("started, process %d", os.getpid())
+        if ready_fd is not None:
+            os.write(ready_fd, b"ready")
+            os.close(ready_fd)
+
+    async def run() -> None:
+        executor, sensor = LocalExecutor(home.jobs), MachineSensor()
+        daemon = Daemon(home, settings, store, executor, sensor, clock=time.time)
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            loop.add_signal_handler(number, daemon.leave)
+        await daemon.run(ready)
+
+    try:
+        asyncio.run(run())
+        log.info("stopped; running jobs go on")
+    except Exception:
+        log.exception("the scheduler failed")
+        raise
+    finally:
+        store.close()
+
+
+def _log(home: Home, *, to_terminal: bool) -> None:
+    import logging
+    from logging.handlers import RotatingFileHandler
+
+    handlers: list[logging.Handler] = [
+        RotatingFileHandler(home.daemon_log, maxBytes=LOG_BYTES, backupCount=2, encoding="utf-8")
+    ]
+    home.daemon_log.chmod(0o600)
+    if to_terminal:
+        handlers.append(logging.StreamHandler())
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", handlers=handlers
+    )
+    logging.getLogger("asyncio").setLevel(logging.WARNING)
+
+
+def _options(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m jobs.daemon", description="The scheduler's process.")
+    parser.add_argument("--detach", action="store_true", help="go on in the background")
+    parser.add_argument("--ready-fd", type=int, help="write to this descriptor once it answers")
+    parser.add_argument("--data", type=Path, help="the folder of its files (default: CRO_HOME)")
+    parser.add_argument("--settings", type=Path, help="the settings file")
+    return parser.parse_args(argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,250 @@
+"""The daemon's loop: sleep until rung, one cycle, perform what it asked for, ring who watches.
+
+Decides nothing itself. Whatever goes wrong in a cycle is logged, rolled back and read again from the store,
+so that one bad job or one busy disk never ends the loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import Callable
+
+from jobs import vitals
+from jobs.attempts import Attempts, MeasuredExecutor
+from jobs.cycle import Cycle
+from jobs.engine import unfinished
+from jobs.events import CapacityChanged, Sampled
+from jobs.model import JobId, Paused, Running, StateName, Usage, Waiting
+from jobs.ports import Clock, Sensor
+from jobs.settings import Home, Settings
+from jobs.store import Store
+from jobs.vitals import Vitals
+from jobs.wakeup import Bell, Ringer
+from jobs.world import World
+
+log = logging.getLogger(__name__)
+
+SAMPLE_EVERY_S = 1.0
+STILL_FRESH_S = 0.95  # a little less, so that timers do not miss their own sample
+LOOK_EVERY_S = 1.0  # for lost rings and dead watchers, while anything is going on
+IDLE_LOOK_EVERY_S = 10.0
+POLL_EVERY_S = 5.0
+CAPACITY_EVERY_S = 60.0
+AFTER_ERROR_S = 1.0
+
+
+class Daemon:
+    """Everything one scheduler process holds. Built by `jobs.daemon`, run once."""
+
+    def __init__(
+        self,
+        home: Home,
+        settings: Settings,
+        store: Store,
+        executor: MeasuredExecutor,
+        sensor: Sensor,
+        *,
+        clock: Clock,
+    ) -> None:
+        self._home = home
+        self._settings = settings
+        self._store = store
+        self._executor = executor
+        self._sensor = sensor
+        self._clock = clock
+        self._attempts = Attempts(
+            home, executor, store.meta("instance"), clock, lost_after_s=settings.daemon.lost_after_s
+        )
+        self._ringer = Ringer()
+        self._bell: Bell | None = None
+        self._wake = asyncio.Event()
+        self._leaving = False
+        self._version = -1
+        self._intents_due = True
+        self._watched = 0
+        self._looked_at = self._polled_at = self._sized_at = 0.0
+        self._busy_at = clock()
+        self._poison: set[int] = set()
+        self._cycle = Cycle(store, self._load(), self._poison)
+
+    def leave(self) -> None:
+        """Stop after the present cycle; running jobs go on."""
+        self._leaving = True
+        self._wake.set()
+
+    async def run(self, on_ready: Callable[[], None]) -> None:
+        """Serve until told to leave, or until nothing has been left to do for long enough."""
+        loop = asyncio.get_running_loop()
+        self._attempts.listen(self._wake.set)
+        self._open_bell(loop)
+        try:
+            await self._recover()
+            on_ready()
+            while not self._leaving:
+                await self._turn()
+                if self._idle_too_long():
+                    self._close_bell(loop)
+                    if not self._store.tallies().get("not_seen") and not self._store.intents(1):
+                        log.info("leaving: nothing queued, running or watched")
+                        break
+                    self._open_bell(loop)
+                    continue
+                await self._sleep(loop)
+            await self._attempts.finish()
+        finally:
+            self._close_bell(loop)
+            self._ringer.close()
+            await self._executor.close()
+
+    # --- one turn ------------------------------------------------------------------------------------
+
+    async def _turn(self) -> None:
+        try:
+            await self._work()
+        except Exception:
+            log.exception("a cycle failed; reading everything again")
+            self._store.rollback()
+            await asyncio.sleep(AFTER_ERROR_S)
+            self._cycle = Cycle(self._store, self._load(), self._poison)
+            self._intents_due = True
+            self._polled_at = 0.0
+            self._wake.set()
+
+    async def _work(self) -> None:
+        cycle, now = self._cycle, self._clock()
+        self._wake.clear()
+        self._look(now)
+        if self._intents_due:
+            self._intents_due = cycle.take_intents(now)
+            if self._intents_due:
+                self._wake.set()
+        await self._hear(now)
+        self._sample(now)
+        now = self._clock()
+        if any(isinstance(job.state, Waiting) for job in cycle.world.jobs.values()) or self._waiting():
+            cycle.decide(now)
+        changed = cycle.commit(now)
+        effects, cycle.todo = cycle.todo, []
+        self._attempts.perform(effects)
+        for job in cycle.ended:
+            self._attempts.forget(job.id, job.attempts)
+        cycle.ended.clear()
+        if changed:
+            self._watched = self._ringer.ring_all(self._home.watchers)
+
+    async def _hear(self, now: float) -> None:
+        """News of attempts; all of them are asked now and then, should a word have been lost."""
+        recheck_at = self._attempts.recheck_at()
+        everyone = now - self._polled_at >= POLL_EVERY_S or (recheck_at is not None and now >= recheck_at)
+        if everyone:
+            self._polled_at = now
+        jobs = self._cycle.world.jobs.values()
+        for event in await self._attempts.news(jobs, everyone=everyone):
+            self._cycle.apply(event)
+
+    def _look(self, now: float) -> None:
+        """Find rings that were lost and watchers that died."""
+        rang = self._bell is not None and self._bell.clear()
+        self._intents_due |= rang
+        if not rang and now - self._looked_at < (LOOK_EVERY_S if self._busy() else IDLE_LOOK_EVERY_S):
+            return
+        self._looked_at = now
+        self._watched = self._ringer.count(self._home.watchers)
+        version = self._store.data_version()
+        if version != self._version:
+            self._version = version
+            self._intents_due = True
+
+    def _sample(self, now: float) -> None:
+        """Read the machine once a second while anybody needs to know."""
+        if not self._busy():
+            return
+        world = self._cycle.world
+        age = None if world.sample is None else now - world.sample.at
+        if age is not None and 0 <= age < STILL_FRESH_S:
+            return
+        names = self._attempts.names(world.jobs.values())
+        used = self._executor.usage(list(names)) if names else {}
+        jobs: dict[JobId, Usage] = {names[name].id: usage for name, usage in used.items()}
+        supervisors = {
+            job.state.pid: job.id for job in names.values() if isinstance(job.state, Running | Paused)
+        }
+        try:
+            sample = self._sensor.read(now, jobs, supervisors, self._executor.own_cpu_s() + _own_cpu_s())
+        except Exception:
+            log.exception("the machine could not be read")
+            sample = None
+        if now - self._sized_at >= CAPACITY_EVERY_S:
+            self._sized_at = now
+            capacity = self._sensor.capacity()
+            if capacity != world.capacity:
+                self._cycle.apply(CapacityChanged(now, capacity))
+        self._cycle.apply(Sampled(now, sample))
+        world = self._cycle.world
+        try:
+            vitals.write(self._home.vitals, Vitals(os.getpid(), now, world.capacity, world.gate, sample))
+        except OSError as error:
+            log.warning("vitals cannot be written: %s", error)
+
+    # --- start, sleep, leave -----------------------------------------------------------------------------
+
+    def _load(self) -> World:
+        """The world as the store has it: active jobs now, the head of the queue at the first decision."""
+        active = {job.id: job for job in self._store.active()}
+        return World(
+            now=self._clock(),
+            capacity=self._sensor.capacity(),
+            rules=self._settings.admission,
+            jobs=active,
+            draining=self._store.meta("draining") == "1",
+        )
+
+    async def _recover(self) -> None:
+        """Learn first what became of every attempt, decide afterwards."""
+        now = self._clock()
+        self._polled_at = now
+        for event in await self._attempts.news(self._cycle.world.jobs.values(), everyone=True):
+            self._cycle.apply(event)
+        self._cycle.todo += unfinished(self._cycle.world)
+        self._wake.set()
+
+    async def _sleep(self, loop: asyncio.AbstractEventLoop) -> None:
+        now = self._clock()
+        busy = self._busy()
+        moments = [now + (SAMPLE_EVERY_S if busy else IDLE_LOOK_EVERY_S)]
+        moments += [at for at in (self._cycle.next_at(), self._attempts.recheck_at()) if at is not None]
+        timer = loop.call_later(max(0.001, min(moments) - now), self._wake.set)
+        await self._wake.wait()
+        timer.cancel()
+
+    def _busy(self) -> bool:
+        return bool(self._watched or self._cycle.world.jobs or self._waiting())
+
+    def _waiting(self) -> bool:
+        tallies = self._store.tallies()
+        return bool(tallies.get(StateName.QUEUED) or tallies.get("not_seen"))
+
+    def _idle_too_long(self) -> bool:
+        now = self._clock()
+        if self._busy():
+            self._busy_at = now
+        idle_exit_s = self._settings.daemon.idle_exit_s
+        return idle_exit_s > 0 and now - self._busy_at >= idle_exit_s
+
+    def _open_bell(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._bell = Bell(self._home.doorbell)
+        self._intents_due = True
+        loop.add_reader(self._bell.fileno(), self._wake.set)
+
+    def _close_bell(self, loop: asyncio.AbstractEventLoop) -> None:
+        if self._bell is not None:
+            loop.remove_reader(self._bell.fileno())
+            self._bell.close()
+            self._bell = None
+
+
+def _own_cpu_s() -> float:
+    times = os.times()
+    return times.user + times.system
