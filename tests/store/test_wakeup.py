@@ -1,0 +1,78 @@
+"""Bells ring, dead ones are taken down, long paths work, and nobody ever blocks."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from jobs.wakeup import Bell, Ringer, Watcher
+
+
+@pytest.fixture(params=["short", "x" * 150])
+def folder(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
+    folder = tmp_path / request.param
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def ringer() -> Iterator[Ringer]:
+    ringer = Ringer()
+    yield ringer
+    ringer.close()
+
+
+def test_a_bell_rings(folder: Path, ringer: Ringer) -> None:
+    path = folder / "daemon.sock"
+    assert not ringer.ring(path)
+    bell = Bell(path)
+    assert not bell.clear()
+    assert ringer.ring(path)
+    assert ringer.ring(path)
+    assert bell.clear()
+    assert not bell.clear()
+    bell.close()
+    bell.close()
+    assert not path.exists()
+    assert not ringer.ring(path)
+
+
+def test_a_new_bell_replaces_a_dead_one(folder: Path, ringer: Ringer) -> None:
+    path = folder / "daemon.sock"
+    path.write_text("left over")
+    bell = Bell(path)
+    assert ringer.ring(path)
+    bell.close()
+
+
+def test_a_full_bell_never_blocks(folder: Path, ringer: Ringer) -> None:
+    bell = Bell(folder / "b")
+    assert all(ringer.ring(folder / "b") for _ in range(5000))
+    assert bell.clear()
+    bell.close()
+
+
+def test_watchers_hear_and_dead_ones_go(folder: Path, ringer: Ringer) -> None:
+    script = (
+        "import os, sys; from pathlib import Path; from jobs.wakeup import Watcher\n"
+        "Watcher(Path(sys.argv[1])); os._exit(0)"
+    )
+    subprocess.run([sys.executable, "-c", script, str(folder)], check=True)
+    assert len(list(folder.iterdir())) == 1
+    watcher = Watcher(folder)
+    assert not watcher.wait(0)
+    timer = threading.Timer(0.05, lambda: ringer.ring_all(folder))
+    timer.start()
+    assert watcher.wait(20)
+    timer.join()
+    assert [path.name for path in folder.iterdir()] == [watcher.path.name]
+    assert ringer.count(folder) == 1
+    assert not watcher.wait(0), "counting does not ring"
+    watcher.close()
+    assert ringer.count(folder) == 0
+    assert not watcher.wait(0)
