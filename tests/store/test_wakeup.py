@@ -15,7 +15,7 @@ from jobs.wakeup import Bell, Ringer, Watcher
 
 @pytest.fixture(params=["short", "x" * 150])
 def folder(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
-    folder = tmp_path / request.param
+    folder = tmp_path / str(request.param)
     folder.mkdir()
     return folder
 
