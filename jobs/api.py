@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING
 
 from jobs import presence
 from jobs.intents import IntentKind, Intents, no_such_job
@@ -23,9 +23,11 @@ from jobs.model import (
     Active,
     Capacity,
     Ended,
+    Held,
     Job,
     JobId,
     JobSpec,
+    Queued,
     Reason,
     ReasonCode,
     Sample,
@@ -46,8 +48,6 @@ if TYPE_CHECKING:
 
 _NO_SCHEDULER = Reason(ReasonCode.NO_SCHEDULER)
 _LASTING = frozenset({ReasonCode.HELD, ReasonCode.DEPENDENCY})
-_ENDED = frozenset(kind.name for kind in get_args(Ended))
-_ACTIVE_CHECK_S = 1.0  # how often a waiting client looks without having been rung
 
 
 class Api:
@@ -111,10 +111,9 @@ class Api:
                 specs.append(specs[-1])
                 continue
             spec, problems = resolver.resolve(request, keep=True)
-            which = f"Job {number} of {len(requests)}: " if len(requests) > 1 else ""
             if spec is None:
+                which = f"Job {number} of {len(requests)}: " if len(requests) > 1 else ""
                 raise BadInput(which + " ".join(problems.values()))
-            self._refuse_too_big(spec, which)
             specs.append(spec)
             last = request
         return self._queue(specs)
@@ -127,15 +126,18 @@ class Api:
         spec, problems = resolver.resolve(request, keep=False)
         if spec is None:
             return Preview(problems=problems)
+        now, machine, status = self._clock(), self._measuring(), presence.look(self.home.lock)
+        sample = machine.sample(now, status)
         with self._reading().snapshot() as view:
             known = view.states([after.job_id for after in spec.after])
             unknown = [after.job_id for after in spec.after if after.job_id not in known]
             if unknown:
                 return Preview(spec.needs, problems={"after": no_such_job(unknown[0]).title})
             spec = replace(spec, expected_s=view.expected_s(spec))
-            status = presence.look(self.home.lock)
-            machine, rules = self._measuring(), self.settings.admission
-            return forecast.preview(spec, view, machine, status, rules=rules, now=self._clock())
+            job = Job(view.next_id(), spec, Held(now) if spec.start_held else Queued(now), now)
+            return forecast.preview(
+                job, view, machine, status, rules=self.settings.admission, sample=sample
+            )
 
     def retry(self, ids: Iterable[JobId], needs: NeedsRequest | None = None) -> tuple[JobId, ...]:
         """Queue each ended job again as a new job (`spec.retry_of`), and return the new ids in order.
@@ -153,8 +155,6 @@ class Api:
                     state = job.state.name.replace("_", " ")
                     raise NotNow(f"Job {job_id} is {state}: only an ended job can be retried.")
                 specs.append(retried(job, needs, view.newest_retry, self.home))
-        for spec in specs:
-            self._refuse_too_big(spec, f"Job {spec.retry_of}: ")
         return self._queue(specs)
 
     # --- control: all ids are checked before anything is written ---------------------------------
@@ -251,11 +251,10 @@ class Api:
         """
         from recipes.discover import Finder, library_folder
 
+        named = [Path(folder).expanduser() for folder in self.settings.recipes.folders]
         with self._opening:
-            if self._finder is None:
-                self._finder = Finder()
-            named = [Path(folder).expanduser() for folder in self.settings.recipes.folders]
-            folders = [*named, Path.cwd() / "recipes", self.home.recipes, library_folder()]
+            self._finder = self._finder or Finder()
+            folders = (*named, Path.cwd() / "recipes", self.home.recipes, library_folder())
             return self._finder.catalogue(folders)
 
     def recipe(self, name: str) -> Recipe:
@@ -274,31 +273,13 @@ class Api:
 
         Raises NoSuchJob, and Unreachable when no scheduler runs that could end them.
         """
+        from jobs.waiting import until_ended
+
         wanted = tuple(ids)
-        left = list(dict.fromkeys(wanted))[::-1]
-        deadline = None if timeout_s is None else time.monotonic() + timeout_s
-        with self._reading().snapshot() as view:
-            known = view.states(left)
-        for job_id in wanted:
-            if job_id not in known:
-                raise no_such_job(job_id)
         with contextlib.closing(self.watch()) as watcher:
-            while left:
-                with self._reading().snapshot() as view:
-                    while left and view.states(left[-1:])[left[-1]] in _ENDED:
-                        left.pop()
-                rest = (
-                    _ACTIVE_CHECK_S
-                    if deadline is None
-                    else min(_ACTIVE_CHECK_S, deadline - time.monotonic())
-                )
-                if not left or rest <= 0:
-                    break
-                if not watcher.wait(rest) and not self.daemon_status().running:
-                    raise Unreachable(
-                        f"Job {left[-1]} cannot end: the scheduler is not running.",
-                        "Start it with: cro-tui daemon",
-                    )
+            until_ended(
+                wanted, self._reading(), watcher, timeout_s, lambda: presence.look(self.home.lock).running
+            )
         with self._reading().snapshot() as view:
             found = {job.id: job for job in view.get(wanted)}
         return tuple(found[job_id] for job_id in wanted)
@@ -368,13 +349,17 @@ class Api:
         self.home.make()
         return Resolver(self.home, self.settings, self._environ, self.recipes)
 
-    def _refuse_too_big(self, spec: JobSpec, which: str) -> None:
-        from jobs import forecast
-
-        if tight := forecast.too_big(spec, self.capacity(), self.settings.admission):
-            raise NeverFits(which + forecast.sentence(tight), "Ask for less, or use a bigger machine.")
-
     def _queue(self, specs: Sequence[JobSpec]) -> tuple[JobId, ...]:
+        from jobs.forecast import sentences
+        from jobs.policy import never_fits
+
+        if not specs:
+            return ()
+        capacity, rules = self.capacity(), self.settings.admission
+        for spec in specs:
+            if tight := never_fits(capacity, rules, spec.needs):
+                which = f"{spec.name}: " if len(specs) > 1 else ""
+                raise NeverFits(which + sentences(tight), "Ask for less, or use a bigger machine.")
         expected: dict[tuple[str, ...], float | None] = {}
         with self._reading().snapshot() as view:
             for spec in specs:

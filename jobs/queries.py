@@ -45,7 +45,8 @@ _PENDING = (  # submits that the daemon has not read, in the shape of jobs
 _ALL = f"SELECT {_COLUMNS} FROM jobs UNION ALL {_PENDING}"
 _WAITING_ORDER = "priority DESC, id"
 _ENDED_ORDER = "finished_at DESC, id DESC"
-_QUEUE_SECTIONS: tuple[tuple[StateName | None, str, str], ...] = (
+_Section = tuple[StateName | None, str, str]  # None: any of the states
+_QUEUE_SECTIONS: tuple[_Section, ...] = (
     (StateName.RUNNING, "FROM jobs WHERE state = 'running'", "id"),
     (StateName.PAUSED, "FROM jobs WHERE state = 'paused'", "id"),
     (StateName.STARTING, "FROM jobs WHERE state = 'starting'", "id"),
@@ -55,6 +56,10 @@ _QUEUE_SECTIONS: tuple[tuple[StateName | None, str, str], ...] = (
     (StateName.HELD, "FROM jobs WHERE state = 'held'", "unmet, priority DESC, id"),
     (StateName.HELD, f"FROM ({_PENDING}) WHERE state = 'held'", _WAITING_ORDER),
     (None, "FROM jobs WHERE finished_at IS NOT NULL", _ENDED_ORDER),
+)
+_NEWEST_SECTIONS: tuple[_Section, ...] = (
+    (None, f"FROM ({_PENDING})", "id DESC"),  # read in order, so all of them are newer than any job
+    (None, "FROM jobs", "id DESC"),
 )
 _UNENDED = frozenset(section[0] for section in _QUEUE_SECTIONS)
 _ORDERS = {
@@ -194,9 +199,12 @@ class View:
         else:
             counts = self.counts()
             matched = sum(n for state, n in counts.items() if not query.states or state in query.states)
-            rows = (
-                self._queue(query) if query.sort is SortKey.QUEUE else self._filtered(query, count=False)[0]
-            )
+            if query.sort is SortKey.QUEUE:
+                rows = self._by_index(query, _QUEUE_SECTIONS)
+            elif query.sort is SortKey.ID and not query.states:
+                rows = self._by_index(query, _NEWEST_SECTIONS)
+            else:
+                rows = self._filtered(query, count=False)[0]
         whole = query.sort is SortKey.QUEUE and not (query.ids or query.text.strip())
         return tuple(self._explained(rows, ranks_by_position=whole)), matched
 
@@ -209,11 +217,11 @@ class View:
         jobs = (read_job(row) for row in rows)
         return [job for job in jobs if not isinstance(job.state, Lost)]
 
-    def _queue(self, query: JobQuery) -> list[sqlite3.Row]:
-        """The default order, section by section, each by its index."""
+    def _by_index(self, query: JobQuery, sections: Sequence[_Section]) -> list[sqlite3.Row]:
+        """Section by section, each by its index, until there are enough."""
         rows: list[sqlite3.Row] = []
         ended = sorted(query.states - _UNENDED)
-        for state, source, order in _QUEUE_SECTIONS:
+        for state, source, order in sections:
             left = query.limit - len(rows)
             if left <= 0:
                 break
