@@ -173,10 +173,10 @@ def load(data, target, task):
         names = ", ".join(map(str, table.columns[:12])) + (", ..." if len(table.columns) > 12 else "")
         raise BadData(f"{data} has no column {target!r} to predict: name one with --target; it has {names}")
     features, known = clean_features(table.drop(columns=target)), table[target].notna().to_numpy()
+    if features.shape[1] == 0 or known.sum() < 10:
+        found = f"{known.sum()} usable rows and {features.shape[1]} features"
+        raise BadData(f"{data} has {found}: too few to learn from")
     features, answers = features[known].reset_index(drop=True), table[target][known].reset_index(drop=True)
-    if features.shape[1] == 0 or len(features) < 10:
-        shape = f"{len(features)} usable rows and {features.shape[1]} features"
-        raise BadData(f"{data} has {shape}: too few to learn from")
     numeric = pandas.api.types.is_numeric_dtype(answers) and not pandas.api.types.is_bool_dtype(answers)
     whole = numeric and bool((answers.abs() < 2**53).all() and (answers % 1 == 0).all())
     if task == "auto":
@@ -185,10 +185,10 @@ def load(data, target, task):
     if task == "regression":
         answers = clean_features(answers.to_frame())[target]
         if answers.dtype != "float64":
-            raise BadData(f"column {target!r} has text where numbers belong: {answers.iloc[0]!r} in row 1")
+            raise BadData(f"column {target!r} has text where numbers belong: '{answers.iloc[0]}' in row 1")
         return features, answers.to_numpy(), task
     if answers.nunique() < 2:
-        raise BadData(f"column {target!r} has one class only ({answers.iloc[0]!r}): nothing to tell apart")
+        raise BadData(f"column {target!r} has one class only ('{answers.iloc[0]}'): nothing to tell apart")
     if answers.nunique() > max(20, len(answers) // 4):
         raise BadData(f"column {target!r} has {answers.nunique()} different values: too many for classes")
     return features, (answers.astype("int64") if whole else answers.astype(str)).to_numpy(), task

@@ -135,7 +135,11 @@ def test_a_file_that_does_not_mean_to_be_a_recipe_is_none(text: str) -> None:
         (["[tool.cro.params.a]", 'choices = ["-x"]'], 5, 'start with "-"'),
         (["[tool.cro.params.a]", "default = true", "max = 2"], 6, '"a" is bool: it cannot have max.'),
         (["[tool.cro.params]", "a.default = true", "no_a.default = 1"], 6, 'switches "a" off'),
-        (["[tool.cro.params]", "a = { default = 1, mim = 2 }"], 5, 'Unknown key "mim". Did you mean "min"?'),
+        (
+            ["[tool.cro.params]", "a = { default = 1, mim = 2 }"],
+            5,
+            'Unknown key "mim". Did you mean "min"?',
+        ),
         (['description = "a\\u001b[31m"'], 4, "it has a control character"),
         (["grace = 0"], 4, "grace must be more than zero."),
     ],
@@ -220,8 +224,19 @@ def test_values_made_to_hurt_are_problems_not_crashes() -> None:
 PIECES = st.sampled_from(
     [
         *("# /// script\n", "# ///\n", "# [tool.cro]\n", '# title = "T"\n', "# [tool.cro.params]\n", "#\n"),
-        *("# a = { default = 1, min = 2 }\n", '# b = { choices = ["x"] }\n', "# c.default = 1\n", "# '''\n"),
-        *('# """\n', "# resources = { mem = '1G' }\n", "# [[tool.cro.params]]\n", "# tool.cro = 1\n", "x\r"),
+        *(
+            "# a = { default = 1, min = 2 }\n",
+            '# b = { choices = ["x"] }\n',
+            "# c.default = 1\n",
+            "# '''\n",
+        ),
+        *(
+            '# """\n',
+            "# resources = { mem = '1G' }\n",
+            "# [[tool.cro.params]]\n",
+            "# tool.cro = 1\n",
+            "x\r",
+        ),
         *('# dependencies = ["a"]\n', "# [tool]\n", "#x\n", "# [\n", "\n", "\r\n", "# a = nan\n", "\u2028"),
     ]
 )

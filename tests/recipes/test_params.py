@@ -41,11 +41,9 @@ DEFAULTS: dict[str, ParamValue] = {
 }
 
 
-def check(
-    recipe: Recipe = RECIPE, **values: ParamValue
-) -> tuple[dict[str, ParamValue], dict[str, str]]:
+def check(**values: ParamValue) -> tuple[dict[str, ParamValue], dict[str, str]]:
     there = {"/home/me/a.csv", "/abs/b.csv", "/home/wine", "/home/me/sub/a.csv"}
-    return validate(recipe, values, cwd="/home/me", exists=there.__contains__, home="/home")
+    return validate(RECIPE, values, cwd="/home/me", exists=there.__contains__, home="/home")
 
 
 def test_defaults_fill_in() -> None:
@@ -94,7 +92,11 @@ def test_what_was_typed_is_understood(name: str, value: ParamValue, expected: Pa
         ("rate", "inf", 'rate must be a number from 0.0 to 1.0, not "inf".'),
         ("shuffle", "maybe", 'shuffle must be true or false, not "maybe".'),
         ("scale", "max", 'scale must be one of none, standard, not "max".'),
-        ("data", "b.csv", 'there is no "/home/me/b.csv"; give the path of a file that exists, or one of digits'),
+        (
+            "data",
+            "b.csv",
+            'there is no "/home/me/b.csv"; give the path of a file that exists, or one of digits',
+        ),
         ("note", "a\0b", "note has a character that cannot be passed on"),
         ("tree", 1, 'demo has no parameter "tree". Did you mean "trees"?'),
         ("\x1b[31m", 1, 'demo has no parameter "?[31m". It has trees, rate,'),
@@ -113,7 +115,8 @@ def test_all_problems_come_at_once_and_the_rest_is_typed() -> None:
 
 def test_a_parameter_without_default_is_required() -> None:
     recipe = Recipe("r", Path("r.py"), "R", params=(Param("model", ParamType.PATH),))
-    assert check(recipe) == ({}, {"model": "model is required: give a path."})
+    found = validate(recipe, {}, cwd="/", exists=lambda _: True)
+    assert found == ({}, {"model": "model is required: give a path."})
 
 
 def test_flags_are_ordinary() -> None:
@@ -146,13 +149,22 @@ def parser() -> argparse.ArgumentParser:
 def test_argparse_reads_back_what_was_typed(
     trees: int, rate: float, shuffle: bool, note: str, offset: int
 ) -> None:
-    given_text = {"trees": str(trees), "rate": repr(rate), "shuffle": str(shuffle), "note": note}
+    given_text: dict[str, ParamValue] = {
+        "trees": str(trees),
+        "rate": repr(rate),
+        "shuffle": str(shuffle),
+        "note": note,
+    }
     typed, problems = check(**given_text, offset=offset)
     assert problems == {}
     assert vars(parser().parse_args(flags(RECIPE, typed))) == typed
 
 
-@given(st.dictionaries(st.sampled_from([*DEFAULTS, "other"]), st.text() | st.floats() | st.integers() | st.booleans()))
+@given(
+    st.dictionaries(
+        st.sampled_from([*DEFAULTS, "other"]), st.text() | st.floats() | st.integers() | st.booleans()
+    )
+)
 def test_any_values_are_typed_or_one_line(values: dict[str, ParamValue]) -> None:
     typed, problems = check(**values)
     assert typed.keys() | problems.keys() >= DEFAULTS.keys()

@@ -45,7 +45,9 @@ def test_seconds(text: str | float, expected: float) -> None:
     assert parse_seconds(text) == expected
 
 
-@pytest.mark.parametrize("text", ["", "M", "6X", "-1G", "1G2", "ten", "1e3", "9" * 30, "٣G", "inf", 1 << 70])
+@pytest.mark.parametrize(
+    "text", ["", "M", "6X", "-1G", "1G2", "ten", "1e3", "9" * 30, "٣G", "inf", 1 << 70]
+)
 def test_what_is_no_amount_of_memory_says_how_to_write_one(text: str | int) -> None:
     with pytest.raises(BadQuantity, match="600M"):
         parse_bytes(text)

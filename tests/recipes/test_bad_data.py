@@ -1,0 +1,141 @@
+"""Bad data gets one clear line on stderr and exit code 2, before anything heavy is loaded."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from recipes.discover import library_folder
+
+from .conftest import LoadRecipe, RunRecipe
+
+ROWS = 40
+
+
+def table(**columns: object) -> pd.DataFrame:
+    numbers = np.linspace(0, 1, ROWS)
+    return pd.DataFrame({"a": numbers, "b": numbers**2, "target": [0, 1] * (ROWS // 2)} | columns)
+
+
+def csv(**columns: object) -> Callable[[Path], object]:
+    return lambda path: table(**columns).to_csv(path, index=False)
+
+
+def text(content: str | bytes) -> Callable[[Path], object]:
+    data = content if isinstance(content, bytes) else content.encode()
+    return lambda path: path.write_bytes(data)
+
+
+CASES: dict[str, tuple[str, Callable[[Path], object], tuple[str, ...], str]] = {
+    "missing file": ("no.csv", lambda path: None, (), "there is no file"),
+    "a folder": ("dir.csv", lambda path: path.mkdir(), (), "there is no file"),
+    "empty file": ("x.csv", text(""), (), "is empty"),
+    "header only": ("x.csv", text("a,b,target\n"), (), "has no rows"),
+    "missing column": ("x.csv", csv(), ("--target=price",), "has no column 'price'"),
+    "hostile column": ("x.csv", text("\x1b[31ma,[b]\n1,2\n"), (), "has no column 'target'"),
+    "text among numbers": (
+        "x.csv",
+        csv(a=["1"] * 39 + ["oops"]),
+        (),
+        "text where numbers belong: 'oops' in row 40",
+    ),
+    "text as answers": (
+        "x.csv",
+        csv(target=["x", "y"] * 20),
+        ("--task=regression",),
+        "text where numbers belong",
+    ),
+    "infinite": ("x.csv", csv(b=[np.inf] + [1.0] * 39), (), "infinite or far too large"),
+    "huge": ("x.csv", csv(b=[1e300] + [1.0] * 39), (), "infinite or far too large"),
+    "one class": ("x.csv", csv(target=1), (), "one class only ('1')"),
+    "no answers": ("x.csv", csv(target=np.nan), (), "0 usable rows"),
+    "few rows": ("x.csv", text("a,target\n" + "1,0\n2,1\n" * 3), (), "6 usable rows"),
+    "no features": ("x.csv", text("target\n" + "0\n1\n" * 20), (), "0 features"),
+    "lonely class": ("x.csv", csv(target=[0] * 39 + [1]), (), "cannot be split"),
+    "too many classes": ("x.csv", csv(target=[f"id{i}" for i in range(40)]), (), "too many for classes"),
+    "broken rows": ("x.csv", text("a,target\n1,2\n1,2,3,4\n"), (), "cannot be read as CSV"),
+    "not utf-8": ("x.csv", text(b"a,target\n\xff\xfe,1\n"), (), "cannot be read as CSV"),
+    "no parquet": ("x.parquet", text("PAR1 no"), (), "cannot be read as Parquet"),
+    "dates": (
+        "x.parquet",
+        lambda path: table(a=pd.date_range("2024-01-01", periods=ROWS)).to_parquet(path),
+        (),
+        "column 'a' holds dates",
+    ),
+}
+
+
+@pytest.fixture
+def output(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "out"
+    monkeypatch.setenv("CRO_OUTPUT_DIR", str(folder))
+    return folder
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("name", ["sklearn_forest", "tf_linear"])
+def test_one_line_and_exit_code_2(
+    name: str,
+    case: str,
+    load_recipe: LoadRecipe,
+    output: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    tmp_path = output.parent
+    file, make, flags, message = CASES[case]
+    make(tmp_path / file)
+    module = load_recipe(name)
+    assert module.run(module.main, [f"--data={tmp_path / file}", *flags]) == 2
+    said = capsys.readouterr()
+    assert message in said.err and said.err.startswith("error: ")
+    assert said.err.count("\n") == 1 and said.err[:-1].isprintable() and said.out == ""
+    assert not output.exists() and "tensorflow" not in sys.modules
+
+
+@pytest.mark.parametrize(
+    ("recipe", "flags", "message"),
+    [
+        ("sklearn_preprocess", ("--data", "no.csv"), "there is no file no.csv"),
+        ("sklearn_linear", ("--data", "empty.csv"), "empty.csv is empty"),
+        ("sklearn_evaluate", ("--model", "empty.csv"), "empty.csv is not a model that can be loaded here"),
+        ("tf_preprocess", ("--data", "no.csv"), "there is no file no.csv"),
+        ("tf_deep", ("--data", "empty.csv"), "empty.csv is empty"),
+        ("tf_evaluate", ("--model", "empty.csv"), "empty.csv is not a Keras model"),
+    ],
+)
+def test_as_a_real_process(
+    recipe: str, flags: tuple[str, ...], message: str, run_recipe: RunRecipe, tmp_path: Path
+) -> None:
+    (tmp_path / "empty.csv").touch()
+    ran = run_recipe(recipe, *flags)
+    assert ran.code == 2 and message in ran.err and ran.err.count("\n") == 1
+
+
+def test_evaluate_refuses_what_does_not_fit_the_model(
+    load_recipe: LoadRecipe, output: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    csv()(tmp_path / "ok.csv")
+    table(target=["x", "y"] * 20).to_csv(tmp_path / "words.csv", index=False)
+    table().rename(columns={"b": "c"}).to_csv(tmp_path / "other.csv", index=False)
+    linear, evaluate = load_recipe("sklearn_linear"), load_recipe("sklearn_evaluate")
+    assert linear.run(linear.main, ["--data", str(tmp_path / "ok.csv")]) == 0
+    model = str(output / "model.joblib")
+    capsys.readouterr()
+    assert linear.run(linear.main, ["--data", str(tmp_path / "ok.csv"), "--folds", "20"]) == 2
+    assert "one has 15: lower --folds" in capsys.readouterr().err
+    for file, message in (("other", "has no column 'b'"), ("words", "is a class of the model")):
+        assert evaluate.run(evaluate.main, ["--model", model, "--data", str(tmp_path / f"{file}.csv")]) == 2
+        said = capsys.readouterr().err
+        assert message in said and said.count("\n") == 1
+
+
+def test_a_wrong_flag_is_told_by_the_parser() -> None:
+    command = [sys.executable, str(library_folder() / "sklearn_forest.py"), "--n-estimators", "0"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2 and "0 is not from 1 to 5000" in done.stderr

@@ -1,0 +1,86 @@
+"""The scikit-learn recipes really run, as a person would run them, and learn what they should."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import joblib
+import numpy as np
+import pandas as pd
+import pytest
+
+from .conftest import LoadRecipe, RunRecipe
+
+
+@pytest.fixture
+def houses(tmp_path: Path) -> Path:
+    """A table with gaps, words and true/false columns, whose price follows from them."""
+    random = np.random.default_rng(7)
+    size, town = random.uniform(40, 200, 240), random.choice(["old", "new", "far"], 240)
+    garden = random.random(240) < 0.5
+    price = 3 * size + 40 * (town == "new") + 25 * garden + random.normal(0, 5, 240)
+    table = pd.DataFrame({"size": size, "town": town, "garden": garden, "price": price})
+    table["dear"] = np.where(price > price.mean(), "yes", "no")
+    table.loc[::17, "size"] = np.nan
+    table.loc[::19, "town"] = None
+    path = tmp_path / "houses.csv"
+    table.to_csv(path, index=False)
+    return path
+
+
+def test_forest_reports_progress_learns_and_repeats(
+    run_recipe: RunRecipe, load_recipe: LoadRecipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = run_recipe("sklearn_forest", "--n-estimators", 40, "--seed", 3)
+    assert (first.code, first.err) == (0, "")
+    assert "trees 4/40  accuracy 0." in first.out and "trees 40/40  accuracy 0.9" in first.out
+    assert first.out.splitlines()[-1].startswith("metrics  accuracy 0.9")
+    assert 0.95 < first.metrics["accuracy"] <= 1
+    again = run_recipe("sklearn_forest", "--n-estimators", 40, "--seed", 3, folder="again")
+    assert again.metrics == first.metrics
+    monkeypatch.setenv("CRO_OUTPUT_DIR", str(again.folder))
+    module = load_recipe("sklearn_forest")
+    assert module.run(module.main, ["--n-estimators", "40", "--seed", "4"]) == 0
+    assert again.metrics != first.metrics
+    assert joblib.load(first.folder / "model.joblib").n_features_in_ == 64
+    assert sorted(path.name for path in first.folder.iterdir()) == ["metrics.json", "model.joblib"]
+
+
+def test_linear_cross_validates_and_is_measured_by_evaluate(run_recipe: RunRecipe) -> None:
+    trained = run_recipe("sklearn_linear", "--data", "breast_cancer", "--folds", 3)
+    assert (trained.code, trained.err) == (0, "")
+    assert "fold 3/3  accuracy 0.9" in trained.out
+    assert trained.metrics["accuracy"] > 0.93 and trained.metrics["cv_accuracy"] > 0.93
+    model = trained.folder / "model.joblib"
+    measured = run_recipe("sklearn_evaluate", "--model", model, "--data", "breast_cancer")
+    assert (measured.code, measured.err) == (0, "")
+    expected = {name: trained.metrics[name] for name in ("accuracy", "f1_macro", "log_loss")}
+    assert measured.metrics == pytest.approx(expected)
+    rows = pd.read_csv(measured.folder / "predictions.csv")
+    assert (rows["answer"] == rows["predicted"]).mean() == pytest.approx(measured.metrics["accuracy"])
+
+
+def test_linear_regression_on_a_persons_table(run_recipe: RunRecipe, houses: Path) -> None:
+    ran = run_recipe("sklearn_linear", "--data", houses, "--target", "price", "--folds", 2)
+    assert (ran.code, ran.err) == (0, "")
+    assert ran.metrics["r2"] > 0.8 and ran.metrics["rmse"] < 70
+
+
+def test_prepare_train_evaluate_in_a_chain(run_recipe: RunRecipe, houses: Path) -> None:
+    flags = ("--target", "dear")
+    prepared = run_recipe("sklearn_preprocess", "--data", houses, *flags)
+    assert (prepared.code, prepared.err) == (0, "")
+    assert prepared.metrics == pytest.approx(
+        {"train_rows": 180, "test_rows": 60, "features": 7, "missing_share": 28 / 960}
+    )
+    train, test = prepared.folder / "train.parquet", prepared.folder / "test.parquet"
+    table = pd.read_parquet(train)
+    assert not table.isna().any().any() and abs(table["numbers__price"].mean()) < 1e-9
+    assert {"words__town_old", "words__town_new", "words__town_far", "dear"} <= set(table.columns)
+    trained = run_recipe("sklearn_forest", "--data", train, *flags, "--n-estimators", 20)
+    assert (trained.code, trained.err) == (0, "")
+    model = trained.folder / "model.joblib"
+    measured = run_recipe("sklearn_evaluate", "--model", model, "--data", test, *flags)
+    assert (measured.code, measured.err) == (0, "")
+    assert measured.metrics["accuracy"] > 0.95
+    assert "class no " in measured.out and "RandomForest" not in measured.err
