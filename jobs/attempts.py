@@ -74,8 +74,9 @@ class Attempts:
         self._executor.listen(lambda name: _call_soon(loop, self._hear, name))
 
     def _hear(self, name: str) -> None:
-        self._changed.add(name)
-        self._on_news()
+        if name not in self._missing:  # those are looked at again in their own time
+            self._changed.add(name)
+            self._on_news()
 
     def name(self, job_id: JobId, attempt: int) -> str:
         return f"cro-{self._instance}-{job_id}-{attempt}"
@@ -114,13 +115,19 @@ class Attempts:
         name = self.name(job.id, attempt)
         self._launching.add(name)
         try:
-            await self._executor.submit(self._launch(name, job, attempt))
+            native = await self._executor.submit(self._launch(name, job, attempt))
         except (CroError, OSError, ValueError) as error:
             log.warning("job %d could not be launched: %s", job.id, error)
             self._events.append(LaunchFailed(self._clock(), job.id, attempt, str(error)))
+        else:
+            if native.isdigit():
+                now = self._clock()
+                self._events.append(LaunchAccepted(now, job.id, attempt, int(native), now))
+            else:  # it has ended already
+                self._changed.add(name)
         finally:
             self._launching.discard(name)
-            self._hear(name)
+            self._on_news()
 
     def _launch(self, name: str, job: Job, attempt: int) -> Launch:
         spec, needs = job.spec, job.spec.needs
