@@ -58,7 +58,7 @@ class DependencyNever:
     fate: StateName
 
 
-# --- wishes of people; each brings the job because it need not be in the world ------------------------
+# --- wishes of people; each brings the job as the store has it now, for it need not be in the world ----
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +123,11 @@ class RulesChanged:
 
 @dataclass(frozen=True, slots=True)
 class Decide:
-    """Run the policy and turn its starts into Starting. `estimate` also looks ahead, which costs more."""
+    """Run the policy and turn its starts into Starting.
+
+    `estimate` also looks ahead and refreshes the reasons of jobs that have some; without it only jobs that
+    have none yet get theirs. It costs more, and a few times a second is often enough for readers.
+    """
 
     at: float
     estimate: bool = True
@@ -276,9 +280,9 @@ class ResumeAttempt:
 
 @dataclass(frozen=True, slots=True)
 class WakeAt:
-    """Decide again at this moment even if nothing happens before."""
+    """Decide again at this moment even if nothing happens before; replaces the last one. None: no need."""
 
-    at: float
+    at: float | None
 
 
 Effect = (

@@ -52,9 +52,9 @@ class World:
     """Everything a decision may look at.
 
     `jobs`: active jobs and the head of the queue. `fates`: states of dependency targets that are not
-    in `jobs`. `beyond`: how many more jobs wait behind those in `jobs`. `retry_at`: jobs whose last start
-    failed, with the earliest time for the next try and the cause. `sample` None: the machine could not
-    be read.
+    in `jobs`. `beyond`: how many more jobs wait behind those in `jobs`, None while the head of the queue
+    has not been loaded. `retry_at`: jobs whose last start failed, with the earliest time for the next try
+    and the cause. `sample` None: the machine could not be read.
     """
 
     now: float
@@ -66,7 +66,7 @@ class World:
     draining: bool = False
     gate: Gate = field(default_factory=Gate)
     retry_at: Mapping[JobId, tuple[float, str]] = field(default_factory=dict)
-    beyond: int = 0
+    beyond: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,161 @@
+"""The start pass: who starts now, in order, without delaying the first who cannot.
+
+EASY backfill (Lifka 1995): the first job that does not fit gets a reservation at the earliest time at which
+it will; a later job may start only if it ends before that, or fits beside it. Where that time is unknown, a
+later job may take nothing of what the first is short of, and must leave the rest of its needs untouched.
+Pure; the caller has put the jobs in order and left out those that may not start for other reasons.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from jobs.model import Grant, Job, JobId, Needs
+from jobs.room import CPU_GRAIN, Holding, Room, planned_run_s
+
+NeedsKey = tuple[float, int, int, int | None]
+
+
+def needs_key(needs: Needs) -> NeedsKey:
+    """Jobs of equal keys fit or do not fit alike."""
+    return needs.cpus, needs.mem_bytes, needs.gpus, needs.gpu_mem_bytes
+
+
+@dataclass(slots=True)
+class Reservation:
+    """The place kept for the first job that does not fit.
+
+    `starts_at` is its planned start, `room` what is free then without it; None when that cannot be told.
+    """
+
+    job: Job
+    starts_at: float | None
+    room: Room | None
+    short: frozenset[str]
+
+    def allows(self, needs: Needs, grant: Grant, ends_at: float | None, now: Room) -> bool:
+        """Whether a job that fits now may go first."""
+        if self.starts_at is None or self.room is None:
+            return self._spares(needs, grant, now)
+        if ends_at is not None and ends_at <= self.starts_at:
+            return True
+        return _still_fits(self.room, self.job.spec.needs, needs, grant)
+
+    def note(self, holding: Holding) -> None:
+        """A job went first; it may still be there at the planned start."""
+        if self.starts_at is None or self.room is None:
+            return
+        if holding.ends_at is None or holding.ends_at > self.starts_at:
+            self.room.take(holding)
+
+    def _spares(self, needs: Needs, grant: Grant, now: Room) -> bool:
+        own = self.job.spec.needs
+        taken = {"cpus": needs.cpus > 0, "mem": needs.mem_bytes > 0, "gpus": needs.gpus > 0}
+        if any(taken[what] for what in self.short):
+            return False
+        rest = Needs(
+            cpus=0.0 if "cpus" in self.short else own.cpus,
+            mem_bytes=0 if "mem" in self.short else own.mem_bytes,
+            gpus=0 if "gpus" in self.short else own.gpus,
+            gpu_mem_bytes=own.gpu_mem_bytes,
+        )
+        return _still_fits(now, rest, needs, grant)
+
+
+@dataclass(slots=True)
+class Pass:
+    """What a start pass came to. `passed_over` fit, but would have delayed the job of `reservation`."""
+
+    starts: list[tuple[Job, Grant]] = field(default_factory=list)
+    passed_over: list[Job] = field(default_factory=list)
+    short: list[Job] = field(default_factory=list)
+    reservation: Reservation | None = None
+
+
+def start_pass(room: Room, candidates: Iterable[Job], now: float) -> Pass:
+    """Start what can start, in order; `room` ends as what is left."""
+    result = Pass()
+    unfit: set[NeedsKey] = set()
+    refused: set[tuple[NeedsKey, float | None]] = set()
+    empty: Room | None = None
+    for job in candidates:
+        needs = job.spec.needs
+        key = needs_key(needs)
+        if key in unfit:
+            result.short.append(job)
+            continue
+        run_s = planned_run_s(job)
+        if (key, run_s) in refused:
+            # It may by now not even fit, which the reasons tell; it was refused with more room than this.
+            result.passed_over.append(job)
+            continue
+        grant = room.place(needs)
+        if grant is None:
+            unfit.add(key)
+            result.short.append(job)
+            if result.reservation is None:
+                empty = empty or emptied(room)
+                if empty.place(needs) is not None:
+                    result.reservation = reserve(job, room)
+            continue
+        ends_at = None if run_s is None else now + run_s
+        reservation = result.reservation
+        if reservation is not None and not reservation.allows(needs, grant, ends_at, room):
+            refused.add((key, run_s))
+            result.passed_over.append(job)
+            continue
+        holding = fresh_holding(job.id, needs, grant, ends_at, now)
+        room.take(holding)
+        if reservation is not None:
+            reservation.note(holding)
+        result.starts.append((job, grant))
+    return result
+
+
+def fresh_holding(job_id: JobId, needs: Needs, grant: Grant, ends_at: float | None, now: float) -> Holding:
+    """What a job holds from the moment it is decided to start."""
+    return Holding(job_id, needs, grant, needs.mem_bytes, ends_at, settles_at=now)
+
+
+def emptied(room: Room) -> Room:
+    """The room without any of our jobs: what the machine and everything foreign would leave."""
+    empty = room.settled()
+    for holding in list(empty.holdings.values()):
+        empty.release(holding)
+    return empty
+
+
+def reserve(job: Job, room: Room) -> Reservation:
+    """Keep a place for the job at the earliest planned end that makes room for it."""
+    needs = job.spec.needs
+    short = frozenset(
+        what
+        for what, lacking in (
+            ("cpus", needs.cpus > room.cpus + CPU_GRAIN),
+            ("mem", needs.mem_bytes > room.mem_bytes),
+            ("gpus", room.place_devices(needs) is None),
+        )
+        if lacking
+    )
+    later = room.settled()
+    if later.place(needs) is not None:
+        return Reservation(job, None, None, short)  # only waits for others to settle
+    for holding in later.ends():
+        later.release(holding)
+        if later.place(needs) is not None:
+            return Reservation(job, holding.ends_at, later, short)
+    return Reservation(job, None, None, short)
+
+
+def _still_fits(room: Room, reserved: Needs, other: Needs, grant: Grant) -> bool:
+    """Whether `reserved` can be placed beside `other` on the devices of `grant`."""
+    if reserved.cpus > room.cpus - other.cpus + CPU_GRAIN:
+        return False
+    if reserved.mem_bytes > room.mem_bytes - other.mem_bytes:
+        return False
+    if reserved.gpus <= 0 or not grant.device_uuids:
+        return True
+    beside = room.copy()
+    beside.take(Holding(JobId(-1), other, grant, other.mem_bytes, None))
+    return beside.place_devices(reserved) is not None

@@ -1,0 +1,80 @@
+"""The waiting jobs that the world holds: the first of the queue, without a gap. Pure.
+
+A job enters only where nobody outside can belong before it; else it counts as beyond, and the next
+HeadLoaded brings it. `beyond` may count too many, never too few, so no job is forgotten.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from jobs.dependencies import missing
+from jobs.model import Job, JobId, Queued, Reason, StateName
+from jobs.world import World
+
+
+def rank(job: Job) -> tuple[int, int]:
+    """Sorts jobs into the order in which they go: priority first, then the older."""
+    return -job.spec.priority, job.id
+
+
+def wants_head(world: World) -> bool:
+    """Whether so few waiting jobs are left in the world that the store should be asked for HeadLoaded."""
+    if world.beyond is None:
+        return True
+    return world.beyond > 0 and 2 * len(_waiting(world)) <= world.rules.window
+
+
+def blocked(world: World, job: Job, fates: Mapping[JobId, StateName]) -> tuple[Reason, ...]:
+    """What the job's dependencies hold against it; the world knows better than the event."""
+
+    def state_of(job_id: JobId) -> StateName | None:
+        known = world.jobs.get(job_id)
+        if known is not None:
+            return known.state.name
+        return fates.get(job_id, world.fates.get(job_id))
+
+    return missing(job.spec.after, state_of) if job.spec.after else ()
+
+
+def enter(world: World, job: Job, fates: Mapping[JobId, StateName]) -> World:
+    """The world with a ready Queued job in its place, inside or beyond the head."""
+    if world.beyond is None:
+        return world
+    jobs, beyond = dict(world.jobs), world.beyond
+    jobs.pop(job.id, None)
+    waiting = _waiting(replace(world, jobs=jobs))
+    full = len(waiting) >= world.rules.window
+    if beyond or full:
+        last = max(waiting, key=rank, default=None)
+        if last is None or rank(job) > rank(last):
+            return replace(world, jobs=jobs, beyond=beyond + 1)
+        if full:
+            del jobs[last.id]
+            beyond += 1
+    jobs[job.id] = job
+    known = dict(world.fates) | dict(fates) if job.spec.after else world.fates
+    return replace(world, jobs=jobs, beyond=beyond, fates=_needed(jobs, known))
+
+
+def load(world: World, head: tuple[Job, ...], beyond: int, fates: Mapping[JobId, StateName]) -> World:
+    """The world with its waiting jobs replaced; what it knows as active stays active."""
+    jobs = {job_id: job for job_id, job in world.jobs.items() if not isinstance(job.state, Queued)}
+    for job in head:
+        if isinstance(job.state, Queued):
+            jobs.setdefault(job.id, job)
+    retry_at = {job_id: retry for job_id, retry in world.retry_at.items() if retry[0] > world.now}
+    return replace(world, jobs=jobs, beyond=beyond, fates=_needed(jobs, fates), retry_at=retry_at)
+
+
+def _waiting(world: World) -> list[Job]:
+    return [job for job in world.jobs.values() if isinstance(job.state, Queued)]
+
+
+def _needed(jobs: Mapping[JobId, Job], fates: Mapping[JobId, StateName]) -> Mapping[JobId, StateName]:
+    """Only the fates that a job of the world waits for, so that they do not pile up."""
+    if not fates:
+        return fates
+    wanted = {after.job_id for job in jobs.values() for after in job.spec.after}
+    return {job_id: fate for job_id, fate in fates.items() if job_id in wanted}

@@ -1,0 +1,132 @@
+"""What starts now, and why the rest waits: one pure function of what is known.
+
+Order (priority, then id), dependencies, admission by reservations *and* live load *and* headroom, EASY
+backfill. No clock, no files, no randomness: equal worlds give equal plans. It changes no state; `engine`
+does. A learned order goes where `rank` is, eviction would be one more pass after `start_pass`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+from jobs.backfill import Pass, needs_key, start_pass
+from jobs.dependencies import missing
+from jobs.gate import next_gate, pressure_reason, reopens_at
+from jobs.head import rank
+from jobs.model import Held, Job, JobId, Queued, Reason, ReasonCode, StateName, Unit
+from jobs.outlook import starts_ahead
+from jobs.room import build, readable
+from jobs.shortage import Shortages, never_fits
+from jobs.world import Plan, Start, World
+
+__all__ = ["decide", "decide_with_estimates", "estimate", "never_fits", "next_gate"]
+
+_Key = tuple[object, ...]
+
+
+def decide(world: World) -> Plan:
+    """Say which waiting jobs start now and why each other does not. Leaves `estimates` to `estimate`."""
+    held: dict[JobId, tuple[Reason, ...]] = {}
+    candidates = _candidates(world, held)
+    closed = _closed(world)
+    if closed or not candidates:
+        held.update((job.id, closed) for job in candidates)
+        return Plan((), held, {}, _wake_at(world, held.values()))
+    room = build(world)
+    result = start_pass(room, candidates, world.now)
+    shortages = Shortages(room, world.now)
+    behind = _backfill_reason(result)
+    explained: dict[_Key, tuple[Reason, ...]] = {}
+    for job in (*result.short, *result.passed_over):
+        key = needs_key(job.spec.needs)
+        if key not in explained:
+            explained[key] = shortages.of(job.spec.needs) or behind
+        held[job.id] = explained[key]
+    starts = tuple(Start(job.id, grant) for job, grant in result.starts)
+    return Plan(starts, held, {}, _wake_at(world, explained.values()))
+
+
+def estimate(world: World, plan: Plan) -> Mapping[JobId, float]:
+    """When the plan's held jobs are expected to start, for those of which it can be told.
+
+    Unix seconds, never before `world.now`. Costs more than `decide`: not for every decision.
+    """
+    return starts_ahead(world, plan, _candidates(world, {}), _closed(world))
+
+
+def decide_with_estimates(world: World) -> Plan:
+    """`decide` and `estimate` in one."""
+    plan = decide(world)
+    return replace(plan, estimates=estimate(world, plan))
+
+
+# --- who may start at all ----------------------------------------------------------------------------
+
+
+def _candidates(world: World, held: dict[JobId, tuple[Reason, ...]]) -> list[Job]:
+    """The first `window` jobs that may start if they fit, in order; why others wait goes to `held`."""
+    waiting = [job for job in world.jobs.values() if isinstance(job.state, (Queued, Held))]
+    candidates: list[Job] = []
+    too_big: dict[_Key, tuple[Reason, ...]] = {}
+    for job in sorted(waiting, key=rank):
+        state, spec = job.state, job.spec
+        reasons: tuple[Reason, ...] = ()
+        if isinstance(state, Held):
+            reasons = (Reason(ReasonCode.HELD, detail=state.cause),)
+        if spec.after:
+            reasons += missing(spec.after, lambda job_id: _state_of(world, job_id))
+        if not reasons:
+            key = needs_key(spec.needs)
+            if key not in too_big:
+                too_big[key] = never_fits(world.capacity, world.rules, spec.needs)
+            reasons = too_big[key]
+        if not reasons and job.id in world.retry_at:
+            until_at, cause = world.retry_at[job.id]
+            if until_at > world.now:
+                reasons = (Reason(ReasonCode.START_FAILED, until_at=until_at, detail=cause),)
+        if not reasons and len(candidates) >= world.rules.window:
+            reasons = (Reason(ReasonCode.AHEAD, len(candidates), unit=Unit.JOBS),)
+        if reasons:
+            held[job.id] = reasons
+        else:
+            candidates.append(job)
+    return candidates
+
+
+def _state_of(world: World, job_id: JobId) -> StateName | None:
+    job = world.jobs.get(job_id)
+    return world.fates.get(job_id) if job is None else job.state.name
+
+
+def _closed(world: World) -> tuple[Reason, ...]:
+    """Why nothing at all may start; empty when something may."""
+    reasons = []
+    if world.draining:
+        reasons.append(Reason(ReasonCode.DRAINING))
+    if not readable(world):
+        reasons.append(Reason(ReasonCode.NO_SAMPLE))
+    if pressure := pressure_reason(world.gate, world.rules):
+        reasons.append(pressure)
+    return tuple(reasons)
+
+
+def _backfill_reason(result: Pass) -> tuple[Reason, ...]:
+    reservation = result.reservation
+    if reservation is None:
+        return ()
+    return (Reason(ReasonCode.BACKFILL, jobs=(reservation.job.id,), until_at=reservation.starts_at),)
+
+
+def _wake_at(world: World, held: Iterable[tuple[Reason, ...]]) -> float | None:
+    """The soonest moment at which waiting alone can change the answer."""
+    moments = [until_at for until_at, _ in world.retry_at.values()]
+    if (opens_at := reopens_at(world.gate, world.rules)) is not None:
+        moments.append(opens_at)
+    moments += [
+        reason.until_at
+        for reasons in held
+        for reason in reasons
+        if reason.code is ReasonCode.SETTLING and reason.until_at is not None
+    ]
+    return min((moment for moment in moments if moment > world.now), default=None)

@@ -1,0 +1,244 @@
+"""Why a job does not fit: what it needs, what is free, and who is in the way.
+
+Pure. The answers come from the same Room as the decision, so they cannot disagree with it. Only what is
+really short is named: our own jobs where their end would help, foreign use where its end would, settling
+where only a fresh job's doubly counted memory is in the way.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from itertools import accumulate
+
+from jobs.backfill import emptied
+from jobs.model import Capacity, JobId, Needs, Reason, ReasonCode, Unit
+from jobs.room import (
+    CPU_GRAIN,
+    DeviceRoom,
+    Holding,
+    Room,
+    gpu_headroom_bytes,
+    mem_headroom_bytes,
+)
+from jobs.world import Rules
+
+_NAMED = 8  # jobs in the way that a reason names
+
+
+def never_fits(capacity: Capacity, rules: Rules, needs: Needs) -> tuple[Reason, ...]:
+    """Why the machine could not run it even if nothing else ran; empty when it could.
+
+    `free` is the most that a job may ask for. `detail` tells GPU memory from memory.
+    """
+    reasons = []
+    if needs.cpus > capacity.cpus + CPU_GRAIN:
+        reasons.append(Reason(ReasonCode.TOO_BIG, needs.cpus, capacity.cpus, Unit.CPUS))
+    mem_bytes = max(0, capacity.mem_bytes - mem_headroom_bytes(capacity, rules))
+    if needs.mem_bytes > mem_bytes:
+        reasons.append(Reason(ReasonCode.TOO_BIG, needs.mem_bytes, mem_bytes, Unit.BYTES))
+    if needs.gpus > len(capacity.devices):
+        reasons.append(Reason(ReasonCode.TOO_BIG, needs.gpus, len(capacity.devices), Unit.DEVICES))
+    elif needs.gpus > 0 and needs.gpu_mem_bytes is not None:
+        sizes = sorted((d.mem_bytes - gpu_headroom_bytes(d, rules) for d in capacity.devices), reverse=True)
+        if needs.gpu_mem_bytes > sizes[needs.gpus - 1]:
+            reasons.append(
+                Reason(
+                    ReasonCode.TOO_BIG,
+                    needs.gpu_mem_bytes,
+                    sizes[needs.gpus - 1],
+                    Unit.BYTES,
+                    detail="GPU memory",
+                )
+            )
+    return tuple(reasons)
+
+
+@dataclass(slots=True)
+class Shortages:
+    """Explains against one Room; what does not depend on the job is worked out once."""
+
+    room: Room
+    now: float
+    _empty: Room = field(init=False)
+    _ends: list[Holding] = field(init=False)
+    _end_times: list[float] = field(init=False)
+    _cpus_back: list[float] = field(init=False)
+    _mem_back: list[int] = field(init=False)
+    _cpu_holders: tuple[JobId, ...] = field(init=False)
+    _mem_holders: tuple[JobId, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        holdings = list(self.room.holdings.values())
+        self._empty = emptied(self.room)
+        self._ends = self.room.ends()
+        self._end_times = [holding.ends_at or 0.0 for holding in self._ends]
+        self._cpus_back = list(accumulate(holding.needs.cpus for holding in self._ends))
+        self._mem_back = list(accumulate(holding.mem_bytes for holding in self._ends))
+        self._cpu_holders = _largest(holdings, lambda holding: holding.needs.cpus)
+        self._mem_holders = _largest(holdings, lambda holding: holding.mem_bytes)
+
+    def of(self, needs: Needs) -> tuple[Reason, ...]:
+        """Every resource that is short for the needs; empty when they fit."""
+        return (*self._cpus(needs), *self._memory(needs), *self._gpus(needs))
+
+    # --- CPU -----------------------------------------------------------------------------------
+
+    def _cpus(self, needs: Needs) -> list[Reason]:
+        room, reasons = self.room, list[Reason]()
+        if needs.cpus <= room.cpus + CPU_GRAIN:
+            return reasons
+        free = max(0.0, room.cpus)
+        by_reservation = needs.cpus > room.cpus + room.foreign_cpus + CPU_GRAIN
+        by_foreign = needs.cpus > self._empty.cpus + CPU_GRAIN
+        if by_reservation or not by_foreign:
+            until = None if by_foreign else self._back(self._cpus_back, needs.cpus - room.cpus - CPU_GRAIN)
+            reasons.append(Reason(ReasonCode.CPUS, needs.cpus, free, Unit.CPUS, self._cpu_holders, until))
+        if by_foreign or not by_reservation:
+            reasons.append(Reason(ReasonCode.FOREIGN_CPU, needs.cpus, free, Unit.CPUS))
+        return reasons
+
+    # --- memory --------------------------------------------------------------------------------
+
+    def _memory(self, needs: Needs) -> list[Reason]:
+        room, reasons = self.room, list[Reason]()
+        need = needs.mem_bytes
+        if need <= room.mem_bytes:
+            return reasons
+        free = max(0, room.mem_bytes)
+        by_reservation = need > room.mem_reserved_free_bytes
+        settling = [h for h in room.holdings.values() if h.settles_at is not None and h.seen_bytes != 0]
+        twice = sum(
+            h.mem_bytes if h.seen_bytes is None else min(h.seen_bytes, h.mem_bytes) for h in settling
+        )
+        if not by_reservation and need <= room.mem_live_free_bytes + twice:
+            return [self._settling(settling, need, free)]
+        by_foreign = need > self._empty.mem_live_free_bytes
+        if by_reservation or not by_foreign:
+            until = None if by_foreign else self._back(self._mem_back, need - room.mem_bytes)
+            reasons.append(Reason(ReasonCode.MEMORY, need, free, Unit.BYTES, self._mem_holders, until))
+        if by_foreign or not by_reservation:
+            reasons.append(Reason(ReasonCode.FOREIGN_MEMORY, need, free, Unit.BYTES))
+        return reasons
+
+    def _settling(self, settling: Sequence[Holding], need: int, free: int) -> Reason:
+        until = max((holding.settles_at or 0.0 for holding in settling), default=0.0)
+        return Reason(
+            ReasonCode.SETTLING,
+            need,
+            free,
+            Unit.BYTES,
+            _largest(settling, lambda holding: holding.mem_bytes),
+            until if until > self.now else None,
+        )
+
+    # --- GPUs ----------------------------------------------------------------------------------
+
+    def _gpus(self, needs: Needs) -> list[Reason]:
+        if self.room.place_devices(needs) is not None:
+            return []
+        return (
+            self._whole(needs) if needs.gpu_mem_bytes is None else self._shared(needs, needs.gpu_mem_bytes)
+        )
+
+    def _whole(self, needs: Needs) -> list[Reason]:
+        devices = self.room.devices
+        free = sum(device.idle and device.whole_ok for device in devices)
+        held = [device for device in devices if not device.idle]
+        reasons = []
+        if any(device.whole_ok for device in held) or needs.gpus > sum(device.idle for device in devices):
+            until = self._placed_at(needs)
+            reasons.append(
+                Reason(ReasonCode.GPUS, needs.gpus, free, Unit.DEVICES, _on(held), until, _labels(held))
+            )
+        for code, bad in (
+            (ReasonCode.FOREIGN_GPU, [d for d in devices if not d.whole_ok and not d.unread]),
+            (ReasonCode.NO_SAMPLE, [d for d in devices if d.unread]),
+        ):
+            if bad:
+                reasons.append(Reason(code, needs.gpus, free, Unit.DEVICES, detail=_labels(bad)))
+        return reasons
+
+    def _shared(self, needs: Needs, need: int) -> list[Reason]:
+        devices = self.room.devices
+        open_ = [device for device in devices if device.share_ok]
+        if len(open_) < needs.gpus:
+            dark = [device for device in devices if not device.share_ok]
+            return [
+                Reason(ReasonCode.NO_SAMPLE, needs.gpus, len(open_), Unit.DEVICES, detail=_labels(dark))
+            ]
+        unheld = [device for device in open_ if device.whole_by is None]
+        if len(unheld) < needs.gpus:
+            held = [device for device in open_ if device.whole_by is not None]
+            return [
+                Reason(
+                    ReasonCode.GPUS,
+                    needs.gpus,
+                    len(unheld),
+                    Unit.DEVICES,
+                    _on(held),
+                    self._placed_at(needs),
+                    _labels(held),
+                )
+            ]
+        best = sorted(unheld, key=lambda device: (-device.free_bytes, device.index))
+        free = max(0, best[needs.gpus - 1].free_bytes)
+        in_way = [device for device in best if device.free_bytes < need]
+        if needs.gpus > sum(device.empty_bytes >= need for device in open_):
+            foreign = [device for device in in_way if device.foreign_bytes]
+            return [
+                Reason(ReasonCode.FOREIGN_GPU, need, free, Unit.BYTES, detail=_labels(foreign or in_way))
+            ]
+        if not _on(in_way):
+            return [Reason(ReasonCode.FOREIGN_GPU, need, free, Unit.BYTES, detail=_labels(in_way))]
+        return [
+            Reason(
+                ReasonCode.GPU_MEMORY,
+                need,
+                free,
+                Unit.BYTES,
+                _on(in_way),
+                self._placed_at(needs),
+                _labels(in_way),
+            )
+        ]
+
+    # --- when ----------------------------------------------------------------------------------
+
+    def _back(self, returned: Sequence[float], lacking: float) -> float | None:
+        """When so much has come back by planned ends."""
+        index = bisect_left(returned, lacking)
+        return self._end_times[index] if index < len(self._end_times) else None
+
+    def _placed_at(self, needs: Needs) -> float | None:
+        """When planned ends leave devices for it."""
+        later = self.room.settled()
+        for holding in self._ends:
+            later.release(holding)
+            if later.place_devices(needs) is not None:
+                return holding.ends_at
+        return None
+
+
+def _largest(holdings: Iterable[Holding], size: Callable[[Holding], float]) -> tuple[JobId, ...]:
+    ranked = sorted((h for h in holdings if size(h) > 0), key=lambda h: (-size(h), h.job_id))
+    return tuple(holding.job_id for holding in ranked[:_NAMED])
+
+
+def _on(devices: Iterable[DeviceRoom]) -> tuple[JobId, ...]:
+    """Who is on these devices: on most of them first, then by memory, then by id."""
+    weight: dict[JobId, tuple[int, int]] = {}
+    for device in devices:
+        shares = dict(device.shares)
+        if device.whole_by is not None:
+            shares[device.whole_by] = device.empty_bytes
+        for job_id, bytes_ in shares.items():
+            count, total = weight.get(job_id, (0, 0))
+            weight[job_id] = (count + 1, total + bytes_)
+    ranked = sorted(weight, key=lambda job_id: (-weight[job_id][0], -weight[job_id][1], job_id))
+    return tuple(ranked[:_NAMED])
+
+
+def _labels(devices: Iterable[DeviceRoom]) -> str:
+    return ", ".join(device.label for device in sorted(devices, key=lambda device: device.index))
