@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 
 from jobs.codec import duration_keys
 from jobs.engine import step, wants_head
@@ -46,6 +47,7 @@ from jobs.store import Intent, Store
 from jobs.world import World
 
 INTENTS_AT_ONCE = 1000
+LOAD_AFTER = 100  # intents at once after which the head of the queue is read again
 REASONS_EVERY_S = 0.25
 
 
@@ -87,6 +89,8 @@ class Cycle:
     def take_intents(self, now: float) -> bool:
         """Turn the oldest wishes into events; whether there may be more."""
         intents = self._store.intents(INTENTS_AT_ONCE)
+        if len(intents) > LOAD_AFTER:  # cheaper than to place each of them
+            self.world = replace(self.world, beyond=None)
         for intent in intents:
             if intent.id in self._poison:
                 self._store.put_aside(intent.id, "the scheduler failed over it; see daemon.log")
