@@ -1,0 +1,76 @@
+"""The job folder: what its files are called, how they are written and how they are read.
+
+Standard library only: it runs inside the supervisor and is imported by the executor. Writers are atomic
+where a reader could act on half a file; readers answer None for what is missing, torn or not ours.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from typing import Any
+
+SPEC = "spec.json"
+PID = "pid.json"
+LOG = "output.log"
+USAGE = "usage.jsonl"
+EXIT = "exit.json"
+OUTPUT = "output"
+METRICS = "metrics.json"
+SUPERVISOR_LOG = "supervisor.log"
+MAX_READ_BYTES = 1 << 20
+MAX_METRICS = 100
+LAST_USAGE_BYTES = 512
+
+
+def write_json(path: str, value: dict[str, Any], *, durable: bool = False) -> None:
+    """Replace `path` in one step (mode 0600); `durable` also waits until it is on disk. Raises OSError."""
+    temporary = f"{path}.{os.getpid()}.tmp"
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    try:
+        os.write(descriptor, json.dumps(value).encode())
+        if durable:
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    os.rename(temporary, path)
+
+
+def read_json(path: str) -> dict[str, Any] | None:
+    """The object in a small JSON file, or None when it is missing, torn, too large or no object."""
+    try:
+        with open(path, "rb") as file:
+            value = json.loads(file.read(MAX_READ_BYTES))
+    except (OSError, ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def last_usage(folder: str) -> dict[str, Any] | None:
+    """The newest whole line of `usage.jsonl`, or None before the first."""
+    try:
+        with open(os.path.join(folder, USAGE), "rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - LAST_USAGE_BYTES))
+            lines = file.read().split(b"\n")
+    except OSError:
+        return None
+    if len(lines) < 2:
+        return None
+    try:
+        value = json.loads(lines[-2])
+    except ValueError:
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def read_metrics(folder: str) -> dict[str, float]:
+    """The finite numbers of `output/metrics.json`, at most MAX_METRICS; empty when there are none."""
+    found = read_json(os.path.join(folder, OUTPUT, METRICS)) or {}
+    numbers = {
+        name[:100]: float(value)
+        for name, value in found.items()
+        if isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < 1e308
+    }
+    kept = [(name, value) for name, value in numbers.items() if math.isfinite(value)]
+    return dict(kept[:MAX_METRICS])

@@ -1,0 +1,70 @@
+"""A small resident process that forks one supervisor for each job folder named on its socket.
+
+Run by path with `python -I -S launcher.py FD`; standard library only. It keeps no state: when its socket
+closes it leaves, and the supervisors go on without it. It must stay single-threaded.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import select
+import signal
+import socket
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from jobs.boxed import proctree, supervisor
+else:
+    sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+    import proctree
+    import supervisor
+
+
+def serve(requests: socket.socket) -> None:
+    """Answer each message (a job folder's path) with the supervisor's pid and start time, until the end."""
+    wake_read, wake_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+    signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    poller = select.poll()
+    poller.register(requests, select.POLLIN)
+    poller.register(wake_read, select.POLLIN)
+    while True:
+        for descriptor, _ in poller.poll():
+            if descriptor == wake_read:
+                os.read(wake_read, 4096)
+                _reap()
+                continue
+            message = requests.recv(1 << 16)
+            if not message:
+                return
+            try:
+                pid = os.fork()
+            except OSError as error:
+                requests.send(json.dumps({"error": f"fork: {error.strerror}"}).encode())
+                continue
+            if pid == 0:
+                requests.close()
+                os.close(wake_read)
+                signal.set_wakeup_fd(-1)
+                os.close(wake_write)
+                supervisor.main(os.fsdecode(message))
+            requests.send(json.dumps({"pid": pid, "start_ticks": proctree.start_ticks(pid)}).encode())
+
+
+def _reap() -> None:
+    try:
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+    except ChildProcessError:
+        pass
+
+
+if __name__ == "__main__":
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    gc.disable()
+    gc.freeze()  # so that a fork does not touch, and copy, what it shares
+    serve(socket.socket(fileno=int(sys.argv[1])))

@@ -1,0 +1,97 @@
+"""Reads processes from /proc: who they are, what descends from them, what they use.
+
+Standard library only. A process is identified by pid *and* start time; every reading of a process that
+has gone answers None or leaves it out, and never raises.
+"""
+
+from __future__ import annotations
+
+import os
+
+TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+
+
+def boot_id() -> str:
+    """What tells this boot of the machine from every other; empty where the kernel does not say."""
+    return _read("/proc/sys/kernel/random/boot_id").strip()
+
+
+def start_ticks(pid: int) -> int | None:
+    """When the process started, in clock ticks since boot; None when it is gone or a zombie."""
+    fields = _stat(pid)
+    return None if fields is None or fields[0] in "ZX" else int(fields[19])
+
+
+def parent(pid: int) -> int | None:
+    fields = _stat(pid)
+    return None if fields is None else int(fields[1])
+
+
+def session(pid: int) -> int | None:
+    fields = _stat(pid)
+    return None if fields is None else int(fields[3])
+
+
+def cpu_s(pid: int) -> float | None:
+    """CPU seconds of the process and of those of its children that it has waited for."""
+    fields = _stat(pid)
+    return None if fields is None else sum(map(int, fields[11:15])) / TICKS_PER_S
+
+
+def rss_bytes(pid: int) -> int:
+    """Resident memory; 0 when the process is gone."""
+    words = _read(f"/proc/{pid}/statm").split()
+    return int(words[1]) * PAGE_BYTES if len(words) > 1 else 0
+
+
+def pss_bytes(pid: int) -> int | None:
+    """Proportional share of memory: exact for a tree, but it stalls the process, so ask rarely."""
+    for line in _read(f"/proc/{pid}/smaps_rollup").splitlines():
+        if line.startswith("Pss:"):
+            return int(line.split()[1]) * 1024
+    return None
+
+
+def children(pid: int) -> list[int]:
+    """The direct children of all threads of a process."""
+    found: list[int] = []
+    try:
+        threads = os.listdir(f"/proc/{pid}/task")
+    except OSError:
+        return found
+    for thread in threads:
+        found += map(int, _read(f"/proc/{pid}/task/{thread}/children").split())
+    return found
+
+
+def descendants(pid: int) -> list[int]:
+    """Every process below `pid`, parents before children."""
+    found: list[int] = []
+    left = children(pid)
+    while left:
+        child = left.pop()
+        found.append(child)
+        left += children(child)
+    return found
+
+
+def all_pids() -> list[int]:
+    try:
+        return [int(name) for name in os.listdir("/proc") if name.isdigit()]
+    except OSError:
+        return []
+
+
+def _stat(pid: int) -> list[str] | None:
+    """The fields of /proc/PID/stat after the name (which may hold spaces and parentheses)."""
+    text = _read(f"/proc/{pid}/stat")
+    return text[text.rindex(")") + 2 :].split() if ")" in text else None
+
+
+def _read(path: str) -> str:
+    try:
+        with open(path, "rb", buffering=0) as file:
+            return file.read(1 << 16).decode("ascii", "replace")
+    except OSError:
+        return ""

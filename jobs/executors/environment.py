@@ -1,0 +1,37 @@
+"""What a started job finds in its environment because of what it was granted.
+
+Pure. The thread limits match the granted cores: numeric libraries would otherwise start one thread for each
+core of the machine and turn every reservation into fiction.
+"""
+
+from __future__ import annotations
+
+import math
+
+from jobs.model import Grant, Needs
+
+THREAD_LIMITS = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "BLIS_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+    "LOKY_MAX_CPU_COUNT",
+    "TF_NUM_INTRAOP_THREADS",
+    "TF_NUM_INTEROP_THREADS",
+    "CRO_CPUS",
+)
+
+
+def grant_environment(needs: Needs, grant: Grant) -> dict[str, str]:
+    """The variables that keep an attempt within its cores and on its devices.
+
+    Devices are named by UUID, in the order CUDA will number them; a job that asked for none sees none, so
+    that a framework cannot take a whole GPU in passing.
+    """
+    environ = dict.fromkeys(THREAD_LIMITS, str(max(1, math.floor(needs.cpus))))
+    environ["CUDA_VISIBLE_DEVICES"] = ",".join(grant.device_uuids)
+    if grant.device_uuids:
+        environ["TF_FORCE_GPU_ALLOW_GROWTH"] = "true"
+    return environ

@@ -1,0 +1,59 @@
+"""From the job folder's records to the engine's values, with a wary eye: files can be damaged.
+
+Pure. A record that does not make sense answers None, as if it were not there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from jobs.model import Usage
+from jobs.ports import Exit, ExitCause
+
+
+def usage_of(record: Mapping[str, Any]) -> Usage:
+    """A line of `usage.jsonl`, or the `usage` of `exit.json`."""
+    return Usage(
+        cpu_s=_number(record.get("cpu_s")),
+        mem_bytes=_whole(record.get("mem_bytes")),
+        peak_mem_bytes=_whole(record.get("peak_mem_bytes")),
+        gpu_mem_bytes=None,
+        processes=_whole(record.get("processes")),
+        cpus=_number(record.get("cpus")),
+    )
+
+
+def exit_of(record: Mapping[str, Any]) -> Exit | None:
+    """What `exit.json` says, or None when it does not make sense."""
+    finished_at = _number(record.get("finished_at"))
+    usage, metrics = record.get("usage"), record.get("metrics")
+    try:
+        cause = ExitCause(record.get("cause", ""))
+    except ValueError:
+        return None
+    if finished_at is None:
+        return None
+    return Exit(
+        cause=cause,
+        exit_code=_whole(record.get("exit_code")),
+        signal=_whole(record.get("signal")),
+        started_at=_number(record.get("started_at")),
+        finished_at=finished_at,
+        usage=usage_of(usage if isinstance(usage, dict) else {}),
+        detail=str(record.get("detail", ""))[:2000],
+        mem_limit_bytes=_whole(record.get("mem_limit_bytes")),
+        metrics=tuple(
+            (str(name), float(value))
+            for name, value in (metrics if isinstance(metrics, dict) else {}).items()
+            if _number(value) is not None
+        ),
+    )
+
+
+def _number(value: object) -> float | None:
+    return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+
+
+def _whole(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
