@@ -116,6 +116,10 @@ def test_the_library_is_whole() -> None:
     }
 
 
+def test_the_package_beside_the_library_holds_no_recipes() -> None:
+    assert catalogue([library_folder().parent]).entries == ()
+
+
 def test_finding_recipes_loads_nothing_heavy() -> None:
     code = (
         "import sys; from recipes.discover import catalogue, library_folder; import recipes.params;"
