@@ -1,0 +1,183 @@
+"""A job's log file of any size: where its lines start, its tail at once, and what is found in it.
+
+Reads only what is asked for and keeps one offset for each 64 lines, so a 2 GB log costs a few megabytes.
+It never writes, and hands out printable text only.
+"""
+
+from __future__ import annotations
+
+import os
+from array import array
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO
+
+from jobs.text import collapse
+
+EVERY_LINES = 64
+BLOCK_BYTES = 1 << 16
+MAX_RAW_LINE_BYTES = 1 << 15  # of a longer line, its end: a progress bar's last state is there
+REFRESH_BYTES = 16 << 20
+TAIL_BYTES = 4 << 20
+
+
+class LogFile:
+    """A growing file. Not for sharing between threads; close it when done.
+
+    `refresh` takes in what was written since and is bounded in work: while `complete` is False, call it
+    again. `line_count` counts the lines indexed so far, the unfinished last one included.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.size_bytes = 0
+        self._file: BinaryIO | None = None
+        self._identity: tuple[int, int] | None = None
+        self._reset()
+
+    def _reset(self) -> None:
+        self._offsets = array("Q", [0])  # where lines 0, 64, 128, ... start
+        self._newlines = 0
+        self._scanned_bytes = 0
+        self._ends_in_newline = True
+
+    def __enter__(self) -> LogFile:
+        return self
+
+    def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    @property
+    def complete(self) -> bool:
+        """Whether everything up to the size last seen is indexed."""
+        return self._scanned_bytes == self.size_bytes
+
+    @property
+    def line_count(self) -> int:
+        return self._newlines + (not self._ends_in_newline)
+
+    def refresh(self, budget_bytes: int = REFRESH_BYTES) -> bool:
+        """Index what was added, at most `budget_bytes` of it; whether anything is new.
+
+        A file that became shorter or was replaced is indexed afresh. A missing one has no lines.
+        """
+        try:
+            found = self.path.stat()
+        except OSError:
+            gone = self._identity is not None
+            self.close()
+            self._identity, self.size_bytes = None, 0
+            self._reset()
+            return gone
+        identity = (found.st_dev, found.st_ino)
+        if identity != self._identity or found.st_size < self._scanned_bytes or self._file is None:
+            self.close()
+            try:
+                self._file = self.path.open("rb", buffering=0)
+            except OSError:
+                return False
+            if identity != self._identity or found.st_size < self._scanned_bytes:
+                self._reset()
+            self._identity = identity
+        changed = found.st_size != self.size_bytes or self._scanned_bytes < found.st_size
+        self.size_bytes = found.st_size
+        self._index(min(self.size_bytes, self._scanned_bytes + budget_bytes))
+        return changed
+
+    def read_lines(self, start: int, stop: int) -> list[str]:
+        """Lines `start` to `stop` (exclusive), numbered from 0, as far as they are indexed."""
+        start, stop = max(0, start), min(stop, self.line_count)
+        if start >= stop or self._file is None:
+            return []
+        skip = start % EVERY_LINES
+        lines: list[str] = []
+        for number, raw in enumerate(self._raw_lines(self._offsets[start // EVERY_LINES])):
+            if number >= skip:
+                lines.append(collapse(raw))
+            if len(lines) == stop - start:
+                break
+        return lines
+
+    def tail(self, count: int) -> list[str]:
+        """The last lines, read from the end without the index; fewer when they are very long."""
+        if self._file is None or count <= 0:
+            return []
+        start, text = self.size_bytes, b""
+        while start > 0 and text.count(b"\n") <= count and self.size_bytes - start < TAIL_BYTES:
+            size = min(BLOCK_BYTES, start)
+            start -= size
+            text = self._pread(size, start) + text
+        lines = text.split(b"\n")
+        if lines[-1] == b"":
+            lines.pop()
+        return [collapse(raw[-MAX_RAW_LINE_BYTES:]) for raw in lines[-count:]]
+
+    def find(self, wanted: str, start: int, *, backwards: bool = False) -> int | None:
+        """The next line at or after `start` (at or before it) that has the text; None when there is none.
+
+        Upper and lower case count only when `wanted` has an upper-case letter.
+        """
+        exact = wanted != wanted.lower()
+
+        def has(line: str) -> bool:
+            return wanted in (line if exact else line.lower())
+
+        if not wanted:
+            return None
+        if not backwards:
+            for first in range(max(0, start), self.line_count, 1024):
+                for number, line in enumerate(self.read_lines(first, first + 1024), first):
+                    if has(line):
+                        return number
+            return None
+        last = min(start + 1, self.line_count)
+        while last > 0:
+            first = max(0, last - 1024)
+            lines = self.read_lines(first, last)
+            for number in range(len(lines) - 1, -1, -1):
+                if has(lines[number]):
+                    return first + number
+            last = first
+        return None
+
+    # --- how it is done -----------------------------------------------------------------------
+
+    def _index(self, until: int) -> None:
+        while self._scanned_bytes < until:
+            block = self._pread(min(BLOCK_BYTES * 4, until - self._scanned_bytes), self._scanned_bytes)
+            if not block:
+                return
+            at = block.find(b"\n")
+            while at >= 0:
+                self._newlines += 1
+                if self._newlines % EVERY_LINES == 0:
+                    self._offsets.append(self._scanned_bytes + at + 1)
+                at = block.find(b"\n", at + 1)
+            self._ends_in_newline = block.endswith(b"\n")
+            self._scanned_bytes += len(block)
+
+    def _raw_lines(self, offset: int) -> Iterator[bytes]:
+        """Lines from an offset on, of each at most the last MAX_RAW_LINE_BYTES."""
+        rest = b""
+        while offset < self._scanned_bytes:
+            block = self._pread(min(BLOCK_BYTES, self._scanned_bytes - offset), offset)
+            if not block:
+                break
+            offset += len(block)
+            *lines, rest = (rest + block).split(b"\n")
+            yield from (line[-MAX_RAW_LINE_BYTES:] for line in lines)
+            rest = rest[-MAX_RAW_LINE_BYTES:]
+        yield rest
+
+    def _pread(self, size: int, offset: int) -> bytes:
+        assert self._file is not None
+        try:
+            return os.pread(self._file.fileno(), size, offset)
+        except OSError:
+            return b""
