@@ -33,6 +33,7 @@ from jobs.ports import Clock, CroError, Executor, Launch, Phase, Status
 from jobs.settings import Home
 
 log = logging.getLogger(__name__)
+TELL_STARTS_AFTER_S = 0.01  # so that the start and end of a very short job are one transaction
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -123,11 +124,12 @@ class Attempts:
             if native.isdigit():
                 now = self._clock()
                 self._events.append(LaunchAccepted(now, job.id, attempt, int(native), now))
-            else:  # it has ended already
-                self._changed.add(name)
+                asyncio.get_running_loop().call_later(TELL_STARTS_AFTER_S, self._on_news)
+                return
+            self._changed.add(name)  # it has ended already
         finally:
             self._launching.discard(name)
-            self._on_news()
+        self._on_news()
 
     def _launch(self, name: str, job: Job, attempt: int) -> Launch:
         spec, needs = job.spec, job.spec.needs

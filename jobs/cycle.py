@@ -22,6 +22,7 @@ from jobs.events import (
     Event,
     HeadLoaded,
     HoldRequested,
+    LaunchAccepted,
     PriorityChanged,
     ReasonsChanged,
     Record,
@@ -52,7 +53,10 @@ REASONS_EVERY_S = 0.25
 
 
 class Cycle:
-    """The world in memory and the store behind it, moved on together."""
+    """The world in memory and the store behind it, moved on together.
+
+    `due`: something has happened since the last decision that can change the next one.
+    """
 
     def __init__(self, store: Store, world: World, poison: set[int]) -> None:
         """`poison` holds the ids of intents that made a cycle fail; they are put aside in the next one."""
@@ -62,6 +66,7 @@ class Cycle:
         self.todo: list[Effect] = []
         self.ended: list[Job] = []
         self.wake_at: float | None = None
+        self.due = True
         self._reasons: dict[JobId, ReasonsChanged] = {}
         self._reasons_written_at = 0.0
         self._estimated_at = 0.0
@@ -70,7 +75,9 @@ class Cycle:
         """Step the engine, and on through everything that follows from it."""
         events = deque([event])
         while events:
-            self.world, effects = step(self.world, events.popleft())
+            event = events.popleft()
+            self.due |= not isinstance(event, LaunchAccepted)
+            self.world, effects = step(self.world, event)
             for effect in effects:
                 match effect:
                     case Save(job):
@@ -113,6 +120,7 @@ class Cycle:
         if estimate:
             self._estimated_at = now
         self.apply(Decide(now, estimate))
+        self.due = False
 
     def commit(self, now: float) -> bool:
         """Write it all down; whether anything changed. Reasons are written a few times a second at most."""

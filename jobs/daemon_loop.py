@@ -16,7 +16,7 @@ from jobs.attempts import Attempts, MeasuredExecutor
 from jobs.cycle import Cycle
 from jobs.engine import unfinished
 from jobs.events import CapacityChanged, Sampled
-from jobs.model import JobId, Paused, Running, StateName, Usage, Waiting
+from jobs.model import JobId, Paused, Running, StateName, Usage
 from jobs.ports import Clock, Sensor
 from jobs.settings import Home, Settings
 from jobs.store import Store
@@ -123,7 +123,9 @@ class Daemon:
         await self._hear(now)
         self._sample(now)
         now = self._clock()
-        if any(isinstance(job.state, Waiting) for job in cycle.world.jobs.values()) or self._waiting():
+        if cycle.wake_at is not None and now >= cycle.wake_at:
+            cycle.due, cycle.wake_at = True, None
+        if cycle.due and self._waiting():
             cycle.decide(now)
         changed = cycle.commit(now)
         effects, cycle.todo = cycle.todo, []
@@ -220,7 +222,8 @@ class Daemon:
         timer.cancel()
 
     def _busy(self) -> bool:
-        return bool(self._watched or self._cycle.world.jobs or self._waiting())
+        """Whether anything runs, waits or watches."""
+        return bool(self._watched or self._cycle.world.jobs) or self._waiting()
 
     def _waiting(self) -> bool:
         tallies = self._store.tallies()
