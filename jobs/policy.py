@@ -69,6 +69,7 @@ def _candidates(world: World, held: dict[JobId, tuple[Reason, ...]]) -> list[Job
     waiting = [job for job in world.jobs.values() if isinstance(job.state, (Queued, Held))]
     candidates: list[Job] = []
     too_big: dict[_Key, tuple[Reason, ...]] = {}
+    beyond = 0
     for job in sorted(waiting, key=rank):
         state, spec = job.state, job.spec
         reasons: tuple[Reason, ...] = ()
@@ -86,7 +87,8 @@ def _candidates(world: World, held: dict[JobId, tuple[Reason, ...]]) -> list[Job
             if until_at > world.now:
                 reasons = (Reason(ReasonCode.START_FAILED, until_at=until_at, detail=cause),)
         if not reasons and len(candidates) >= world.rules.window:
-            reasons = (Reason(ReasonCode.AHEAD, len(candidates), unit=Unit.JOBS),)
+            reasons = (Reason(ReasonCode.AHEAD, len(candidates) + beyond, unit=Unit.JOBS),)
+            beyond += 1
         if reasons:
             held[job.id] = reasons
         else:
