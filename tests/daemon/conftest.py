@@ -1,0 +1,103 @@
+"""A real daemon process on a state folder of its own, and an Api to drive it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from jobs.api import Api
+from jobs.model import Active, Job, JobId
+from jobs.settings import Home, Settings
+from jobs.views import JobQuery, NeedsRequest, SubmitRequest
+
+# The load of the tests themselves must not keep jobs waiting.
+TOLERANT = """
+[admission]
+foreign_cpu_tolerance = 1.0
+memory_full_close = 100
+memory_some_close = 100
+cpu_some_close = 100
+start_retry_s = 0.5
+[daemon]
+lost_after_s = 0.5
+"""
+SMALL = NeedsRequest(cpus=0.1, mem_bytes=32 * 2**20)
+SECRET = "xyzzy-5b1e-secret"
+
+
+def command(*argv: str, cpus: float = 0.1, **changes: object) -> SubmitRequest:
+    needs = NeedsRequest(cpus=cpus, mem_bytes=32 * 2**20)
+    return SubmitRequest(argv=argv, needs=needs, **changes)  # type: ignore[arg-type]
+
+
+class Installation:
+    """One state folder with its scheduler."""
+
+    def __init__(self, folder: Path) -> None:
+        self.home = Home.find({"CRO_HOME": str(folder)})
+        self.home.make()
+        self.settings(TOLERANT)
+        environ = {"PATH": os.environ["PATH"], "SECRET": SECRET}
+        self.api = Api(self.home, Settings.load(self.home.settings_file), environ=environ)
+
+    def settings(self, text: str) -> None:
+        self.home.settings_file.write_text(text)
+
+    def submit(self, *requests: SubmitRequest) -> tuple[JobId, ...]:
+        return self.api.submit(requests)
+
+    def start(self) -> int:
+        pid = self.api.ensure_daemon().pid
+        assert pid is not None
+        return pid
+
+    def kill(self) -> None:
+        """kill -9, and wait until its lock is free."""
+        pid = self.api.daemon_status().pid
+        assert pid is not None
+        os.kill(pid, signal.SIGKILL)
+        self.until(lambda: not self.api.daemon_status().running, "the daemon to be gone")
+
+    def until(self, holds: Callable[[], object], what: str, timeout_s: float = 30.0) -> None:
+        deadline = time.monotonic() + timeout_s
+        while not holds():
+            assert time.monotonic() < deadline, f"waited for {what}: {self.api.jobs()}\n{self.log()}"
+            time.sleep(0.01)
+
+    def until_state(self, job_id: JobId, *names: str) -> Job:
+        self.until(lambda: self.api.job(job_id).state.name in names, f"job {job_id} to be {names}")
+        return self.api.job(job_id)
+
+    def log(self) -> str:
+        return self.home.daemon_log.read_text() if self.home.daemon_log.exists() else ""
+
+    def close(self) -> None:
+        try:
+            if not self.api.daemon_status().running and self.home.database.exists():
+                self.start()
+            running = [
+                job.id for job in self.api.jobs(JobQuery(limit=1000)) if isinstance(job.state, Active)
+            ]
+            self.api.cancel(running)
+            self.api.wait(running, timeout_s=20)
+        finally:
+            self.api.stop_daemon()
+            self.api.close()
+
+
+@pytest.fixture
+def installation(tmp_path: Path) -> Iterator[Installation]:
+    installation = Installation(tmp_path / "home")
+    yield installation
+    installation.close()
+
+
+@pytest.fixture
+def cores() -> float:
+    return float(psutil.cpu_count() or 1)
