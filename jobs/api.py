@@ -28,14 +28,11 @@ from jobs.model import (
     JobId,
     JobSpec,
     Queued,
-    Reason,
-    ReasonCode,
     Sample,
     Usage,
-    Waiting,
 )
 from jobs.ports import BadInput, Clock, NeverFits, NotNow, Unreachable
-from jobs.queries import Queries
+from jobs.queries import Queries, as_of_now
 from jobs.settings import HIGHEST_PRIORITY, LOWEST_PRIORITY, Home, Settings
 from jobs.views import DaemonStatus, HistoryEntry, JobQuery, NeedsRequest, Preview, Snapshot, SubmitRequest
 from jobs.wakeup import Ringer, Watcher
@@ -45,9 +42,6 @@ if TYPE_CHECKING:
     from jobs.submission import Resolver
     from recipes.discover import Catalogue, Finder
     from recipes.manifest import Recipe
-
-_NO_SCHEDULER = Reason(ReasonCode.NO_SCHEDULER)
-_LASTING = frozenset({ReasonCode.HELD, ReasonCode.DEPENDENCY})
 
 
 class Api:
@@ -76,6 +70,7 @@ class Api:
         self._machine: Machine | None = None
         self._finder: Finder | None = None
         self._last = Snapshot(0.0)
+        self._wants_daemon = False
 
     def __enter__(self) -> Api:
         return self
@@ -133,7 +128,7 @@ class Api:
             unknown = [after.job_id for after in spec.after if after.job_id not in known]
             if unknown:
                 return Preview(spec.needs, problems={"after": no_such_job(unknown[0]).title})
-            spec = replace(spec, expected_s=view.expected_s(spec))
+            (spec,) = view.with_expected([spec])
             job = Job(view.next_id(), spec, Held(now) if spec.start_held else Queued(now), now)
             return forecast.preview(
                 job, view, machine, status, rules=self.settings.admission, sample=sample
@@ -287,7 +282,9 @@ class Api:
     def watch(self) -> Watcher:
         """A bell that rings after each change; close it. The scheduler stays while one is open."""
         self.home.make()
-        return Watcher(self.home.watchers)
+        watcher = Watcher(self.home.watchers)
+        self._ring()  # so that the scheduler begins to publish what it measures
+        return watcher
 
     # --- the scheduler -------------------------------------------------------------------------------
 
@@ -296,6 +293,7 @@ class Api:
 
         Raises Unreachable with the last lines of daemon.log when it does not come up.
         """
+        self._wants_daemon = True
         status = self.daemon_status()
         return status if status.running else presence.start(self.home)
 
@@ -312,6 +310,7 @@ class Api:
 
     def stop_daemon(self) -> bool:
         """Ask the scheduler to leave and wait until it has; False when none ran. Jobs go on."""
+        self._wants_daemon = False
         return presence.stop(self.home)
 
     # --- how it is done ------------------------------------------------------------------------------
@@ -331,9 +330,13 @@ class Api:
                 self.home.make()
                 self._intents = Intents(self.home.database)
             yield self._intents
-        ringer = Ringer()
-        ringer.ring(self.home.doorbell)
-        ringer.close()
+        if not self._ring() and self._wants_daemon:  # it has just left by itself
+            with contextlib.suppress(Unreachable):
+                self.ensure_daemon()
+
+    def _ring(self) -> bool:
+        with contextlib.closing(Ringer()) as ringer:
+            return ringer.ring(self.home.doorbell)
 
     def _measuring(self) -> Machine:
         from jobs.machine import Machine
@@ -360,12 +363,8 @@ class Api:
             if tight := never_fits(capacity, rules, spec.needs):
                 which = f"{spec.name}: " if len(specs) > 1 else ""
                 raise NeverFits(which + sentences(tight), "Ask for less, or use a bigger machine.")
-        expected: dict[tuple[str, ...], float | None] = {}
         with self._reading().snapshot() as view:
-            for spec in specs:
-                if spec.argv not in expected:
-                    expected[spec.argv] = view.expected_s(spec)
-        timed = [replace(s, expected_s=e) if (e := expected[s.argv]) is not None else s for s in specs]
+            timed = view.with_expected(specs)
         with self._writer() as intents:
             return intents.submit(timed, self._clock())
 
@@ -382,16 +381,8 @@ class Api:
         live: Mapping[JobId, Usage] = {}
         if status.running and any(isinstance(job.state, Active) for job in jobs):
             sample = sample or self._measuring().published(self._clock(), status)
-            live = sample.jobs if sample is not None else {}
-        done = []
-        for job in jobs:
-            if job.id in live and isinstance(job.state, Active):
-                job = replace(job, usage=live[job.id])
-            elif isinstance(job.state, Waiting) and not status.running:
-                lasting = [reason for reason in job.reasons if reason.code in _LASTING]
-                job = replace(job, reasons=(_NO_SCHEDULER, *lasting), estimated_start_at=None)
-            done.append(job)
-        return tuple(done)
+            live = {} if sample is None else sample.jobs
+        return tuple(as_of_now(job, live, status.running) for job in jobs)
 
     def _attempt(self, job_id: JobId, attempt: int | None) -> Path:
         with self._reading().snapshot() as view:

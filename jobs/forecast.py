@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from jobs.machine import Machine
-from jobs.model import MIB, Held, Job, Reason, ReasonCode, Sample, StateName, Unit
+from jobs.model import MIB, Held, Job, Reason, ReasonCode, Sample, Unit
 from jobs.policy import decide_with_estimates, never_fits
 from jobs.queries import View
 from jobs.views import DaemonStatus, Preview
@@ -46,8 +46,12 @@ def preview(
     plan = decide_with_estimates(world)
     if any(start.job_id == job.id for start in plan.starts):
         return Preview(needs, starts_now=True, estimated_start_at=now)
-    ahead = view.counts().get(StateName.QUEUED, 0)
-    reasons = plan.held.get(job.id) or (Reason(ReasonCode.AHEAD, ahead, unit=Unit.JOBS),)
+    reasons = tuple(
+        Reason(ReasonCode.AHEAD, view.ahead(job.spec.priority, job.id), unit=Unit.JOBS)
+        if reason.code is ReasonCode.AHEAD
+        else reason
+        for reason in plan.held[job.id]
+    )
     return Preview(needs, reasons=reasons, estimated_start_at=plan.estimates.get(job.id))
 
 

@@ -18,6 +18,7 @@ from jobs import schema
 from jobs.codec import Damaged, dump, duration_keys, load_job, load_spec
 from jobs.intents import LARGEST_ID, no_such_job, printable, states_of
 from jobs.model import (
+    Active,
     Held,
     Job,
     JobId,
@@ -29,10 +30,13 @@ from jobs.model import (
     StateName,
     Unit,
     Usage,
+    Waiting,
 )
 from jobs.views import HistoryEntry, JobQuery, SortKey
 
 NOT_SEEN = Reason(ReasonCode.NOT_SEEN)
+NO_SCHEDULER = Reason(ReasonCode.NO_SCHEDULER)
+_LASTING = frozenset({ReasonCode.HELD, ReasonCode.DEPENDENCY})
 _COLUMNS = (
     "id, state, unmet, priority, name, recipe, submitted_at, finished_at, attempts, spec, detail, reasons, "
     "estimated_start_at"
@@ -72,7 +76,7 @@ _ORDERS = {
     SortKey.STATE: "state, id DESC",
     SortKey.FINISHED: _ENDED_ORDER,
 }
-_RANKED = 20  # counting who is ahead costs a walk over the index for each job
+_RANKED = 3  # counting who is ahead costs a walk over the index for each job
 
 
 Row = sqlite3.Row | Mapping[str, Any]
@@ -148,15 +152,34 @@ class View:
     def states(self, ids: Sequence[JobId]) -> dict[JobId, StateName]:
         return states_of(self._connection, ids)
 
-    def expected_s(self, spec: JobSpec) -> float | None:
-        """Median wall time of the last successful runs of this command, or else of this recipe."""
-        for key in duration_keys(spec):
-            rows = self._connection.execute(
-                "SELECT wall_s FROM durations WHERE key = ? ORDER BY id DESC LIMIT 5", (key,)
-            ).fetchall()
-            if rows:
-                return sorted(float(row[0]) for row in rows)[len(rows) // 2]
-        return None
+    def with_expected(self, specs: Sequence[JobSpec]) -> list[JobSpec]:
+        """The specs with the median wall time of earlier runs of the command, or else of the recipe."""
+        keys = {spec.argv: duration_keys(spec) for spec in specs}
+        seconds: dict[str, list[float]] = {}
+        for key, wall_s in self._connection.execute(
+            "SELECT key, wall_s FROM durations WHERE key IN (SELECT value FROM json_each(?))",
+            (dump([key for some in keys.values() for key in some]),),
+        ):
+            seconds.setdefault(key, []).append(wall_s)
+        if not seconds:
+            return list(specs)
+        expected: dict[tuple[str, ...], float] = {}
+        for argv, some in keys.items():
+            for key in some:
+                if key in seconds:
+                    expected[argv] = sorted(seconds[key])[len(seconds[key]) // 2]
+                    break
+        return [replace(spec, expected_s=expected.get(spec.argv)) for spec in specs]
+
+    def ahead(self, priority: int, job_id: JobId) -> int:
+        """How many ready jobs go before one of that priority and id."""
+        (count,) = self._connection.execute(
+            "SELECT (SELECT count(*) FROM jobs WHERE state = 'queued' AND unmet = 0 AND priority > ?1) + "
+            "(SELECT count(*) FROM jobs WHERE state = 'queued' AND unmet = 0 AND priority = ?1 "
+            "AND id < ?2)",
+            (priority, job_id),
+        ).fetchone()
+        return int(count)
 
     def newest_retry(self, job_id: JobId) -> JobId:
         """The last link of its chain of retries; itself when it was never retried."""
@@ -276,19 +299,10 @@ class View:
                     ahead: int | None = position
                     if not ranks_by_position:
                         counted += 1
-                        ahead = self._ahead(row["priority"], job.id) if counted <= _RANKED else None
+                        ahead = self.ahead(row["priority"], job.id) if counted <= _RANKED else None
                     job = replace(job, reasons=(Reason(ReasonCode.AHEAD, needed=ahead, unit=Unit.JOBS),))
                 position += job.id not in dependencies
             yield job
-
-    def _ahead(self, priority: int, job_id: JobId) -> int:
-        (count,) = self._connection.execute(
-            "SELECT (SELECT count(*) FROM jobs WHERE state = 'queued' AND unmet = 0 AND priority > ?1) + "
-            "(SELECT count(*) FROM jobs WHERE state = 'queued' AND unmet = 0 AND priority = ?1 "
-            "AND id < ?2)",
-            (priority, job_id),
-        ).fetchone()
-        return int(count)
 
     def _unmet(self, ids: Sequence[int]) -> dict[JobId, tuple[Reason, ...]]:
         waiting: dict[JobId, list[JobId]] = {}
@@ -312,6 +326,16 @@ def read_job(row: Row) -> Job:
     at = row["submitted_at"]
     state = Held(at) if spec.start_held else Queued(at)
     return Job(JobId(row["id"]), spec, state, at, reasons=(NOT_SEEN,))
+
+
+def as_of_now(job: Job, live: Mapping[JobId, Usage], scheduler_runs: bool) -> Job:
+    """The job with its live use while it runs, and with the truth about who decides while it waits."""
+    if job.id in live and isinstance(job.state, Active):
+        return replace(job, usage=live[job.id])
+    if isinstance(job.state, Waiting) and not scheduler_runs:
+        lasting = tuple(reason for reason in job.reasons if reason.code in _LASTING)
+        return replace(job, reasons=(NO_SCHEDULER, *lasting), estimated_start_at=None)
+    return job
 
 
 def damaged_job(row: Row, error: str) -> Job:

@@ -66,7 +66,7 @@ def test_a_recipe_brings_its_needs_and_flags(api: Api) -> None:
         (SubmitRequest(argv=("",)), "no command"),
         (SubmitRequest(argv=("no-such-program-here",)), "no program 'no-such-program-here' on the PATH"),
         (SubmitRequest(argv=("./missing.sh",)), "no program './missing.sh' in"),
-        (SubmitRequest(argv=("/etc/hostname",)), "may not be run"),
+        (SubmitRequest(argv=("/etc/passwd",)), "may not be run"),
         (SubmitRequest(argv=("echo", "a\0b")), "zero byte"),
         (SubmitRequest(argv=("true",), cwd="/no/such/folder"), "does not exist"),
         (SubmitRequest(argv=("true",), priority=101), "from 0 to 100"),
