@@ -1,0 +1,210 @@
+"""NVIDIA GPUs through the binding `pynvml` (package nvidia-ml-py), on a thread of its own.
+
+A driver can hang for ever, so nobody but that thread calls it: readers wait a bounded time and then get the
+last answer while it is fresh, or none. It works only while it is asked, and never wakes a card otherwise.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from jobs.model import Device
+
+FRESH_S = 3.0
+READ_WAIT_S = 0.15
+FIRST_WAIT_S = 3.0
+PROCESSES_EVERY_S = 2.0
+SLOW_EVERY_S = 5.0
+RETRY_EVERY_S = 30.0
+
+NO_LIBRARY = "no NVIDIA driver library on this machine"
+NO_DRIVER = "the NVIDIA driver is not loaded; run nvidia-smi to see why"
+MISMATCH = "NVIDIA driver and library have different versions; reboot to finish the driver's update"
+HANGS = "the NVIDIA driver does not answer; its GPUs are not used until it does"
+NO_DEVICES = "the NVIDIA driver has no GPU"
+
+
+@dataclass(frozen=True, slots=True)
+class GpuReading:
+    """One device as the driver tells it. `processes` are (pid, bytes or None when it does not say)."""
+
+    device: Device
+    mem_used_bytes: int | None
+    utilisation: float | None
+    temperature_c: float | None
+    power_w: float | None
+    power_limit_w: float | None
+    processes: tuple[tuple[int, int | None], ...] | None
+
+
+class Nvml:
+    """All GPUs of the machine. Any thread may read; `close` lets the thread go."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._changed = threading.Condition()
+        self._wanted = False
+        self._closed = False
+        self._answered_at: float | None = None
+        self._readings: tuple[GpuReading, ...] = ()
+        self._known: tuple[Device, ...] = ()
+        self._note: str | None = None
+        self._thread: threading.Thread | None = None
+
+    def devices(self) -> tuple[Device, ...]:
+        """Every device ever seen since the start, by index; waits a few seconds the first time."""
+        if self._thread is None:
+            self._ask(FIRST_WAIT_S)
+        return self._known
+
+    def read(self) -> tuple[tuple[GpuReading, ...], str | None]:
+        """The readings and None, or no readings and one line that says why."""
+        self._ask(FIRST_WAIT_S if self._thread is None else READ_WAIT_S)
+        with self._changed:
+            if self._answered_at is None or self._clock() - self._answered_at > FRESH_S:
+                return (), HANGS
+            return self._readings, self._note
+
+    def close(self) -> None:
+        """Let the thread leave; it is not waited for, because a hanging driver would hold it."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+    def _ask(self, wait_s: float) -> None:
+        with self._changed:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._work, name="nvml", daemon=True)
+                self._thread.start()
+            before = self._answered_at
+            self._wanted = True
+            self._changed.notify_all()
+            self._changed.wait_for(lambda: self._answered_at != before or self._closed, wait_s)
+
+    # --- on the thread --------------------------------------------------------------------------
+
+    def _work(self) -> None:
+        driver: _Driver | None = None
+        retry_at = 0.0
+        while self._await_wish():
+            readings: tuple[GpuReading, ...] = ()
+            note: str | None = None
+            try:
+                if driver is None and self._clock() >= retry_at:
+                    driver = _Driver(self._clock)
+                if driver is not None:
+                    readings = driver.read()
+                    note = None if readings else NO_DEVICES
+                else:
+                    note = self._note
+            except Exception as error:  # whatever the binding or the driver raises means: no GPUs now
+                note = _explain(error)
+                driver, retry_at = None, self._clock() + RETRY_EVERY_S
+            self._answer(readings, note)
+
+    def _await_wish(self) -> bool:
+        with self._changed:
+            self._changed.wait_for(lambda: self._wanted or self._closed)
+            self._wanted = False
+            return not self._closed
+
+    def _answer(self, readings: tuple[GpuReading, ...], note: str | None) -> None:
+        with self._changed:
+            self._readings, self._note = readings, note
+            self._answered_at = self._clock()
+            if readings:
+                self._known = tuple(reading.device for reading in readings)
+            self._changed.notify_all()
+
+
+class _Driver:
+    """The binding, initialised; slow facts are asked for less often."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        import pynvml
+
+        self._nvml: Any = pynvml
+        self._clock = clock
+        pynvml.nvmlInit()
+        handles = [pynvml.nvmlDeviceGetHandleByIndex(i) for i in range(pynvml.nvmlDeviceGetCount())]
+        self._handles = [(handle, self._describe(handle, index)) for index, handle in enumerate(handles)]
+        self._processes: dict[str, tuple[tuple[int, int | None], ...] | None] = {}
+        self._processes_at = self._slow_at = float("-inf")
+        self._slow: dict[str, tuple[float | None, float | None]] = {}
+
+    def read(self) -> tuple[GpuReading, ...]:
+        now = self._clock()
+        processes_due = now - self._processes_at >= PROCESSES_EVERY_S
+        slow_due = now - self._slow_at >= SLOW_EVERY_S
+        self._processes_at = now if processes_due else self._processes_at
+        self._slow_at = now if slow_due else self._slow_at
+        return tuple(
+            self._read(handle, device, processes_due, slow_due) for handle, device in self._handles
+        )
+
+    def _read(self, handle: Any, device: Device, processes_due: bool, slow_due: bool) -> GpuReading:
+        n = self._nvml
+        memory = self._value(n.nvmlDeviceGetMemoryInfo, handle)
+        rates = self._value(n.nvmlDeviceGetUtilizationRates, handle)
+        power = self._value(n.nvmlDeviceGetPowerUsage, handle)
+        if processes_due:
+            self._processes[device.uuid] = self._processes_of(handle)
+        if slow_due:
+            limit = self._value(n.nvmlDeviceGetEnforcedPowerLimit, handle)
+            heat = self._value(n.nvmlDeviceGetTemperature, handle, n.NVML_TEMPERATURE_GPU)
+            self._slow[device.uuid] = (
+                None if heat is None else float(heat),
+                None if limit is None else limit / 1000,
+            )
+        temperature_c, power_limit_w = self._slow[device.uuid]
+        return GpuReading(
+            device=device,
+            mem_used_bytes=None if memory is None else int(memory.used),
+            utilisation=None if rates is None else rates.gpu / 100,
+            temperature_c=temperature_c,
+            power_w=None if power is None else power / 1000,
+            power_limit_w=power_limit_w,
+            processes=self._processes[device.uuid],
+        )
+
+    def _describe(self, handle: Any, index: int) -> Device:
+        n = self._nvml
+        memory = self._value(n.nvmlDeviceGetMemoryInfo, handle)
+        return Device(
+            uuid=str(n.nvmlDeviceGetUUID(handle)),
+            index=index,
+            name=str(n.nvmlDeviceGetName(handle)),
+            mem_bytes=0 if memory is None else int(memory.total),
+        )
+
+    def _processes_of(self, handle: Any) -> tuple[tuple[int, int | None], ...] | None:
+        n = self._nvml
+        computing = self._value(n.nvmlDeviceGetComputeRunningProcesses, handle)
+        drawing = self._value(n.nvmlDeviceGetGraphicsRunningProcesses, handle)
+        if computing is None:
+            return None
+        found = {entry.pid: entry.usedGpuMemory for entry in [*(drawing or []), *computing]}
+        return tuple(sorted(found.items()))
+
+    def _value(self, call: Callable[..., Any], *arguments: Any) -> Any:
+        """The answer, or None where this device does not support the question."""
+        n = self._nvml
+        try:
+            return call(*arguments)
+        except (n.NVMLError_NotSupported, n.NVMLError_FunctionNotFound, n.NVMLError_NoPermission):
+            return None
+
+
+def _explain(error: Exception) -> str:
+    kind = type(error).__name__
+    if kind in ("NVMLError_LibraryNotFound", "ModuleNotFoundError"):
+        return NO_LIBRARY
+    if kind == "NVMLError_DriverNotLoaded":
+        return NO_DRIVER
+    if kind == "NVMLError_LibRmVersionMismatch":
+        return MISMATCH
+    return f"the NVIDIA driver failed: {error}"

@@ -1,0 +1,72 @@
+/* A stand-in for the NVIDIA driver library, for machines without a GPU.
+ *
+ * Every call reads the file named by CRO_NVML_STUB afresh, so a test changes the machine while it runs:
+ *   init <nvmlReturn>          what nvmlInit answers (0 = success)
+ *   call <nvmlReturn>          what every later call answers
+ *   delay_ms <n>               how long each call takes
+ *   gpu <mem_mib> <used_mib> <util> <temp> <milliwatt> <limit_milliwatt>
+ *   process <gpu> <pid> <mib or -1 for N/A>
+ * A value of -1 for util, temp or power answers "not supported".
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+typedef int ret;
+enum { OK = 0, NOT_SUPPORTED = 3, INVALID = 2, SIZE = 7 };
+typedef struct { long mem, used, util, temp, power, limit; } gpu;
+typedef struct { int gpu; unsigned pid; long mib; } proc;
+static struct { int init, call, delay, gpus, procs; gpu g[16]; proc p[256]; } m;
+typedef struct { unsigned long long total, free, used; } memory_t;
+typedef struct { unsigned gpu, memory; } rates_t;
+typedef struct { unsigned pid; unsigned long long used; unsigned gi, ci; } info_t;
+
+static void load(void) {
+    memset(&m, 0, sizeof m);
+    const char *path = getenv("CRO_NVML_STUB");
+    FILE *f = path ? fopen(path, "r") : NULL;
+    if (!f) { m.init = 9; return; }
+    char line[256];
+    while (fgets(line, sizeof line, f)) {
+        gpu g; proc p;
+        sscanf(line, "init %d", &m.init);
+        sscanf(line, "call %d", &m.call);
+        sscanf(line, "delay_ms %d", &m.delay);
+        if (m.gpus < 16 && sscanf(line, "gpu %ld %ld %ld %ld %ld %ld", &g.mem, &g.used, &g.util, &g.temp, &g.power, &g.limit) == 6) m.g[m.gpus++] = g;
+        if (m.procs < 256 && sscanf(line, "process %d %u %ld", &p.gpu, &p.pid, &p.mib) == 3) m.p[m.procs++] = p;
+    }
+    fclose(f);
+}
+static ret enter(void) { load(); if (m.delay) usleep(m.delay * 1000); return m.call; }
+#define ENTER ret r = enter(); if (r) return r
+#define GPU(h) ((int)(long)(h) - 1)
+#define CHECK(h) ENTER; if (GPU(h) < 0 || GPU(h) >= m.gpus) return INVALID
+
+ret nvmlInitWithFlags(unsigned flags) { (void)flags; load(); return m.init; }
+ret nvmlInit_v2(void) { load(); return m.init; }
+ret nvmlShutdown(void) { return OK; }
+const char *nvmlErrorString(ret r) { return r == 15 ? "GPU is lost" : "stand-in error"; }
+ret nvmlDeviceGetCount_v2(unsigned *n) { ENTER; *n = m.gpus; return OK; }
+ret nvmlDeviceGetHandleByIndex_v2(unsigned i, void **h) { ENTER; if ((int)i >= m.gpus) return INVALID; *h = (void *)(long)(i + 1); return OK; }
+ret nvmlDeviceGetName(void *h, char *s, unsigned n) { CHECK(h); snprintf(s, n, "Stand-in %d", GPU(h)); return OK; }
+ret nvmlDeviceGetUUID(void *h, char *s, unsigned n) { CHECK(h); snprintf(s, n, "GPU-00000000-0000-0000-0000-%012d", GPU(h)); return OK; }
+ret nvmlDeviceGetMemoryInfo(void *h, memory_t *o) { CHECK(h); gpu *g = &m.g[GPU(h)]; o->total = (unsigned long long)g->mem << 20; o->used = (unsigned long long)g->used << 20; o->free = o->total - o->used; return OK; }
+ret nvmlDeviceGetUtilizationRates(void *h, rates_t *o) { CHECK(h); if (m.g[GPU(h)].util < 0) return NOT_SUPPORTED; o->gpu = m.g[GPU(h)].util; o->memory = 0; return OK; }
+ret nvmlDeviceGetTemperature(void *h, unsigned kind, unsigned *o) { (void)kind; CHECK(h); if (m.g[GPU(h)].temp < 0) return NOT_SUPPORTED; *o = m.g[GPU(h)].temp; return OK; }
+ret nvmlDeviceGetPowerUsage(void *h, unsigned *o) { CHECK(h); if (m.g[GPU(h)].power < 0) return NOT_SUPPORTED; *o = m.g[GPU(h)].power; return OK; }
+ret nvmlDeviceGetEnforcedPowerLimit(void *h, unsigned *o) { CHECK(h); if (m.g[GPU(h)].limit < 0) return NOT_SUPPORTED; *o = m.g[GPU(h)].limit; return OK; }
+ret nvmlDeviceGetComputeRunningProcesses_v3(void *h, unsigned *n, info_t *o) {
+    CHECK(h);
+    unsigned room = *n, found = 0;
+    for (int i = 0; i < m.procs; i++) if (m.p[i].gpu == GPU(h)) found++;
+    *n = found;
+    if (found > room || (found && !o)) return SIZE;
+    for (int i = 0, k = 0; i < m.procs; i++) if (m.p[i].gpu == GPU(h)) {
+        o[k].pid = m.p[i].pid;
+        o[k].used = m.p[i].mib < 0 ? ~0ULL : (unsigned long long)m.p[i].mib << 20;
+        o[k].gi = o[k].ci = ~0U; k++;
+    }
+    return OK;
+}
+ret nvmlDeviceGetGraphicsRunningProcesses_v3(void *h, unsigned *n, info_t *o) { (void)o; CHECK(h); *n = 0; return OK; }

@@ -1,0 +1,53 @@
+"""GPUs for machines that have none: a compiled stand-in for the driver library, changed by a file.
+
+The real binding and our real sensor run on it, in processes started with `environ`.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+SOURCE = Path(__file__).with_name("nvml_stub.c")
+
+
+@dataclass(frozen=True, slots=True)
+class Gpu:
+    """One device; memory in MiB, -1 for what it does not support."""
+
+    mem_mib: int = 24_000
+    used_mib: int = 0
+    utilisation: int = 0
+    temperature_c: int = 40
+    power_mw: int = 30_000
+    limit_mw: int = 300_000
+    processes: Sequence[tuple[int, int]] = field(default_factory=tuple)  # (pid, MiB or -1)
+
+
+class StandIn:
+    """The compiled library in a folder, and the file that says what it answers."""
+
+    def __init__(self, folder: Path) -> None:
+        self._state = folder / "gpus"
+        library = folder / "libnvidia-ml.so.1"
+        subprocess.run(["gcc", "-O1", "-shared", "-fPIC", "-o", library, SOURCE], check=True)
+        self.environ = {"LD_LIBRARY_PATH": str(folder), "CRO_NVML_STUB": str(self._state)}
+
+    def set(self, *gpus: Gpu, init: int = 0, call: int = 0, delay_ms: int = 0) -> None:
+        """From the next call on, the machine has these devices, or fails in this way."""
+        lines = [f"init {init}", f"call {call}", f"delay_ms {delay_ms}"]
+        for index, gpu in enumerate(gpus):
+            lines.append(
+                f"gpu {gpu.mem_mib} {gpu.used_mib} {gpu.utilisation} {gpu.temperature_c} "
+                f"{gpu.power_mw} {gpu.limit_mw}"
+            )
+            lines += [f"process {index} {pid} {mib}" for pid, mib in gpu.processes]
+        temporary = self._state.with_suffix(".new")
+        temporary.write_text("\n".join(lines) + "\n")
+        temporary.rename(self._state)
+
+
+def uuid_of(index: int) -> str:
+    return f"GPU-00000000-0000-0000-0000-{index:012d}"

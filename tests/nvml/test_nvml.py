@@ -1,0 +1,153 @@
+"""The real binding and the real sensor on a stand-in driver library."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jobs import nvml
+from tests.nvml.stand_in import Gpu, StandIn, uuid_of
+
+# Reads one JSON line of {pid: job} for each reading, answers with what the sensor saw.
+READER = """
+import dataclasses, json, sys, time
+from jobs.model import Usage
+from jobs.sensor import MachineSensor
+sensor = MachineSensor()
+for line in sys.stdin:
+    asked = json.loads(line)
+    if asked.get("pause_s"):
+        time.sleep(asked["pause_s"])
+    jobs = {int(job): Usage() for job in asked["jobs"].values()}
+    started = time.monotonic()
+    sample = sensor.read(time.time(), jobs, {int(pid): job for pid, job in asked["jobs"].items()}, 0.0)
+    answer = dataclasses.asdict(sample) | {"capacity": dataclasses.asdict(sensor.capacity())}
+    print(json.dumps(answer | {"took_s": time.monotonic() - started}), flush=True)
+"""
+
+
+class Reader:
+    def __init__(self, environ: dict[str, str]) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", READER],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, **environ},
+        )
+
+    def read(self, pause_s: float = 0.0, **jobs: int) -> Any:
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        owners = {pid.removeprefix("pid"): job for pid, job in jobs.items()}
+        self.process.stdin.write(json.dumps({"jobs": owners, "pause_s": pause_s}) + "\n")
+        self.process.stdin.flush()
+        return json.loads(self.process.stdout.readline())
+
+    def close(self) -> None:
+        self.process.kill()
+        self.process.communicate()
+
+
+@pytest.fixture(scope="module")
+def stand_in(tmp_path_factory: pytest.TempPathFactory) -> StandIn:
+    return StandIn(tmp_path_factory.mktemp("nvml"))
+
+
+@pytest.fixture
+def reader(stand_in: StandIn) -> Iterator[Reader]:
+    reader = Reader(stand_in.environ)
+    yield reader
+    reader.close()
+
+
+def test_two_gpus_with_our_process_and_a_foreign_one(stand_in: StandIn, reader: Reader) -> None:
+    ours = subprocess.Popen(["sleep", "60"])
+    try:
+        stand_in.set(
+            Gpu(24_000, 9000, 55, 70, 200_000, processes=[(ours.pid, 8000), (1, 1000)]),
+            Gpu(16_000, 100, processes=[]),
+        )
+        answer = reader.read(**{f"pid{os.getpid()}": 41})
+    finally:
+        ours.kill()
+        ours.wait()
+    first, second = answer["devices"]
+    assert [device["uuid"] for device in answer["capacity"]["devices"]] == [uuid_of(0), uuid_of(1)]
+    assert [device["mem_bytes"] >> 20 for device in answer["capacity"]["devices"]] == [24_000, 16_000]
+    assert first["mem_used_bytes"] >> 20 == 9000
+    assert first["foreign_mem_bytes"] >> 20 == 1000
+    assert first["foreign_processes"] == 1
+    assert first["utilisation"] == 0.55
+    assert (first["temperature_c"], first["power_w"], first["power_limit_w"]) == (70, 200, 300)
+    assert (second["foreign_mem_bytes"], second["foreign_processes"]) == (0, 0)
+    assert answer["jobs"]["41"]["gpu_mem_bytes"] >> 20 == 8000
+    assert answer["gpu_note"] is None
+
+
+def test_what_a_device_does_not_say_is_none(stand_in: StandIn, reader: Reader) -> None:
+    stand_in.set(Gpu(8000, 500, -1, -1, -1, -1, processes=[(1, -1)]))
+    (device,) = reader.read()["devices"]
+    assert device["utilisation"] is None
+    assert device["temperature_c"] is None
+    assert device["power_w"] is None
+    assert device["power_limit_w"] is None
+    assert device["foreign_mem_bytes"] is None
+    assert device["foreign_processes"] == 1
+
+
+def test_a_driver_that_hangs_holds_nobody_up_and_comes_back(stand_in: StandIn, reader: Reader) -> None:
+    stand_in.set(Gpu())
+    assert reader.read()["gpu_note"] is None
+    stand_in.set(Gpu(), delay_ms=3000)
+    reader.read()
+    slow = reader.read(pause_s=nvml.FRESH_S + 0.2)
+    assert slow["gpu_note"] == nvml.HANGS
+    assert slow["devices"] == []
+    assert len(slow["capacity"]["devices"]) == 1
+    assert slow["took_s"] < 2
+    stand_in.set(Gpu())
+    for _ in range(60):
+        if reader.read(pause_s=0.5)["gpu_note"] is None:
+            return
+    pytest.fail("the driver answers again, the sensor does not")
+
+
+@pytest.mark.parametrize(("code", "note"), [(9, nvml.NO_DRIVER), (18, nvml.MISMATCH)])
+def test_each_way_of_failing_has_its_own_words(stand_in: StandIn, code: int, note: str) -> None:
+    stand_in.set(init=code)
+    reader = Reader(stand_in.environ)
+    try:
+        answer = reader.read()
+    finally:
+        reader.close()
+    assert answer["gpu_note"] == note
+    assert answer["devices"] == []
+
+
+def test_a_driver_that_vanishes_is_told_with_its_words(stand_in: StandIn, reader: Reader) -> None:
+    stand_in.set(Gpu())
+    assert len(reader.read()["devices"]) == 1
+    stand_in.set(Gpu(), call=15)
+    answer = reader.read(pause_s=0.1)
+    assert answer["devices"] == []
+    assert "GPU is lost" in answer["gpu_note"]
+
+
+def test_a_machine_without_the_library_says_so_once_and_quietly(tmp_path: Path) -> None:
+    if any(
+        Path(folder, "libnvidia-ml.so.1").exists() for folder in ("/usr/lib/x86_64-linux-gnu", "/usr/lib64")
+    ):
+        pytest.skip("this machine has the real library")
+    reader = Reader({"LD_LIBRARY_PATH": str(tmp_path)})
+    try:
+        assert reader.read()["gpu_note"] == nvml.NO_LIBRARY
+    finally:
+        reader.close()
