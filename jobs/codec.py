@@ -39,12 +39,15 @@ _STATES: dict[str, type[State]] = {kind.name.value: kind for kind in get_args(St
 _ENDED = get_args(Ended)
 
 
+_ENCODER = json.JSONEncoder(separators=(",", ":"))  # json.dumps would make one for each call
+
+
 class Damaged(ValueError):
     """A record cannot be read back."""
 
 
 def dump(value: object) -> str:
-    return json.dumps(value, separators=(",", ":"))
+    return _ENCODER.encode(value)
 
 
 def load(text: str | bytes) -> Any:

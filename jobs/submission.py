@@ -51,6 +51,7 @@ class Resolver:
         self._digests: dict[int, str] = {}
         self._commands: dict[tuple[str, str, str], str | None] = {}
         self._folders: dict[str, str | None] = {}
+        self._here = ""
 
     def resolve(self, request: SubmitRequest, *, keep: bool) -> tuple[JobSpec | None, dict[str, str]]:
         """The job, or the problems by field. `keep` writes the environment's file; a preview does not."""
@@ -103,11 +104,14 @@ class Resolver:
     # --- parts ---------------------------------------------------------------------------------------
 
     def _cwd(self, request: SubmitRequest, problems: dict[str, str]) -> str:
-        try:
-            cwd = str(Path(request.cwd).absolute()) if request.cwd else str(Path.cwd())
-        except FileNotFoundError:
-            problems["cwd"] = "The working directory is gone: change to another one."
-            return "/"
+        cwd = request.cwd or "."
+        if not cwd.startswith("/"):
+            try:
+                self._here = self._here or str(Path.cwd())
+            except FileNotFoundError:
+                problems["cwd"] = "The working directory is gone: change to another one."
+                return "/"
+            cwd = self._here if cwd == "." else os.path.join(self._here, cwd)
         if cwd not in self._folders:
             self._folders[cwd] = None
             if "\0" in cwd or not os.path.isdir(cwd):
