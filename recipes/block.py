@@ -17,6 +17,7 @@ from recipes.model import Problem
 KeyPath = tuple[str, ...]
 
 _MAX_DEPTH = 8  # no key that matters is deeper; a stranger's may be
+_MOST_DOTS = 300  # tomllib's time for a dotted key grows with the square of its length
 _START = re.compile(r"# /// script\s*")
 _NEAR_START = re.compile(r"#\s*/{2,}\s*script\s*", re.IGNORECASE)
 _AT = re.compile(r"\s*\(at (?:line (\d+), column \d+|end of document)\)$")
@@ -109,6 +110,12 @@ def _block_at(lines: list[str], start: int) -> tuple[int, _Found, Problem | None
 
 
 def _parsed(found: _Found, problems: list[Problem]) -> Block | tuple[Problem, ...] | None:
+    if "cro" not in found.toml:
+        return tuple(problems) or None
+    for number, content in enumerate(found.toml.split("\n"), 1):
+        if content.count(".") > _MOST_DOTS:
+            message = f"The line has more than {_MOST_DOTS} dots: write it in several lines."
+            return (*problems, Problem(found.first_line + number, message))
     try:
         table = tomllib.loads(found.toml)
     except (ValueError, RecursionError) as error:

@@ -176,13 +176,13 @@ def load(data, target, task):
     if task == "auto":
         few = answers.nunique() <= 20
         task = "classification" if not numeric or (whole and few) else "regression"
+    if answers.nunique() < 2:
+        raise BadData(f"column {target!r} is '{answers.iloc[0]}' in every row: nothing to learn")
     if task == "regression":
         answers = clean_features(answers.to_frame())[target]
         if answers.dtype != "float64":
             raise BadData(f"column {target!r} has text where numbers belong: '{answers.iloc[0]}' in row 1")
         return features, answers.to_numpy(), task
-    if answers.nunique() < 2:
-        raise BadData(f"column {target!r} has one class only ('{answers.iloc[0]}'): nothing to tell apart")
     if answers.nunique() > max(20, len(answers) // 4):
         raise BadData(f"column {target!r} has {answers.nunique()} different values: too many for classes")
     return features, (answers.astype("int64") if whole else answers.astype(str)).to_numpy(), task

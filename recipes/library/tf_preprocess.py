@@ -175,13 +175,13 @@ def load(data, target, task):
     if task == "auto":
         few = answers.nunique() <= 20
         task = "classification" if not numeric or (whole and few) else "regression"
+    if answers.nunique() < 2:
+        raise BadData(f"column {target!r} is '{answers.iloc[0]}' in every row: nothing to learn")
     if task == "regression":
         answers = clean_features(answers.to_frame())[target]
         if answers.dtype != "float64":
             raise BadData(f"column {target!r} has text where numbers belong: '{answers.iloc[0]}' in row 1")
         return features, answers.to_numpy(), task
-    if answers.nunique() < 2:
-        raise BadData(f"column {target!r} has one class only ('{answers.iloc[0]}'): nothing to tell apart")
     if answers.nunique() > max(20, len(answers) // 4):
         raise BadData(f"column {target!r} has {answers.nunique()} different values: too many for classes")
     return features, (answers.astype("int64") if whole else answers.astype(str)).to_numpy(), task
@@ -347,6 +347,11 @@ def main(argv=None):
         features, answers, task, options.test_share, options.seed
     )
     schema = learn_schema(train, train_answers, task)
+    names = list(schema["numbers"])
+    for column, words in schema["words"].items():
+        names += [f"{column}=(other)", *(f"{column}={word}" for word in words)]
+    if len({*names, target}) <= len(names):
+        raise BadData("two columns would have the same name: rename those with '=' in their names")
     print(f"read {len(features)} rows, {features.shape[1]} columns, {task}; loading TensorFlow")
     tensorflow = start_tensorflow(options.seed)
     import numpy
@@ -354,9 +359,6 @@ def main(argv=None):
 
     inputs, tensor = prepared_inputs(tensorflow.keras, schema)
     prepare = tensorflow.keras.Model(inputs, tensor)
-    names = list(schema["numbers"])
-    for column, words in schema["words"].items():
-        names += [f"{column}=(other)", *(f"{column}={word}" for word in words)]
     folder = output_folder()
     prepare.save(folder / "preprocess.keras")
     (folder / "normalization.json").write_text(json.dumps(schema, indent=1) + "\n")

@@ -53,7 +53,7 @@ CASES: dict[str, tuple[str, Callable[[Path], object], tuple[str, ...], str]] = {
     ),
     "infinite": ("x.csv", csv(b=[np.inf] + [1.0] * 39), (), "infinite or far too large"),
     "huge": ("x.csv", csv(b=[1e300] + [1.0] * 39), (), "infinite or far too large"),
-    "one class": ("x.csv", csv(target=1), (), "one class only ('1')"),
+    "one class": ("x.csv", csv(target=1), (), "is '1' in every row"),
     "no answers": ("x.csv", csv(target=np.nan), (), "0 usable rows"),
     "few rows": ("x.csv", text("a,target\n" + "1,0\n2,1\n" * 3), (), "6 usable rows"),
     "no features": ("x.csv", text("target\n" + "0\n1\n" * 20), (), "0 features"),
@@ -139,3 +139,37 @@ def test_a_wrong_flag_is_told_by_the_parser() -> None:
     command = [sys.executable, str(library_folder() / "sklearn_forest.py"), "--n-estimators", "0"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 2 and "0 is not from 1 to 5000" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "columns", "target", "message"),
+    [
+        (
+            "sklearn_preprocess",
+            {"numbers__a": [0, 1] * 20},
+            "numbers__a",
+            "would be called 'numbers__a' as well",
+        ),
+        (
+            "tf_preprocess",
+            {"w": ["u", "v"] * 20, "w=u": 1.0},
+            "target",
+            "two columns would have the same name",
+        ),
+    ],
+)
+@pytest.mark.usefixtures("output")
+def test_prepared_columns_never_hide_one_another(
+    *,
+    name: str,
+    columns: dict[str, object],
+    target: str,
+    message: str,
+    load_recipe: LoadRecipe,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    table(**columns).to_csv(tmp_path / "x.csv", index=False)
+    module = load_recipe(name)
+    assert module.run(module.main, ["--data", str(tmp_path / "x.csv"), "--target", target]) == 2
+    assert message in capsys.readouterr().err
