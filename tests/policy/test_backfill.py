@@ -95,7 +95,7 @@ def test_the_reserved_devices_are_kept_by_identity() -> None:
     assert started(decide(world(first, both, longer, shorter, devices=two))) == [4]
 
 
-# --- the look ahead ----------------------------------------------------------------------------------------
+# --- the look ahead ---------------------------------------------------------------------------------
 
 
 def test_estimates_follow_the_planned_ends_in_order() -> None:

@@ -1,4 +1,4 @@
-"""Everything that keeps a job waiting although it would fit: wishes, dependencies, pressure, failed starts."""
+"""What keeps a job waiting although it would fit: wishes, dependencies, pressure, failed starts."""
 
 from __future__ import annotations
 
