@@ -24,6 +24,16 @@ MAX_METRICS = 100
 LAST_USAGE_BYTES = 512
 
 
+def make_folder(folder: str) -> None:
+    """Create the job folder and its output folder, for their owner only. Raises OSError."""
+    os.makedirs(os.path.dirname(folder), mode=0o700, exist_ok=True)
+    for path in (folder, os.path.join(folder, OUTPUT)):
+        try:
+            os.mkdir(path, 0o700)
+        except FileExistsError:
+            pass
+
+
 def write_json(path: str, value: dict[str, Any], *, durable: bool = False) -> None:
     """Replace `path` in one step (mode 0600); `durable` also waits until it is on disk. Raises OSError."""
     temporary = f"{path}.{os.getpid()}.tmp"

@@ -102,8 +102,8 @@ class Supervisor:
             wake_at = min(at for at in (look_at, self.end_by, self.kill_at) if at is not None)
             wait_s = max(0.0, wake_at - time.monotonic())
             if poller.poll(min(wait_s, 60.0) * 1000):
-                for number in os.read(wake_read, 4096):
-                    self._signalled(number)
+                for byte in os.read(wake_read, 4096):
+                    self._signalled(byte)
             now = time.monotonic()
             if self.end_by is not None and now >= self.end_by and self.status is None:
                 self.end_by = None

@@ -78,7 +78,7 @@ class LocalExecutor:
             "CRO_ATTEMPT": str(launch.attempt),
             "CRO_OUTPUT_DIR": str(folder / bundle.OUTPUT),
         }
-        os.makedirs(folder / bundle.OUTPUT, mode=0o700, exist_ok=True)
+        bundle.make_folder(str(folder))
         bundle.write_json(str(folder / bundle.SPEC), spec)
         answer = await self._ask(str(folder))
         if "error" in answer:

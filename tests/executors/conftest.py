@@ -1,0 +1,104 @@
+"""A real executor on a folder of its own, and words for starting and awaiting attempts."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from jobs.boxed import proctree
+from jobs.executors.local import LocalExecutor
+from jobs.ports import Exit, Launch, Phase, Status
+
+
+class Bench:
+    """Starts attempts in one state folder; a second executor on it plays the restarted daemon."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.environment = folder / "environment.json"
+        self.environment.write_text(json.dumps({**os.environ, "CAPTURED": "at submit"}))
+        self.executor = LocalExecutor(folder / "jobs")
+
+    def launch(
+        self,
+        job_id: int,
+        *argv: str,
+        cwd: str | None = None,
+        mem_limit_bytes: int | None = None,
+        time_limit_s: float | None = None,
+        grace_s: float = 5.0,
+    ) -> Launch:
+        return Launch(
+            name=f"cro-test-{job_id}-1",
+            job_id=job_id,  # type: ignore[arg-type]
+            attempt=1,
+            argv=argv,
+            cwd=cwd or str(self.folder),
+            environment_path=str(self.environment),
+            extra_env={"GRANTED": "at start"},
+            mem_limit_bytes=mem_limit_bytes,
+            time_limit_s=time_limit_s,
+            grace_s=grace_s,
+        )
+
+    async def start(self, launch: Launch) -> str:
+        await self.executor.submit(launch)
+        return launch.name
+
+    async def status(self, name: str) -> Status:
+        return (await self.executor.poll([name]))[name]
+
+    async def until(self, name: str, *phases: Phase, timeout_s: float = 20.0) -> Status:
+        deadline = time.monotonic() + timeout_s
+        while (status := await self.status(name)).phase not in phases:
+            assert time.monotonic() < deadline, f"{name} is {status}"
+            await asyncio.sleep(0.01)
+        return status
+
+    async def end(self, name: str, timeout_s: float = 20.0) -> Exit:
+        status = await self.until(name, Phase.ENDED, timeout_s=timeout_s)
+        assert status.exit is not None
+        return status.exit
+
+    async def run(self, launch: Launch) -> Exit:
+        return await self.end(await self.start(launch))
+
+    def log(self, name: str) -> str:
+        path = self.executor.folder(name) / "output.log"
+        return path.read_text() if path.exists() else ""
+
+    async def logged(self, name: str, text: str, times: int = 1) -> None:
+        deadline = time.monotonic() + 20
+        while self.log(name).count(text) < times:
+            assert time.monotonic() < deadline, f"waited for {text!r}, found {self.log(name)!r}"
+            await asyncio.sleep(0.01)
+
+    def left_running(self, name: str) -> list[int]:
+        """Processes that carry this attempt in their environment."""
+        mark = f"CRO_OUTPUT_DIR={self.executor.folder(name) / 'output'}".encode()
+        found = []
+        for pid in proctree.all_pids():
+            try:
+                environ = Path(f"/proc/{pid}/environ").read_bytes()
+            except OSError:
+                continue
+            if mark in environ.split(b"\0"):
+                found.append(pid)
+        return found
+
+
+@pytest.fixture
+async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
+    bench = Bench(tmp_path)
+    yield bench
+    for folder in (tmp_path / "jobs").glob("*/*/*"):
+        name = f"cro-test-{folder.parent.name}-{folder.name}"
+        await bench.executor.cancel(name, 0)
+        await bench.executor.sweep(name)
+    await bench.executor.close()
