@@ -67,7 +67,7 @@ def read(text: str) -> Block | tuple[Problem, ...] | None:
             after, block, problem = _block_at(lines, index)
             if problem is None:
                 found.append(block)
-            if problem is not None and _speaks_of_cro(block.toml):
+            elif _speaks_of_cro(block.toml):
                 problems.append(problem)
         elif near is None and _NEAR_START.fullmatch(line):
             near = index
@@ -100,12 +100,12 @@ def _block_at(lines: list[str], start: int) -> tuple[int, _Found, Problem | None
     block = _Found(start + 1, "\n".join(line[2:] for line in lines[start + 1 : end]))
     if closing is not None:
         return closing + 1, block, None
-    if stop < len(lines) and lines[stop].startswith("#") and not _START.fullmatch(lines[stop]):
-        return (
-            stop,
-            block,
-            Problem(stop + 1, "Inside the script block each line is `#` or starts with `# `."),
-        )
+    for line in lines[stop:]:
+        if _START.fullmatch(line):
+            break
+        if line.rstrip() == "# ///":
+            message = "Inside the script block each line is `#` or starts with `# `."
+            return stop, block, Problem(stop + 1, message)
     return stop, block, Problem(start + 1, "The script block has no end: close it with a line `# ///`.")
 
 

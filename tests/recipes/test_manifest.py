@@ -199,8 +199,9 @@ def test_a_block_without_an_end() -> None:
     ]
 
 
-def test_a_line_that_leaves_the_block() -> None:
-    text = '# /// script\n# [tool.cro]\n#title = "T"\n# ///\n'
+@pytest.mark.parametrize("line", ['#title = "T"', 'title = "T"', ""])
+def test_a_line_that_leaves_the_block(line: str) -> None:
+    text = f"# /// script\n# [tool.cro]\n{line}\n# kind = 'train'\n# ///\n"
     assert problems(text) == [(3, "Inside the script block each line is `#` or starts with `# `.")]
 
 
