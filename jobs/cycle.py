@@ -32,6 +32,7 @@ from jobs.events import (
     Submitted,
     WakeAt,
 )
+from jobs.head import rank
 from jobs.intents import IntentKind
 from jobs.model import (
     DependencyKind,
@@ -49,7 +50,9 @@ from jobs.world import World
 
 INTENTS_AT_ONCE = 1000
 LOAD_AFTER = 100  # intents at once after which the head of the queue is read again
-REASONS_EVERY_S = 0.25
+WHOLE_EVERY_S = 0.5  # between decisions that look at the whole window, with estimates and fresh reasons
+FRONT = 32  # waiting jobs that the quick decisions in between look at
+SHORTEST_EXPECTED_S = 0.1  # runs shorter than this teach nothing about when room becomes free
 
 
 class Cycle:
@@ -68,8 +71,9 @@ class Cycle:
         self.wake_at: float | None = None
         self.due = True
         self._reasons: dict[JobId, ReasonsChanged] = {}
-        self._reasons_written_at = 0.0
-        self._estimated_at = 0.0
+        self._new: set[JobId] = set()
+        self._whole_at = 0.0
+        self._whole_due = False
 
     def apply(self, event: Event) -> None:
         """Step the engine, and on through everything that follows from it."""
@@ -112,41 +116,67 @@ class Cycle:
         return len(intents) == INTENTS_AT_ONCE
 
     def decide(self, now: float) -> None:
-        """Load the head of the queue where it has run low, and start what may start."""
+        """Load the head of the queue where it has run low, and start what may start.
+
+        While much happens, most decisions look at the front of the queue only: what they do not start, the
+        next one of the whole window does.
+        """
         if wants_head(self.world):
             head = self._store.head(self.world.rules.window)
             self.apply(HeadLoaded(now, tuple(head), self._store.beyond(len(head)), self._fates(head)))
-        estimate = now - self._estimated_at >= REASONS_EVERY_S
-        if estimate:
-            self._estimated_at = now
-        self.apply(Decide(now, estimate))
+        if now - self._whole_at >= WHOLE_EVERY_S or now < self._whole_at:
+            self._whole_at, self._whole_due = now, False
+            self.apply(Decide(now))
+        else:
+            self._whole_due = True
+            self._decide_front(now)
         self.due = False
 
     def commit(self, now: float) -> bool:
-        """Write it all down; whether anything changed. Reasons are written a few times a second at most."""
-        if self._reasons and now - self._reasons_written_at >= REASONS_EVERY_S:
-            for changed in self._reasons.values():
-                self._store.set_reasons(changed.job_id, changed.reasons, changed.estimated_start_at)
-            self._reasons.clear()
-            self._reasons_written_at = now
+        """Write it all down; whether anything changed."""
+        for changed in self._reasons.values():
+            self._store.set_reasons(changed.job_id, changed.reasons, changed.estimated_start_at)
+        self._reasons.clear()
         self._quarantine(now)
         return self._store.commit()
 
     def next_at(self) -> float | None:
         """When to wake again even if nothing happens, for what was put off or is foreseen."""
-        put_off = self._reasons_written_at + REASONS_EVERY_S if self._reasons else None
-        moments = [at for at in (put_off, self.wake_at) if at is not None]
-        return min(moments, default=None)
+        whole_at = self._whole_at + WHOLE_EVERY_S if self._whole_due else None
+        return min((at for at in (whole_at, self.wake_at) if at is not None), default=None)
+
+    def is_time(self, now: float) -> bool:
+        """Whether what was put off or foreseen is to be decided now."""
+        at = self.next_at()
+        return at is not None and now >= at
 
     # --- how it is done ------------------------------------------------------------------------------
 
+    def _decide_front(self, now: float) -> None:
+        """Decide on a copy of the world that has the first waiting jobs only."""
+        world = self.world
+        waiting = [job for job in world.jobs.values() if isinstance(job.state, Queued)]
+        behind = {job.id for job in sorted(waiting, key=rank)[FRONT:]}
+        if behind:
+            front = {job_id: job for job_id, job in world.jobs.items() if job_id not in behind}
+            self.world = replace(world, jobs=front)
+        self.apply(Decide(now, estimate=False))
+        if behind:
+            self.world = replace(self.world, jobs={**world.jobs, **self.world.jobs})
+
     def _save(self, job: Job) -> None:
         self._reasons.pop(job.id, None)
-        self._store.save(job)
+        if job.id in self._new:
+            self._new.discard(job.id)
+            self._store.insert(job)
+        else:
+            self._store.save(job)
         if isinstance(job.state, Ended) and job.attempts:
             self.ended.append(job)
         if isinstance(job.state, Succeeded):
-            self._store.add_duration(duration_keys(job.spec), job.state.finished_at - job.state.started_at)
+            wall_s = job.state.finished_at - job.state.started_at
+            if wall_s >= SHORTEST_EXPECTED_S:
+                self._store.add_duration(duration_keys(job.spec), wall_s)
 
     def _settle(self, effect: SettleDependents) -> list[Event]:
         ready, never = self._store.settle(effect.job_id, effect.met, effect.never)
@@ -168,6 +198,7 @@ class Cycle:
         if intent.kind is IntentKind.SUBMIT:
             state = Held(now) if intent.body.start_held else Queued(now)
             job = Job(intent.job_id, intent.body, state, intent.at)
+            self._new.add(job.id)
             return [Submitted(now, job, self._fates([job]))]
         known = self.world.jobs.get(intent.job_id) or self._store.get([intent.job_id]).get(intent.job_id)
         if known is None:

@@ -16,7 +16,7 @@ from jobs.attempts import Attempts, MeasuredExecutor
 from jobs.cycle import Cycle
 from jobs.engine import unfinished
 from jobs.events import CapacityChanged, Sampled
-from jobs.model import JobId, Paused, Running, StateName, Usage
+from jobs.model import JobId, Paused, Running, Usage
 from jobs.ports import Clock, Sensor
 from jobs.settings import Home, Settings
 from jobs.store import Store
@@ -27,6 +27,7 @@ from jobs.world import World
 log = logging.getLogger(__name__)
 
 SAMPLE_EVERY_S = 1.0
+RING_EVERY_S = 0.02  # a screen or a waiting client gains nothing from more
 STILL_FRESH_S = 0.95  # a little less, so that timers do not miss their own sample
 LOOK_EVERY_S = 1.0  # for lost rings and dead watchers, while anything is going on
 IDLE_LOOK_EVERY_S = 10.0
@@ -64,6 +65,9 @@ class Daemon:
         self._version = -1
         self._intents_due = True
         self._watched = 0
+        self._watchers = home.watchers
+        self._waiting = self._ring_due = False
+        self._rang_at = 0.0
         self._looked_at = self._polled_at = self._sized_at = 0.0
         self._busy_at = clock()
         self._poison: set[int] = set()
@@ -123,18 +127,19 @@ class Daemon:
         await self._hear(now)
         self._sample(now)
         now = self._clock()
-        if cycle.wake_at is not None and now >= cycle.wake_at:
-            cycle.due, cycle.wake_at = True, None
-        if cycle.due and self._waiting():
+        if (cycle.due or cycle.is_time(now)) and self._store.waiting():
             cycle.decide(now)
         changed = cycle.commit(now)
+        self._waiting = self._store.waiting()
         effects, cycle.todo = cycle.todo, []
         self._attempts.perform(effects)
         for job in cycle.ended:
             self._attempts.forget(job.id, job.attempts)
         cycle.ended.clear()
-        if changed:
-            self._watched = self._ringer.ring_all(self._home.watchers)
+        self._ring_due |= changed
+        if self._ring_due and not 0 <= now - self._rang_at < RING_EVERY_S:
+            self._ring_due, self._rang_at = False, now
+            self._watched = self._ringer.ring_all(self._watchers)
 
     async def _hear(self, now: float) -> None:
         """News of attempts; all of them are asked now and then, should a word have been lost."""
@@ -153,7 +158,7 @@ class Daemon:
         if not rang and now - self._looked_at < (LOOK_EVERY_S if self._busy() else IDLE_LOOK_EVERY_S):
             return
         self._looked_at = now
-        self._watched = self._ringer.count(self._home.watchers)
+        self._watched = self._ringer.count(self._watchers)
         version = self._store.data_version()
         if version != self._version:
             self._version = version
@@ -216,18 +221,17 @@ class Daemon:
         now = self._clock()
         busy = self._busy()
         moments = [now + (SAMPLE_EVERY_S if busy else IDLE_LOOK_EVERY_S)]
-        moments += [at for at in (self._cycle.next_at(), self._attempts.recheck_at()) if at is not None]
+        if self._ring_due:
+            moments.append(self._rang_at + RING_EVERY_S)
+        decide_at = self._cycle.next_at() if self._waiting else None
+        moments += [at for at in (decide_at, self._attempts.recheck_at()) if at is not None]
         timer = loop.call_later(max(0.001, min(moments) - now), self._wake.set)
         await self._wake.wait()
         timer.cancel()
 
     def _busy(self) -> bool:
         """Whether anything runs, waits or watches."""
-        return bool(self._watched or self._cycle.world.jobs) or self._waiting()
-
-    def _waiting(self) -> bool:
-        tallies = self._store.tallies()
-        return bool(tallies.get(StateName.QUEUED) or tallies.get("not_seen"))
+        return bool(self._watched or self._cycle.world.jobs) or self._waiting
 
     def _idle_too_long(self) -> bool:
         now = self._clock()

@@ -147,8 +147,8 @@ class Store:
         )  # fmt: skip
 
     def save(self, job: Job) -> None:
-        """Write down where a job stands; a job the table has not is inserted."""
-        cursor = self._write(
+        """Write down where a job stands."""
+        self._write(
             "UPDATE jobs SET state = ?, priority = ?, finished_at = ?, attempts = ?, detail = ?, "
             "reasons = ?, estimated_start_at = ? WHERE id = ?",
             (
@@ -162,8 +162,6 @@ class Store:
                 job.id,
             ),
         )
-        if cursor.rowcount == 0:
-            self.insert(job)
 
     def set_reasons(
         self, job_id: JobId, reasons: Sequence[Reason], estimated_start_at: float | None
@@ -250,6 +248,13 @@ class Store:
     def tallies(self) -> Mapping[str, int]:
         """Jobs in each state; submits that have not been read count as "not_seen"."""
         return dict(self._connection.execute("SELECT state, jobs FROM tallies").fetchall())
+
+    def waiting(self) -> bool:
+        """Whether any job is queued, or submitted and not read."""
+        row = self._connection.execute(
+            "SELECT total(jobs) FROM tallies WHERE state IN ('queued', 'not_seen')"
+        ).fetchone()
+        return bool(row[0] > 0)
 
     def quarantine(self, job_id: JobId, cause: str, at: float) -> None:
         """Take a damaged row out of the way of the others: it reads as lost, with the cause."""

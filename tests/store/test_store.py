@@ -76,7 +76,7 @@ class Tallies(RuleBasedStateMachine):
         for intent in taken:
             assert intent.job_id is not None
             state = Held(1.0) if intent.body.start_held else Queued(1.0)
-            self.store.save(Job(intent.job_id, intent.body, state, intent.at))
+            self.store.insert(Job(intent.job_id, intent.body, state, intent.at))
         self.store.drop_intents([intent.id for intent in taken])
         self.store.commit()
 
@@ -206,12 +206,12 @@ def test_dependents_are_settled(store: Store) -> None:
         queued(3, after=(Dependency(JobId(1), ANY),)),
         queued(4, after=(Dependency(JobId(1), ANY), Dependency(JobId(3), OK))),
     ):
-        store.save(job)
+        store.insert(job)
     assert [job.id for job in store.head(9)] == [1]
     store.save(ended(queued(1), FAILED))
     assert store.settle(JobId(1), {ANY}, {OK}) == ([3], [2])
     assert [job.id for job in store.head(9)] == [3]
-    store.save(queued(5, after=(Dependency(JobId(1), ANY),)))
+    store.insert(queued(5, after=(Dependency(JobId(1), ANY),)))
     assert [job.id for job in store.head(9)] == [3, 5], "a target that has ended already counts at once"
     store.rollback()
 
@@ -227,7 +227,7 @@ def test_durations_keep_the_last_five(store: Store, queries: Queries) -> None:
 
 def test_reasons_belong_to_waiting_jobs_only(store: Store, queries: Queries) -> None:
     reasons = (Reason(ReasonCode.CPUS, 4.0, 1.0),)
-    store.save(queued(1))
+    store.insert(queued(1))
     store.set_reasons(JobId(1), reasons, 99.0)
     store.commit()
     with queries.snapshot() as view:
@@ -241,7 +241,7 @@ def test_reasons_belong_to_waiting_jobs_only(store: Store, queries: Queries) -> 
 
 def test_a_damaged_row_stays_alone(store: Store, queries: Queries, database: Path) -> None:
     for number in (1, 2, 3):
-        store.save(queued(number))
+        store.insert(queued(number))
     store.commit()
     vandal = sqlite3.connect(database)
     vandal.execute("UPDATE jobs SET spec = '{{{' WHERE id = 2")
@@ -279,10 +279,10 @@ def test_a_damaged_wish_is_dropped_and_a_damaged_submit_leaves_a_lost_job(
 
 def test_cancelled_before_it_ran_sorts_among_the_ended(store: Store, queries: Queries) -> None:
     never = Cancelled(None, 9.0, None, None, Usage())
-    store.save(queued(1))
-    store.save(ended(queued(2)))
-    store.save(Job(JobId(3), spec(), never, 1.0))
-    store.save(queued(4, priority=90))
+    store.insert(queued(1))
+    store.insert(ended(queued(2)))
+    store.insert(Job(JobId(3), spec(), never, 1.0))
+    store.insert(queued(4, priority=90))
     store.commit()
     with queries.snapshot() as view:
         assert [job.id for job in view.jobs(JobQuery())[0]] == [4, 1, 3, 2]
