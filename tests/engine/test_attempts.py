@@ -1,0 +1,223 @@
+"""Attempts: launched, ended, failed to launch, lost; in any order, late and twice."""
+
+from __future__ import annotations
+
+import pytest
+
+from jobs.engine import LAUNCH_TRIES, unfinished
+from jobs.events import (
+    AttemptEnded,
+    AttemptMissing,
+    CancelRequested,
+    Event,
+    HoldRequested,
+    LaunchAccepted,
+    LaunchFailed,
+    PauseAttempt,
+    Rebooted,
+    ResumeAttempt,
+    StartAttempt,
+    StopAttempt,
+)
+from jobs.model import (
+    GIB,
+    Cancelled,
+    Failed,
+    JobId,
+    Lost,
+    Needs,
+    OutOfMemory,
+    Queued,
+    ReasonCode,
+    Running,
+    Starting,
+    StateName,
+    Succeeded,
+    TimedOut,
+)
+from jobs.ports import Exit, ExitCause
+from tests.engine.shell import Shell, ended, exited, plain
+
+ONE = JobId(1)
+
+
+@pytest.fixture
+def starting() -> Shell:
+    shell = Shell()
+    shell.submit(1, plain(Needs(time_limit_s=300.0), grace_s=7.0))
+    (effect,) = shell.decide()
+    assert isinstance(effect, StartAttempt)
+    assert isinstance(effect.job.state, Starting)
+    return shell
+
+
+@pytest.fixture
+def running(starting: Shell) -> Shell:
+    starting.tell(LaunchAccepted(1_001.0, ONE, 1, 77, 1_000.5))
+    return starting
+
+
+def end(shell: Shell, exit_: Exit) -> object:
+    shell.tell(AttemptEnded(2_000.0, ONE, 1, exit_))
+    return shell.saved[ONE].state
+
+
+def test_a_job_goes_from_submit_to_success(running: Shell) -> None:
+    assert running.saved[ONE].state == Running(1_000.5, 1, running.saved[ONE].state.grant, 77)  # type: ignore[union-attr]
+    state = end(running, exited(0))
+    assert isinstance(state, Succeeded)
+    assert (state.started_at, state.finished_at) == (1_990.0, 2_000.0)
+    assert running.saved[ONE].usage.cpu_s == 1.0
+    assert running.words(1) == ["submitted", "starting", "running", "succeeded"]
+    assert ONE not in running.world.jobs
+
+
+def test_an_end_may_be_told_before_the_launch(starting: Shell) -> None:
+    assert isinstance(end(starting, exited(0)), Succeeded)
+    assert starting.tell(LaunchAccepted(2_001.0, ONE, 1, 77, 1_000.5)) == []
+    assert starting.state(1) is StateName.SUCCEEDED
+
+
+@pytest.mark.parametrize(
+    ("exit_", "kind", "cause"),
+    [
+        (exited(3), Failed, "exit code 3"),
+        (exited(signal=11), Failed, "signal 11"),
+        (ended(ExitCause.CANCELLED), Failed, "stopped by something outside the queue"),
+        (ended(ExitCause.COULD_NOT_START, detail="no such file"), Failed, "no such file"),
+        (ended(ExitCause.SUPERVISOR_DIED, detail="killed"), Lost, "killed"),
+    ],
+)
+def test_how_it_ended_is_what_the_supervisor_wrote(
+    running: Shell, exit_: Exit, kind: type[Failed | Lost], cause: str
+) -> None:
+    state = end(running, exit_)
+    assert isinstance(state, kind)
+    assert state.cause == cause
+
+
+def test_limits_are_told_with_their_numbers(running: Shell) -> None:
+    state = end(running, ended(ExitCause.TIMED_OUT))
+    assert isinstance(state, TimedOut)
+    assert (state.limit_s, state.signal) == (300.0, 15)
+
+
+def test_out_of_memory_is_told_with_peak_and_limit(running: Shell) -> None:
+    state = end(running, ended(ExitCause.OUT_OF_MEMORY))
+    assert isinstance(state, OutOfMemory)
+    assert (state.peak_bytes, state.limit_bytes) == (GIB, 2 * GIB)
+
+
+def test_a_job_that_never_ran_has_no_exit_code(starting: Shell) -> None:
+    state = end(starting, ended(ExitCause.COULD_NOT_START))
+    assert isinstance(state, Failed)
+    assert (state.started_at, state.exit_code, state.signal) == (None, None, None)
+
+
+def test_late_and_repeated_events_change_nothing(running: Shell) -> None:
+    end(running, exited(0))
+    world, saved, story = running.world, dict(running.saved), list(running.story)
+    late: list[Event] = [
+        AttemptEnded(2_000.0, ONE, 1, exited(9)),
+        AttemptMissing(2_000.0, ONE, 1, "gone"),
+        LaunchAccepted(2_000.0, ONE, 1, 78, 1_999.0),
+        LaunchFailed(2_000.0, ONE, 1, "late"),
+        Rebooted(2_000.0, ONE, 1),
+        CancelRequested(2_000.0, saved[ONE]),
+    ]
+    for event in late:
+        assert running.tell(event) == []
+    assert (running.world, running.saved, running.story) == (world, saved, story)
+
+
+def test_events_of_another_attempt_are_not_ours(running: Shell) -> None:
+    running.tell(AttemptEnded(2_000.0, ONE, 2, exited(0)))
+    running.tell(AttemptMissing(2_000.0, ONE, 0, "gone"))
+    assert running.state(1) is StateName.RUNNING
+
+
+def test_a_failed_launch_is_tried_again_later_and_fails_the_job_in_the_end() -> None:
+    shell = Shell()
+    shell.submit(1)
+    for attempt in range(1, LAUNCH_TRIES + 1):
+        assert len(shell.decide()) == 1
+        shell.tell(LaunchFailed(shell.at, ONE, attempt, "no more processes"))
+        if attempt < LAUNCH_TRIES:
+            assert isinstance(shell.saved[ONE].state, Queued)
+            assert shell.decide() == []
+            (reason,) = shell.saved[ONE].reasons
+            assert (reason.code, reason.detail) == (ReasonCode.START_FAILED, "no more processes")
+            assert reason.until_at == shell.wake_at == shell.at + 30
+        shell.at += 30
+    state = shell.saved[ONE].state
+    assert isinstance(state, Failed)
+    assert state.cause == "it could not be started: no more processes"
+    assert state.started_at is None
+    assert shell.world.retry_at == {}
+
+
+def test_a_missing_attempt_is_lost_and_never_a_success(running: Shell) -> None:
+    running.tell(AttemptMissing(2_000.0, ONE, 1, "its supervisor is gone"))
+    state = running.saved[ONE].state
+    assert isinstance(state, Lost)
+    assert (state.cause, state.started_at) == ("its supervisor is gone", 1_000.5)
+
+
+def test_an_attempt_of_an_earlier_boot_is_lost_with_that_cause(running: Shell) -> None:
+    running.tell(Rebooted(2_000.0, ONE, 1))
+    state = running.saved[ONE].state
+    assert isinstance(state, Lost)
+    assert "restarted" in state.cause
+
+
+# --- stopping --------------------------------------------------------------------------------------------
+
+
+def test_a_running_job_is_stopped_and_becomes_cancelled(running: Shell) -> None:
+    stop = StopAttempt(ONE, 1, 7.0)
+    assert running.tell(CancelRequested(1_500.0, running.saved[ONE])) == [stop]
+    assert running.tell(CancelRequested(1_501.0, running.saved[ONE])) == [stop]
+    state = running.saved[ONE].state
+    assert isinstance(state, Running)
+    assert state.cancel_requested_at == 1_500.0
+    assert running.words(1).count("stop asked for") == 1
+    state_after = end(running, ended(ExitCause.CANCELLED, code=0))
+    assert isinstance(state_after, Cancelled)
+    assert state_after.exit_code == 0
+
+
+def test_a_job_that_ends_by_itself_before_the_stop_reaches_it_keeps_its_fate(running: Shell) -> None:
+    running.tell(CancelRequested(1_500.0, running.saved[ONE]))
+    assert isinstance(end(running, exited(0)), Succeeded)
+
+
+def test_a_stop_asked_for_while_it_starts_is_remembered(starting: Shell) -> None:
+    assert starting.tell(CancelRequested(1_000.1, starting.saved[ONE])) == []
+    assert starting.tell(CancelRequested(1_000.2, starting.saved[ONE])) == []
+    effects = starting.tell(LaunchAccepted(1_001.0, ONE, 1, 77, 1_000.5))
+    assert effects == [StopAttempt(ONE, 1, 7.0)]
+    assert isinstance(end(starting, ended(ExitCause.CANCELLED)), Cancelled)
+
+
+def test_a_stop_asked_for_while_it_starts_cancels_what_never_launched(starting: Shell) -> None:
+    starting.tell(CancelRequested(1_000.1, starting.saved[ONE]))
+    starting.tell(LaunchFailed(1_001.0, ONE, 1, "no more processes"))
+    state = starting.saved[ONE].state
+    assert isinstance(state, Cancelled)
+    assert state.started_at is None
+
+
+def test_a_paused_job_is_let_go_on_to_hear_that_it_should_stop(running: Shell) -> None:
+    assert running.tell(HoldRequested(1_400.0, running.saved[ONE])) == [PauseAttempt(ONE, 1)]
+    assert running.state(1) is StateName.PAUSED
+    effects = running.tell(CancelRequested(1_500.0, running.saved[ONE]))
+    assert effects == [StopAttempt(ONE, 1, 7.0), ResumeAttempt(ONE, 1)]
+    assert isinstance(end(running, ended(ExitCause.CANCELLED)), Cancelled)
+
+
+def test_a_restarted_shell_asks_again_for_what_may_be_undone(running: Shell) -> None:
+    assert unfinished(running.world) == (ResumeAttempt(ONE, 1),)
+    running.tell(HoldRequested(1_400.0, running.saved[ONE]))
+    assert unfinished(running.world) == (PauseAttempt(ONE, 1),)
+    running.tell(CancelRequested(1_500.0, running.saved[ONE]))
+    assert unfinished(running.world) == (ResumeAttempt(ONE, 1), StopAttempt(ONE, 1, 7.0))
