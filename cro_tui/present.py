@@ -1,0 +1,102 @@
+"""Values of the engine as words, rows and sentences, the same on the screen and in the plain commands.
+
+Pure: no I/O, no clock, no markup. Everything that comes from outside passes `clean`. This module is the
+one to import from; the work is done in its `present_*` neighbours.
+"""
+
+from __future__ import annotations
+
+from cro_tui.present_amounts import (
+    MISSING,
+    ago,
+    amount_text,
+    bytes_text,
+    cells,
+    clean,
+    clock_text,
+    counted,
+    cut,
+    duration_text,
+    estimate_text,
+    number_text,
+    pad,
+    percent_text,
+    span_text,
+)
+from cro_tui.present_jobs import (
+    STATE_WORDS,
+    JobRow,
+    NextStep,
+    elapsed_s,
+    ends_at,
+    fate_sentence,
+    fate_short,
+    finished_at,
+    job_row,
+    metrics_text,
+    name_text,
+    needs_text,
+    next_step,
+    signal_name,
+    started_at,
+    state_word,
+)
+from cro_tui.present_machine import (
+    counts_line,
+    cpu_line,
+    daemon_line,
+    gpu_lines,
+    machine_lines,
+    memory_line,
+)
+from cro_tui.present_reasons import jobs_text, reason_name, reason_sentence, reason_short
+from cro_tui.present_why import Mark, WhyLine, advice_for, start_sentence, why_lines
+
+__all__ = [
+    "MISSING",
+    "STATE_WORDS",
+    "JobRow",
+    "Mark",
+    "NextStep",
+    "WhyLine",
+    "advice_for",
+    "ago",
+    "amount_text",
+    "bytes_text",
+    "cells",
+    "clean",
+    "clock_text",
+    "counted",
+    "counts_line",
+    "cpu_line",
+    "cut",
+    "daemon_line",
+    "duration_text",
+    "elapsed_s",
+    "ends_at",
+    "estimate_text",
+    "fate_sentence",
+    "fate_short",
+    "finished_at",
+    "gpu_lines",
+    "job_row",
+    "jobs_text",
+    "machine_lines",
+    "memory_line",
+    "metrics_text",
+    "name_text",
+    "needs_text",
+    "next_step",
+    "number_text",
+    "pad",
+    "percent_text",
+    "reason_name",
+    "reason_sentence",
+    "reason_short",
+    "signal_name",
+    "span_text",
+    "start_sentence",
+    "started_at",
+    "state_word",
+    "why_lines",
+]

@@ -1,0 +1,85 @@
+"""The machine and the scheduler in one line each.
+
+Pure. A reading that is missing is said to be missing, never shown as zero.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from cro_tui.present_amounts import bytes_text, clean, number_text, percent_text, span_text
+from jobs.model import Capacity, Device, DeviceSample, Sample, StateName
+from jobs.views import DaemonStatus
+
+_COUNTED = (
+    ("run", (StateName.STARTING, StateName.RUNNING)),
+    ("pause", (StateName.PAUSED,)),
+    ("wait", (StateName.QUEUED,)),
+    ("held", (StateName.HELD,)),
+    ("fail", (StateName.FAILED, StateName.TIMED_OUT, StateName.OUT_OF_MEMORY, StateName.LOST)),
+    ("stop", (StateName.CANCELLED,)),
+    ("done", (StateName.SUCCEEDED,)),
+)
+
+
+def counts_line(counts: Mapping[StateName, int]) -> str:
+    """ "run 3 wait 4 fail 1 done 46"; groups without a job are left out, "no jobs" when all are."""
+    totals = ((word, sum(counts.get(name, 0) for name in names)) for word, names in _COUNTED)
+    return " ".join(f"{word} {total}" for word, total in totals if total) or "no jobs"
+
+
+def daemon_line(status: DaemonStatus, now: float) -> str:
+    if not status.running:
+        return "scheduler not running"
+    up = "" if status.since_at is None else f", up {span_text(now - status.since_at)}"
+    drain = ", paused: starts nothing new" if status.draining else ""
+    note = f" ({clean(status.note)})" if status.note else ""
+    return f"scheduler running{up}{drain}{note}"
+
+
+def cpu_line(sample: Sample | None, capacity: Capacity | None) -> str:
+    if sample is None:
+        return "CPU   not read"
+    cores = None if capacity is None else capacity.cpus
+    share = None if sample.cpu_busy is None or not cores else sample.cpu_busy / cores
+    others = "" if sample.cpu_foreign is None else f", others use {number_text(sample.cpu_foreign)}"
+    load = "" if sample.load_1m is None else f", load {sample.load_1m:.1f}"
+    used = f"{number_text(sample.cpu_busy)} of {number_text(cores)} cores busy"
+    return f"CPU   {percent_text(share):>4}  {used}{others}{load}"
+
+
+def memory_line(sample: Sample | None) -> str:
+    if sample is None or sample.mem_total_bytes is None or sample.mem_available_bytes is None:
+        return "MEM   not read"
+    total, available = sample.mem_total_bytes, sample.mem_available_bytes
+    share = (total - available) / total if total else None
+    swap = f", swap {bytes_text(sample.swap_used_bytes)}" if sample.swap_used_bytes else ""
+    return f"MEM   {percent_text(share):>4}  {bytes_text(available)} available of {bytes_text(total)}{swap}"
+
+
+def gpu_lines(sample: Sample | None, capacity: Capacity | None) -> tuple[str, ...]:
+    """One line for each GPU, or one that says why there is none."""
+    if capacity is None or not capacity.devices:
+        note = clean(sample.gpu_note or "") if sample is not None else ""
+        return (f"GPU   none: {note}",) if note else ("GPU   none",)
+    read = {device.uuid: device for device in sample.devices} if sample is not None else {}
+    return tuple(_gpu_line(device, read.get(device.uuid)) for device in capacity.devices)
+
+
+def _gpu_line(device: Device, live: DeviceSample | None) -> str:
+    label = f"GPU{device.index}"
+    name = clean(device.name, 40)
+    if live is None:
+        return f"{label:<5}    -  {bytes_text(device.mem_bytes)}, not read ({name})"
+    parts = [f"{bytes_text(live.mem_used_bytes)} of {bytes_text(device.mem_bytes)} used"]
+    if live.foreign_mem_bytes:
+        parts.append(f"others use {bytes_text(live.foreign_mem_bytes)}")
+    if live.temperature_c is not None:
+        parts.append(f"{live.temperature_c:.0f}C")
+    if live.power_w is not None:
+        parts.append(f"{live.power_w:.0f}W")
+    return f"{label:<5} {percent_text(live.utilisation):>4}  {', '.join(parts)} ({name})"
+
+
+def machine_lines(sample: Sample | None, capacity: Capacity | None) -> tuple[str, ...]:
+    return (cpu_line(sample, capacity), memory_line(sample), *gpu_lines(sample, capacity))

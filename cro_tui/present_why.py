@@ -1,0 +1,159 @@
+"""Why a job waits, as a check list: what it asks for, what is short, and when it should start.
+
+Pure. For a job that does not wait it says where the job stands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from cro_tui.present_amounts import bytes_text, clock_text, duration_text, estimate_text, number_text
+from cro_tui.present_jobs import elapsed_s, ends_at, fate_sentence, next_step
+from cro_tui.present_reasons import reason_name, reason_sentence
+from jobs.model import (
+    Capacity,
+    DependencyKind,
+    Ended,
+    Held,
+    Job,
+    Needs,
+    Paused,
+    Queued,
+    Reason,
+    ReasonCode,
+    Starting,
+    Unit,
+    Waiting,
+)
+
+
+class Mark(StrEnum):
+    """Readable without colour: "x" is in the way, "v" is fine."""
+
+    BAD = "x"
+    GOOD = "v"
+    NONE = " "
+
+
+@dataclass(frozen=True, slots=True)
+class WhyLine:
+    mark: Mark
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.mark} {self.text}".rstrip()
+
+
+def why_lines(job: Job, now: float, capacity: Capacity | None = None) -> tuple[WhyLine, ...]:
+    """What holds it, with numbers, and when it should start; for a job that does not wait, where it stands."""
+    if isinstance(job.state, Waiting):
+        return _waiting_lines(job, now, capacity)
+    return tuple(WhyLine(Mark.NONE, text) for text in _standing(job, now))
+
+
+def _waiting_lines(job: Job, now: float, capacity: Capacity | None) -> tuple[WhyLine, ...]:
+    lines = [WhyLine(Mark.NONE, "Not started because:")]
+    short = {reason_name(reason): reason for reason in job.reasons}
+    plain = [reason for reason in job.reasons if not reason_name(reason)]
+    lines += [WhyLine(Mark.BAD, reason_sentence(reason, now)) for reason in plain]
+    for name, needed, most in _asked(job.spec.needs, capacity):
+        if reason := short.get(name):
+            free = _free(reason)
+            lines.append(WhyLine(Mark.BAD, f"{name:<5} needs {needed:>5}, free {free:>5}"))
+        else:
+            lines.append(WhyLine(Mark.GOOD, f"{name:<5} needs {needed:>5}{most}"))
+    lines.append(_after_line(job, short.get("after")))
+    sentences = [reason_sentence(r, now) for r in job.reasons if reason_name(r) not in ("", "after")]
+    sentences += [reason_sentence(r, now) for r in job.reasons if r.code is ReasonCode.DEPENDENCY_FAILED]
+    lines += [WhyLine(Mark.NONE, ""), *(WhyLine(Mark.NONE, text) for text in sentences)]
+    lines.append(WhyLine(Mark.NONE, start_sentence(job, now)))
+    if advice := advice_for(job):
+        lines.append(WhyLine(Mark.NONE, advice))
+    return tuple(lines)
+
+
+def start_sentence(job: Job, now: float) -> str:
+    """When a waiting job should start."""
+    if job.estimated_start_at is None:
+        return "When it starts cannot be told yet."
+    at = job.estimated_start_at
+    ends = [reason for reason in job.reasons if reason.until_at is not None and reason.jobs]
+    because = f", when #{ends[0].jobs[0]} ends" if ends and reason_name(ends[0]) else ""
+    return f"Fits about {clock_text(at, now)} ({estimate_text(at, now)}){because}."
+
+
+def advice_for(job: Job) -> str:
+    """What to type when waiting alone will not help; empty otherwise."""
+    for reason in job.reasons:
+        match reason.code:
+            case ReasonCode.HELD:
+                return f"Let it go with: cro-tui release {job.id}"
+            case ReasonCode.TOO_BIG:
+                return f"Stop it with: cro-tui cancel {job.id}, and queue it again asking for less."
+            case ReasonCode.DEPENDENCY_FAILED:
+                return f"It will not start by itself: cro-tui cancel {job.id}, or retry what failed."
+            case ReasonCode.NO_SCHEDULER:
+                return "Start the scheduler with: cro-tui daemon"
+            case ReasonCode.DRAINING:
+                return "Let the queue go on with: cro-tui daemon --no-drain"
+            case _:
+                continue
+    return ""
+
+
+def _asked(needs: Needs, capacity: Capacity | None) -> list[tuple[str, str, str]]:
+    """Resource, what is asked, and what the machine has."""
+
+    def of(text: str) -> str:
+        return "" if capacity is None else f" of {text}"
+
+    rows = []
+    if needs.gpus:
+        rows.append(("GPU", number_text(needs.gpus), of(str(len(capacity.devices) if capacity else 0))))
+        if needs.gpu_mem_bytes is not None:
+            largest = max((d.mem_bytes for d in capacity.devices), default=0) if capacity else 0
+            rows.append(("VRAM", bytes_text(needs.gpu_mem_bytes), of(bytes_text(largest))))
+    rows.append(("CPU", number_text(needs.cpus), of(number_text(capacity.cpus if capacity else 0))))
+    rows.append(("MEM", bytes_text(needs.mem_bytes), of(bytes_text(capacity.mem_bytes if capacity else 0))))
+    return rows
+
+
+def _free(reason: Reason) -> str:
+    return bytes_text(reason.free) if reason.unit is Unit.BYTES else number_text(reason.free)
+
+
+def _after_line(job: Job, reason: Reason | None) -> WhyLine:
+    if not job.spec.after:
+        return WhyLine(Mark.GOOD, "after nothing")
+    shown = ", ".join(
+        f"#{each.job_id}" + (" (however it ends)" if each.kind is DependencyKind.ANY else "")
+        for each in job.spec.after[:4]
+    ) + (", ..." if len(job.spec.after) > 4 else "")
+    return WhyLine(Mark.GOOD if reason is None else Mark.BAD, f"after {shown}")
+
+
+def _standing(job: Job, now: float) -> Sequence[str]:
+    state, usage, needs = job.state, job.usage, job.spec.needs
+    if isinstance(state, Ended):
+        step = next_step(job)
+        return [fate_sentence(job).capitalize() + ".", f"{step.command}  {step.what}."]
+    if isinstance(state, Starting | Queued | Held):
+        return ["It is being started."]
+    lines = [f"Runs since {clock_text(state.started_at, now)} ({duration_text(elapsed_s(job, now))})."]
+    if isinstance(state, Paused):
+        lines = ["Paused: it keeps its memory and its devices."]
+    elif state.cancel_requested_at is not None:
+        lines.append("It is being stopped.")
+    lines += [
+        f"CPU   uses {number_text(usage.cpus):>5} of {number_text(needs.cpus)}",
+        f"MEM   uses {bytes_text(usage.mem_bytes):>5} of {bytes_text(needs.mem_bytes)}",
+    ]
+    if needs.gpus:
+        lines.append(
+            f"VRAM  uses {bytes_text(usage.gpu_mem_bytes):>5} of {bytes_text(needs.gpu_mem_bytes)}"
+        )
+    if (end := ends_at(job)) is not None and end > now:
+        lines.append(f"Ends about {clock_text(end, now)} ({estimate_text(end, now)}).")
+    return lines
