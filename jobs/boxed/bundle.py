@@ -34,17 +34,25 @@ def make_folder(folder: str) -> None:
             pass
 
 
-def write_json(path: str, value: dict[str, Any], *, durable: bool = False) -> None:
-    """Replace `path` in one step (mode 0600); `durable` also waits until it is on disk. Raises OSError."""
+def write_json(path: str, value: dict[str, Any]) -> None:
+    """Replace `path` in one step (mode 0600). Raises OSError."""
     temporary = f"{path}.{os.getpid()}.tmp"
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     try:
         os.write(descriptor, json.dumps(value).encode())
-        if durable:
-            os.fsync(descriptor)
     finally:
         os.close(descriptor)
     os.rename(temporary, path)
+
+
+def sync(path: str) -> None:
+    """Return once the file and its name are on disk. Raises OSError."""
+    for name in (path, os.path.dirname(path) or "."):
+        descriptor = os.open(name, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def read_json(path: str) -> dict[str, Any] | None:

@@ -1,7 +1,8 @@
 """A small resident process that forks one supervisor for each job folder named on its socket.
 
-Run by path with `python -I -S launcher.py FD`; standard library only. It keeps no state: when its socket
-closes it leaves, and the supervisors go on without it. It must stay single-threaded.
+Run by path with `python -I -S launcher.py REQUESTS ENDS` (descriptors of two sockets); standard library
+only. It keeps no state: when its socket closes it leaves, and the supervisors go on without it. It must
+stay single-threaded.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ else:
     import supervisor
 
 
-def serve(requests: socket.socket) -> None:
+def serve(requests: socket.socket, ends: int) -> None:
     """Answer each message (a job folder's path) with the supervisor's pid and start time, until the end."""
     wake_read, wake_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
     signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
@@ -50,7 +51,7 @@ def serve(requests: socket.socket) -> None:
                 os.close(wake_read)
                 signal.set_wakeup_fd(-1)
                 os.close(wake_write)
-                supervisor.main(os.fsdecode(message))
+                supervisor.main(os.fsdecode(message), ends)
             requests.send(json.dumps({"pid": pid, "start_ticks": proctree.start_ticks(pid)}).encode())
 
 
@@ -67,4 +68,7 @@ if __name__ == "__main__":
         signal.signal(number, signal.SIG_IGN)
     gc.disable()
     gc.freeze()  # so that a fork does not touch, and copy, what it shares
-    serve(socket.socket(fileno=int(sys.argv[1])))
+    os.set_blocking(int(sys.argv[2]), False)
+    for inherited in sys.argv[1:]:
+        os.set_inheritable(int(inherited), False)
+    serve(socket.socket(fileno=int(sys.argv[1])), int(sys.argv[2]))

@@ -92,6 +92,6 @@ def _stat(pid: int) -> list[str] | None:
 def _read(path: str) -> str:
     try:
         with open(path, "rb", buffering=0) as file:
-            return file.read(1 << 16).decode("ascii", "replace")
+            return file.read(1 << 16).decode("utf-8", "replace")
     except OSError:
         return ""

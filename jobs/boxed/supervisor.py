@@ -10,6 +10,7 @@ from __future__ import annotations
 import ctypes
 import json
 import os
+import resource
 import select
 import signal
 import sys
@@ -29,20 +30,25 @@ FIRST_LOOK_S = 0.05
 USAGE_EVERY_S = 1.0
 NEAR_LIMIT = 0.5
 MAX_USAGE_LINES = 100_000
-DEFAULT_SIGNALS = sorted(signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP})
+# what this process or the launcher ignores; handlers are reset by exec anyway
+IGNORED = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGPIPE, signal.SIGXFSZ)
 
-_libc = ctypes.CDLL(None, use_errno=True)
+_prctl = ctypes.CDLL(None, use_errno=True).prctl
 
 
-def main(folder: str) -> NoReturn:
-    """Supervise the attempt of this folder from start to end, and leave. To be called in a fresh fork."""
+def main(folder: str, ends: int | None = None) -> NoReturn:
+    """Supervise the attempt of this folder from start to end, and leave. To be called in a fresh fork.
+
+    `ends` is a datagram socket on which the folder is named as soon as its `exit.json` can be read: the
+    next job need not wait until the disk has it.
+    """
     code = 0
     try:
         os.setsid()
         os.chdir(folder)
         _own_streams()
-        _libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-        Supervisor(folder).run()
+        _prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+        Supervisor(folder, ends).run()
     except BaseException:
         code = 1
         with open(bundle.SUPERVISOR_LOG, "a", encoding="utf-8") as file:
@@ -60,8 +66,9 @@ def _own_streams() -> None:
 class Supervisor:
     """The life of one attempt."""
 
-    def __init__(self, folder: str) -> None:
+    def __init__(self, folder: str, ends: int | None) -> None:
         self.folder = folder
+        self.ends = ends
         spec = bundle.read_json(bundle.SPEC)
         if spec is None:
             raise ValueError("spec.json cannot be read")
@@ -166,7 +173,7 @@ class Supervisor:
                 ],
                 setsid=True,
                 setsigmask=(),
-                setsigdef=DEFAULT_SIGNALS,
+                setsigdef=IGNORED,
             )
         except OSError as error:
             missing = isinstance(error, (FileNotFoundError, NotADirectoryError))
@@ -198,7 +205,9 @@ class Supervisor:
             self.cpu_s += rusage.ru_utime + rusage.ru_stime
             if pid == self.job:
                 self.status = status
-                self.peak_bytes = max(self.peak_bytes, rusage.ru_maxrss * 1024)
+                own_peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+                if rusage.ru_maxrss > own_peak:  # below it, the figure was inherited from us
+                    self.peak_bytes = max(self.peak_bytes, rusage.ru_maxrss * 1024)
                 if self.kill_at is None and proctree.children(os.getpid()):
                     self._signal_tree(signal.SIGTERM)
                     self.kill_at = time.monotonic() + SWEEP_GRACE_S
@@ -276,13 +285,15 @@ class Supervisor:
                 "detail": self.detail,
                 "mem_limit_bytes": self.mem_limit,
                 "metrics": bundle.read_metrics("."),
-                "usage": {
-                    "cpu_s": self.cpu_s,
-                    "peak_mem_bytes": self.peak_bytes or None,
-                },
+                "usage": {"cpu_s": self.cpu_s, "peak_mem_bytes": self.peak_bytes or None},
             },
-            durable=True,
         )
+        if self.ends is not None:
+            try:
+                os.write(self.ends, os.fsencode(self.folder))
+            except OSError:
+                pass  # nobody listens any more; the folder tells who asks
+        bundle.sync(bundle.EXIT)
 
 
 class _CannotStart(Exception):

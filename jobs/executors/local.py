@@ -47,6 +47,7 @@ class LocalExecutor:
         self._watched: dict[str, _Watched] = {}
         self._launcher: subprocess.Popen[bytes] | None = None
         self._requests: socket.socket | None = None
+        self._ends: socket.socket | None = None
         self._answers: deque[asyncio.Future[dict[str, Any]]] = deque()
         self._cpu_of_gone_launchers_s = 0.0
 
@@ -214,22 +215,39 @@ class LocalExecutor:
         raise AssertionError
 
     def _start_launcher(self) -> None:
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with theirs:
-            ours.setblocking(False)
+        requests, their_requests = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        ends, their_ends = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+        inherited = [their_requests.fileno(), their_ends.fileno()]
+        with their_requests, their_ends:
             try:
                 self._launcher = subprocess.Popen(
-                    [self._python, "-I", "-S", str(LAUNCHER), str(theirs.fileno())],
-                    pass_fds=[theirs.fileno()],
+                    [self._python, "-I", "-S", str(LAUNCHER), *map(str, inherited)],
+                    pass_fds=inherited,
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
                     start_new_session=True,
                 )
             except OSError as error:
-                ours.close()
+                requests.close()
+                ends.close()
                 raise Unreachable("The launcher of jobs cannot be started.", str(error)) from error
-        self._requests = ours
-        asyncio.get_running_loop().add_reader(ours.fileno(), self._answered)
+        self._requests, self._ends = requests, ends
+        for ours, hear in ((requests, self._answered), (ends, self._told_of_an_end)):
+            ours.setblocking(False)
+            asyncio.get_running_loop().add_reader(ours.fileno(), hear)
+
+    def _told_of_an_end(self) -> None:
+        """A supervisor has written `exit.json`; it will be gone itself once the disk has it."""
+        while self._ends is not None:
+            try:
+                folder = Path(os.fsdecode(self._ends.recv(1 << 16)))
+            except OSError:
+                return
+            job_id, attempt = folder.parent.name, folder.name
+            for name in self._watched:
+                if name.endswith(f"-{job_id}-{attempt}"):
+                    self._ended(name)
+                    break
 
     def _answered(self) -> None:
         assert self._requests is not None
@@ -250,10 +268,11 @@ class LocalExecutor:
     def _drop_launcher(self) -> None:
         """Let go of the launcher; who still waits for its answer is told that there is none."""
         self._cpu_of_gone_launchers_s = self.own_cpu_s()
-        if self._requests is not None:
-            asyncio.get_running_loop().remove_reader(self._requests.fileno())
-            self._requests.close()
-            self._requests = None
+        for ours in (self._requests, self._ends):
+            if ours is not None:
+                asyncio.get_running_loop().remove_reader(ours.fileno())
+                ours.close()
+        self._requests = self._ends = None
         if self._launcher is not None:
             self._launcher.wait()
             self._launcher = None
