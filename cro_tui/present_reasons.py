@@ -116,12 +116,12 @@ def _cause(reason: Reason) -> str:
         case ReasonCode.GPU_MEMORY:
             return f"It needs {needed} of GPU memory, {free} free{holders}{_on(detail)}."
         case ReasonCode.FOREIGN_CPU:
-            return f"It needs {_needed(reason)}, {free} free: programs outside the queue use the CPU."
+            return f"It needs {_needed(reason)}, {free} free: other programs use the CPU."
         case ReasonCode.FOREIGN_MEMORY:
-            return f"It needs {needed} of memory, {free} free: programs outside the queue use the rest."
+            return f"It needs {needed} of memory, {free} free: other programs use the rest."
         case ReasonCode.FOREIGN_GPU:
             what = f"{needed} of GPU memory" if reason.unit is Unit.BYTES else _needed(reason)
-            return f"It needs {what}, {free} free: programs outside the queue use {detail or 'the GPU'}."
+            return f"It needs {what}, {free} free: other programs use {detail or 'the GPU'}."
         case ReasonCode.PRESSURE:
             return f"The machine is under pressure: {detail or 'programs wait for it'}."
         case ReasonCode.SETTLING:

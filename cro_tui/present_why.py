@@ -47,7 +47,7 @@ class WhyLine:
 
 
 def why_lines(job: Job, now: float, capacity: Capacity | None = None) -> tuple[WhyLine, ...]:
-    """What holds it, with numbers, and when it should start; for a job that does not wait, where it stands."""
+    """What holds it, with numbers, and when it should start; for other jobs, where they stand."""
     if isinstance(job.state, Waiting):
         return _waiting_lines(job, now, capacity)
     return tuple(WhyLine(Mark.NONE, text) for text in _standing(job, now))
