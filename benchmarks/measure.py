@@ -59,7 +59,7 @@ def machine() -> str:
     """One line about where the numbers come from."""
     memory = psutil.virtual_memory().total / 2**30
     return (
-        f"{os.cpu_count()} cores, {memory:.0f} GiB, {platform.system()} {platform.release().split('-')[0]}, "
+        f"{os.cpu_count()} cores, {memory:.0f} GiB, Linux {platform.release().split('-')[0]}, "
         f"Python {platform.python_version()}"
     )
 
@@ -76,7 +76,12 @@ def version(*command: str) -> str:
 def table(title: str, rows: Sequence[Row], base: str, unit: str = "ms per job") -> str:
     """A Markdown table of medians, their ranges and the ratio to the row named `base`."""
     floor = next(row.median_ms for row in rows if row.name == base)
-    lines = [f"**{title}**", "", f"| | median {unit} | min to max | ratio |", "| --- | ---: | ---: | ---: |"]
+    lines = [
+        f"**{title}**",
+        "",
+        f"| | median {unit} | min to max | ratio |",
+        "| --- | ---: | ---: | ---: |",
+    ]
     for row in rows:
         low, high = (f(row.seconds) * 1000 / row.per for f in (min, max))
         lines.append(

@@ -13,6 +13,7 @@ import statistics
 import subprocess
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
 from benchmarks.measure import Row, machine, scratch_api, table, timed, version
@@ -44,7 +45,9 @@ def task_spooler(jobs: int) -> None:
                 subprocess.run([tsp, "true"], env=environ, stdout=subprocess.DEVNULL, check=True)
             deadline = time.monotonic() + 300
             while True:
-                listing = subprocess.run([tsp], env=environ, capture_output=True, text=True, check=True).stdout
+                listing = subprocess.run(
+                    [tsp], env=environ, capture_output=True, text=True, check=True
+                ).stdout
                 if not any(f" {word} " in listing for word in ("queued", "running", "allocating")):
                     return
                 if time.monotonic() > deadline:
@@ -63,11 +66,15 @@ def ours(api: Api, jobs: int) -> None:
 
 
 def throughput(jobs: int, rounds: int) -> str:
-    rows: dict[str, list[float]] = {"xargs -P2": [], "cro-tui, two slots": [], "task-spooler, two slots": []}
+    rows: dict[str, list[float]] = {
+        "xargs -P2": [],
+        "cro-tui, two slots": [],
+        "task-spooler, two slots": [],
+    }
     for _ in range(rounds):
         rows["xargs -P2"].append(timed(lambda: xargs(jobs)))
         with scratch_api() as api:
-            rows["cro-tui, two slots"].append(timed(lambda: ours(api, jobs)))  # noqa: B023
+            rows["cro-tui, two slots"].append(timed(partial(ours, api, jobs)))
         rows["task-spooler, two slots"].append(timed(lambda: task_spooler(jobs)))
     measured = [Row(name, tuple(seconds), jobs) for name, seconds in rows.items()]
     return table(f"{jobs:,} jobs of `true`, median of {rounds}", measured, "xargs -P2")

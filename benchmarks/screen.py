@@ -21,7 +21,11 @@ from jobs.views import NeedsRequest, SubmitRequest
 
 def tmux(*words: str, **environ: str) -> str:
     done = subprocess.run(
-        ["tmux", "-L", "cro-bench", *words], env=os.environ | environ, capture_output=True, text=True, check=True
+        ["tmux", "-L", "cro-bench", *words],
+        env=os.environ | environ,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     return done.stdout
 
@@ -41,7 +45,7 @@ def main() -> None:
     with scratch_api() as api:
         needs = NeedsRequest(cpus=0.5, mem_bytes=64 * 2**20)
         ids = api.submit([SubmitRequest(argv=("sleep", "3600"), name="sleeper", needs=needs)] * 13)
-        environ = f"env CRO_HOME={api.home.root} TERM=xterm-256color"
+        environ = f"env CRO_HOME={api.home.data} TERM=xterm-256color"
         try:
             screen = open_in_tmux("cro", f"{environ} {sys.executable} -m cro_tui")
             htop = open_in_tmux("htop", "env TERM=xterm-256color htop -d 10")

@@ -25,6 +25,11 @@ def wait_until(condition: Callable[[], Any], what: str, timeout_s: float = 40.0)
     return answer
 
 
+def with_reason(machine: Machine, job_id: int, code: str) -> dict[str, Any] | None:
+    job = machine.jobs()[job_id]
+    return job if any(reason["code"] == code for reason in job["reasons"]) else None
+
+
 def overlap(jobs: list[dict[str, Any]]) -> int:
     """The largest number of jobs that ran at the same moment."""
     edges = sorted(edge for job in jobs for edge in ((job["started_at"], 1), (job["finished_at"], -1)))
@@ -70,12 +75,7 @@ def test_a_foreign_process_that_eats_the_memory_keeps_the_next_job_waiting(machi
         assert hog.stdout is not None
         assert hog.stdout.readline().strip() == b"held"
         job_id = machine.submit("--mem", f"{need // MIB}M", "--", "true")
-        waiting = wait_until(
-            lambda: (
-                any(r["code"] == "foreign_memory" for r in (j := machine.jobs()[job_id])["reasons"]) and j
-            ),
-            "the reason foreign_memory",
-        )
+        waiting = wait_until(lambda: with_reason(machine, job_id, "foreign_memory"), "foreign_memory")
         assert waiting["state"] == "queued"
         assert "other programs" in machine.run("why", str(job_id)).stdout
     finally:
