@@ -9,12 +9,11 @@ import asyncio
 import os
 import re
 import tempfile
-import time
 from pathlib import Path
 
 from cro_tui.app import CroApp
 from jobs.api import Api
-from jobs.model import JobId, StateName
+from jobs.model import StateName
 from jobs.settings import Home, Settings
 from jobs.views import JobQuery, NeedsRequest, SubmitRequest
 
