@@ -65,11 +65,13 @@ class Reservation:
 
 @dataclass(slots=True)
 class Pass:
-    """What a start pass came to. `passed_over` fit, but would have delayed the job of `reservation`."""
+    """What a start pass came to. `left` groups who did not start by what they need.
+
+    Those of `left` that do fit would have delayed the job of `reservation`.
+    """
 
     starts: list[tuple[Job, Grant]] = field(default_factory=list)
-    passed_over: list[Job] = field(default_factory=list)
-    short: list[Job] = field(default_factory=list)
+    left: dict[NeedsKey, list[Job]] = field(default_factory=dict)
     reservation: Reservation | None = None
 
 
@@ -79,21 +81,21 @@ def start_pass(room: Room, candidates: Iterable[Job], now: float) -> Pass:
     unfit: set[NeedsKey] = set()
     refused: set[tuple[NeedsKey, float | None]] = set()
     empty: Room | None = None
+    left = result.left
     for job in candidates:
         needs = job.spec.needs
         key = needs_key(needs)
         if key in unfit:
-            result.short.append(job)
+            left[key].append(job)
             continue
         run_s = planned_run_s(job)
         if (key, run_s) in refused:
-            # It may by now not even fit, which the reasons tell; it was refused with more room than this.
-            result.passed_over.append(job)
+            left[key].append(job)
             continue
         grant = room.place(needs)
         if grant is None:
             unfit.add(key)
-            result.short.append(job)
+            left.setdefault(key, []).append(job)
             if result.reservation is None:
                 empty = empty or emptied(room)
                 if empty.place(needs) is not None:
@@ -103,7 +105,7 @@ def start_pass(room: Room, candidates: Iterable[Job], now: float) -> Pass:
         reservation = result.reservation
         if reservation is not None and not reservation.allows(needs, grant, ends_at, room):
             refused.add((key, run_s))
-            result.passed_over.append(job)
+            left.setdefault(key, []).append(job)
             continue
         holding = fresh_holding(job.id, needs, grant, ends_at, now)
         room.take(holding)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from jobs.backfill import Pass, needs_key, start_pass
+from jobs.backfill import NeedsKey, Pass, needs_key, start_pass
 from jobs.dependencies import missing
 from jobs.gate import next_gate, pressure_reason, reopens_at
 from jobs.head import rank
@@ -22,8 +22,6 @@ from jobs.world import Plan, Start, World
 
 __all__ = ["decide", "decide_with_estimates", "estimate", "never_fits", "next_gate"]
 
-_Key = tuple[object, ...]
-
 
 def decide(world: World) -> Plan:
     """Say which waiting jobs start now and why each other does not. Leaves `estimates` to `estimate`."""
@@ -32,19 +30,19 @@ def decide(world: World) -> Plan:
     closed = _closed(world)
     if closed or not candidates:
         held.update((job.id, closed) for job in candidates)
-        return Plan((), held, {}, _wake_at(world, held.values()))
+        return Plan((), held, {}, _wake_at(world, ()))
     room = build(world)
     result = start_pass(room, candidates, world.now)
     shortages = Shortages(room, world.now)
     behind = _backfill_reason(result)
-    explained: dict[_Key, tuple[Reason, ...]] = {}
-    for job in (*result.short, *result.passed_over):
-        key = needs_key(job.spec.needs)
-        if key not in explained:
-            explained[key] = shortages.of(job.spec.needs) or behind
-        held[job.id] = explained[key]
+    explained = []
+    for jobs in result.left.values():
+        reasons = shortages.of(jobs[0].spec.needs) or behind
+        explained.append(reasons)
+        for job in jobs:
+            held[job.id] = reasons
     starts = tuple(Start(job.id, grant) for job, grant in result.starts)
-    return Plan(starts, held, {}, _wake_at(world, explained.values()))
+    return Plan(starts, held, {}, _wake_at(world, explained))
 
 
 def estimate(world: World, plan: Plan) -> Mapping[JobId, float]:
@@ -68,7 +66,7 @@ def _candidates(world: World, held: dict[JobId, tuple[Reason, ...]]) -> list[Job
     """The first `window` jobs that may start if they fit, in order; why others wait goes to `held`."""
     waiting = [job for job in world.jobs.values() if isinstance(job.state, (Queued, Held))]
     candidates: list[Job] = []
-    too_big: dict[_Key, tuple[Reason, ...]] = {}
+    too_big: dict[NeedsKey, tuple[Reason, ...]] = {}
     beyond = 0
     for job in sorted(waiting, key=rank):
         state, spec = job.state, job.spec

@@ -68,6 +68,7 @@ class Shortages:
     _mem_back: list[int] = field(init=False)
     _cpu_holders: tuple[JobId, ...] = field(init=False)
     _mem_holders: tuple[JobId, ...] = field(init=False)
+    _of_devices: dict[tuple[int, int | None], list[Reason]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         holdings = list(self.room.holdings.values())
@@ -81,7 +82,10 @@ class Shortages:
 
     def of(self, needs: Needs) -> tuple[Reason, ...]:
         """Every resource that is short for the needs; empty when they fit."""
-        return (*self._cpus(needs), *self._memory(needs), *self._gpus(needs))
+        devices = needs.gpus, needs.gpu_mem_bytes
+        if devices not in self._of_devices:
+            self._of_devices[devices] = self._gpus(needs)
+        return (*self._cpus(needs), *self._memory(needs), *self._of_devices[devices])
 
     # --- CPU -----------------------------------------------------------------------------------
 
