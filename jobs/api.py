@@ -190,13 +190,13 @@ class Api:
         """The jobs that match, in the query's order, at most `query.limit`."""
         with self._reading().snapshot() as view:
             found, _ = view.jobs(query)
-        return self._completed(found, self.daemon_status())
+        return self._completed(found, presence.look(self.home.lock))
 
     def job(self, job_id: JobId) -> Job:
         """One job. Raises NoSuchJob."""
         with self._reading().snapshot() as view:
             found = view.job(job_id)
-        return self._completed([found], self.daemon_status())[0]
+        return self._completed([found], presence.look(self.home.lock))[0]
 
     def explain(self, job_id: JobId) -> Job:
         """One job, its `reasons` complete while it waits, even with no scheduler. Raises NoSuchJob."""
@@ -212,13 +212,14 @@ class Api:
     def snapshot(self, query: JobQuery = JobQuery()) -> Snapshot:  # noqa: B008 - frozen
         """One consistent picture for a screen, with the machine's latest sample."""
         now = self._clock()
-        status = self.daemon_status()
+        status = presence.look(self.home.lock)
         machine = self._measuring()
         sample = machine.sample(now, status)
         try:
             with self._reading().snapshot() as view:
                 found, matched = view.jobs(query)
                 counts = view.counts()
+                status = replace(status, draining=view.meta("draining") == "1")
         except Unreachable as error:
             return replace(self._last, at=now, sample=sample, daemon=status, note=error.title)
         jobs = self._completed(found, status, sample)

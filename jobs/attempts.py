@@ -11,6 +11,7 @@ import json
 import logging
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from pathlib import Path
+from time import monotonic
 from typing import Protocol, get_args
 
 from jobs import environments
@@ -33,6 +34,7 @@ from jobs.ports import Clock, CroError, Executor, Launch, Phase, Status
 from jobs.settings import Home
 
 log = logging.getLogger(__name__)
+FINISH_S = 5.0
 TELL_STARTS_AFTER_S = 0.01  # so that the start and end of a very short job are one transaction
 _ACTIVE = get_args(Active)  # a tuple is quicker to check than a union
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
@@ -96,20 +98,23 @@ class Attempts:
                 case StartAttempt(job):
                     self._spawn(self._start(job))
                 case StopAttempt(job_id, attempt, grace_s):
-                    self._spawn(self._executor.cancel(self.name(job_id, attempt), grace_s))
+                    name = self.name(job_id, attempt)
+                    self._spawn(self._tell(name, self._executor.cancel(name, grace_s)))
                 case PauseAttempt(job_id, attempt):
-                    self._spawn(self._executor.pause(self.name(job_id, attempt)))
+                    name = self.name(job_id, attempt)
+                    self._spawn(self._tell(name, self._executor.pause(name)))
                 case ResumeAttempt(job_id, attempt):
-                    self._spawn(self._executor.resume(self.name(job_id, attempt)))
+                    name = self.name(job_id, attempt)
+                    self._spawn(self._tell(name, self._executor.resume(name)))
 
     def forget(self, job_id: JobId, attempt: int) -> None:
         """Let the executor drop what it keeps for an ended attempt."""
         self._spawn(self._executor.forget(self.name(job_id, attempt)))
 
     async def finish(self) -> None:
-        """Wait until everything under way is done."""
-        while self._tasks:
-            await asyncio.wait(self._tasks)
+        """Wait until everything under way is done, but not for ever."""
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=FINISH_S)
 
     async def _start(self, job: Job) -> None:
         assert isinstance(job.state, Starting)
@@ -131,6 +136,11 @@ class Attempts:
         finally:
             self._launching.discard(name)
         self._on_news()
+
+    async def _tell(self, name: str, telling: Awaitable[None]) -> None:
+        """Tell an attempt something, and look at it afterwards: it may have ended just before."""
+        await telling
+        self._hear(name)
 
     def _launch(self, name: str, job: Job, attempt: int) -> Launch:
         spec, needs = job.spec, job.spec.needs
@@ -167,6 +177,7 @@ class Attempts:
         events, self._events = self._events, []
         heard, self._changed = self._changed, set()
         names = self.names(jobs)
+        self._missing = {name: since for name, since in self._missing.items() if name in names}
         asked = [name for name in names if everyone or name in heard]
         if asked:
             found = await self._executor.poll(asked)
@@ -174,9 +185,9 @@ class Attempts:
                 events += await self._told(name, names[name], found.get(name, Status(Phase.MISSING)))
         return events
 
-    def recheck_at(self) -> float | None:
-        """When an attempt of which nothing is known has to be looked at again."""
-        return min(self._missing.values()) + self._lost_after_s if self._missing else None
+    def recheck_in_s(self) -> float | None:
+        """Seconds until an attempt of which nothing is known has to be looked at again."""
+        return min(self._missing.values()) + self._lost_after_s - monotonic() if self._missing else None
 
     async def _told(self, name: str, job: Job, status: Status) -> list[Event]:
         now, state = self._clock(), job.state
@@ -195,8 +206,7 @@ class Attempts:
         """Nothing is known of it now; a verdict only after a second look some seconds later."""
         if name in self._launching:
             return []
-        since = self._missing.setdefault(name, now)
-        if now - since < self._lost_after_s:
+        if monotonic() - self._missing.setdefault(name, monotonic()) < self._lost_after_s:
             return []
         del self._missing[name]
         await self._executor.sweep(name)

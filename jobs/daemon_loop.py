@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import os
 from collections.abc import Callable
+from time import monotonic
 
 from jobs import vitals
 from jobs.attempts import Attempts, MeasuredExecutor
@@ -67,9 +69,8 @@ class Daemon:
         self._watched = 0
         self._watchers = home.watchers
         self._waiting = self._ring_due = False
-        self._rang_at = 0.0
-        self._looked_at = self._polled_at = self._sized_at = 0.0
-        self._busy_at = clock()
+        self._rang_at = self._looked_at = self._polled_at = -math.inf
+        self._sized_at = self._busy_at = monotonic()
         self._poison: set[int] = set()
         self._cycle = Cycle(store, self._load(), self._poison)
 
@@ -90,7 +91,7 @@ class Daemon:
                 await self._turn()
                 if self._idle_too_long():
                     self._close_bell(loop)
-                    if not self._store.tallies().get("not_seen") and not self._store.intents(1):
+                    if not self._store.has_intents():
                         log.info("leaving: nothing queued, running or watched")
                         break
                     self._open_bell(loop)
@@ -109,22 +110,32 @@ class Daemon:
             await self._work()
         except Exception:
             log.exception("a cycle failed; reading everything again")
-            self._store.rollback()
+            await self._read_again()
+
+    async def _read_again(self) -> None:
+        """Forget what was in memory and believe the store, as soon as it can be read."""
+        while not self._leaving:
             await asyncio.sleep(AFTER_ERROR_S)
-            self._cycle = Cycle(self._store, self._load(), self._poison)
+            try:
+                self._store.rollback()
+                self._cycle = Cycle(self._store, self._load(), self._poison)
+            except Exception:
+                log.exception("the store cannot be read; trying again")
+                continue
             self._intents_due = True
-            self._polled_at = 0.0
+            self._polled_at = -math.inf
             self._wake.set()
+            return
 
     async def _work(self) -> None:
         cycle, now = self._cycle, self._clock()
         self._wake.clear()
-        self._look(now)
+        await self._hear()  # before the first write: nothing waits while the database is locked
+        self._look()
         if self._intents_due:
             self._intents_due = cycle.take_intents(now)
             if self._intents_due:
                 self._wake.set()
-        await self._hear(now)
         self._sample(now)
         now = self._clock()
         if (cycle.due or cycle.is_time(now)) and self._store.waiting():
@@ -137,27 +148,33 @@ class Daemon:
             self._attempts.forget(job.id, job.attempts)
         cycle.ended.clear()
         self._ring_due |= changed
-        if self._ring_due and not 0 <= now - self._rang_at < RING_EVERY_S:
-            self._ring_due, self._rang_at = False, now
+        if self._ring_due and monotonic() - self._rang_at >= RING_EVERY_S:
+            self._ring_due, self._rang_at = False, monotonic()
             self._watched = self._ringer.ring_all(self._watchers)
 
-    async def _hear(self, now: float) -> None:
+    async def _hear(self) -> None:
         """News of attempts; all of them are asked now and then, should a word have been lost."""
-        recheck_at = self._attempts.recheck_at()
-        everyone = now - self._polled_at >= POLL_EVERY_S or (recheck_at is not None and now >= recheck_at)
+        recheck_s = self._attempts.recheck_in_s()
+        everyone = monotonic() - self._polled_at >= POLL_EVERY_S or (
+            recheck_s is not None and recheck_s <= 0
+        )
         if everyone:
-            self._polled_at = now
+            self._polled_at = monotonic()
         jobs = self._cycle.world.jobs.values()
         for event in await self._attempts.news(jobs, everyone=everyone):
             self._cycle.apply(event)
 
-    def _look(self, now: float) -> None:
+    def _look(self) -> None:
         """Find rings that were lost and watchers that died."""
+        now = monotonic()
         rang = self._bell is not None and self._bell.clear()
         self._intents_due |= rang
         if not rang and now - self._looked_at < (LOOK_EVERY_S if self._busy() else IDLE_LOOK_EVERY_S):
             return
         self._looked_at = now
+        if not self._home.database.exists():
+            log.warning("leaving: the state folder is gone")
+            self.leave()
         self._watched = self._ringer.count(self._watchers)
         version = self._store.data_version()
         if version != self._version:
@@ -183,8 +200,8 @@ class Daemon:
         except Exception:
             log.exception("the machine could not be read")
             sample = None
-        if now - self._sized_at >= CAPACITY_EVERY_S:
-            self._sized_at = now
+        if monotonic() - self._sized_at >= CAPACITY_EVERY_S:
+            self._sized_at = monotonic()
             capacity = self._sensor.capacity()
             if capacity != world.capacity:
                 self._cycle.apply(CapacityChanged(now, capacity))
@@ -210,22 +227,21 @@ class Daemon:
 
     async def _recover(self) -> None:
         """Learn first what became of every attempt, decide afterwards."""
-        now = self._clock()
-        self._polled_at = now
+        self._polled_at = monotonic()
         for event in await self._attempts.news(self._cycle.world.jobs.values(), everyone=True):
             self._cycle.apply(event)
         self._cycle.todo += unfinished(self._cycle.world)
         self._wake.set()
 
     async def _sleep(self, loop: asyncio.AbstractEventLoop) -> None:
-        now = self._clock()
-        busy = self._busy()
-        moments = [now + (SAMPLE_EVERY_S if busy else IDLE_LOOK_EVERY_S)]
+        delays_s = [SAMPLE_EVERY_S if self._busy() else IDLE_LOOK_EVERY_S]
         if self._ring_due:
-            moments.append(self._rang_at + RING_EVERY_S)
-        decide_at = self._cycle.next_at() if self._waiting else None
-        moments += [at for at in (decide_at, self._attempts.recheck_at()) if at is not None]
-        timer = loop.call_later(max(0.001, min(moments) - now), self._wake.set)
+            delays_s.append(self._rang_at + RING_EVERY_S - monotonic())
+        if self._waiting and (decide_at := self._cycle.next_at()) is not None:
+            delays_s.append(decide_at - self._clock())
+        if (recheck_s := self._attempts.recheck_in_s()) is not None:
+            delays_s.append(recheck_s)
+        timer = loop.call_later(max(0.001, min(delays_s)), self._wake.set)
         await self._wake.wait()
         timer.cancel()
 
@@ -234,11 +250,10 @@ class Daemon:
         return bool(self._watched or self._cycle.world.jobs) or self._waiting
 
     def _idle_too_long(self) -> bool:
-        now = self._clock()
         if self._busy():
-            self._busy_at = now
+            self._busy_at = monotonic()
         idle_exit_s = self._settings.daemon.idle_exit_s
-        return idle_exit_s > 0 and now - self._busy_at >= idle_exit_s
+        return idle_exit_s > 0 and monotonic() - self._busy_at >= idle_exit_s
 
     def _open_bell(self, loop: asyncio.AbstractEventLoop) -> None:
         self._bell = Bell(self._home.doorbell)

@@ -97,6 +97,9 @@ class Store:
             self.put_aside(row["id"], cause)
         return intents
 
+    def has_intents(self) -> bool:
+        return self._connection.execute("SELECT 1 FROM intents LIMIT 1").fetchone() is not None
+
     def put_aside(self, intent_id: int, cause: str) -> None:
         """Drop a wish that cannot be taken in; a submit leaves a row behind, to be quarantined."""
         rows = self._connection.execute(
