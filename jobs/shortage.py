@@ -2,7 +2,7 @@
 
 Pure. The answers come from the same Room as the decision, so they cannot disagree with it. Only what is
 really short is named: our own jobs where their end would help, foreign use where its end would, settling
-where only a fresh job's doubly counted memory is in the way.
+where only what the next readings will correct is in the way.
 """
 
 from __future__ import annotations
@@ -13,15 +13,10 @@ from dataclasses import dataclass, field
 from itertools import accumulate
 
 from jobs.backfill import emptied
+from jobs.devices import DeviceRoom, gpu_headroom_bytes
+from jobs.holdings import Holding
 from jobs.model import Capacity, JobId, Needs, Reason, ReasonCode, Unit
-from jobs.room import (
-    CPU_GRAIN,
-    DeviceRoom,
-    Holding,
-    Room,
-    gpu_headroom_bytes,
-    mem_headroom_bytes,
-)
+from jobs.room import CPU_GRAIN, Room, mem_headroom_bytes
 from jobs.world import Rules
 
 _NAMED = 8  # jobs in the way that a reason names
@@ -113,10 +108,8 @@ class Shortages:
         free = max(0, room.mem_bytes)
         by_reservation = need > room.mem_reserved_free_bytes
         settling = [h for h in room.holdings.values() if h.settles_at is not None and h.seen_bytes != 0]
-        twice = sum(
-            h.mem_bytes if h.seen_bytes is None else min(h.seen_bytes, h.mem_bytes) for h in settling
-        )
-        if not by_reservation and need <= room.mem_live_free_bytes + twice:
+        unseen = sum(holding.mem_bytes for holding in settling if holding.seen_bytes is None)
+        if not by_reservation and need <= room.mem_live_free_bytes + room.coming_bytes + unseen:
             return [self._settling(settling, need, free)]
         by_foreign = need > self._empty.mem_live_free_bytes
         if by_reservation or not by_foreign:
@@ -148,7 +141,7 @@ class Shortages:
 
     def _whole(self, needs: Needs) -> list[Reason]:
         devices = self.room.devices
-        free = sum(device.idle and device.whole_ok for device in devices)
+        free = sum(device.idle and device.whole_ok and not device.clearing for device in devices)
         held = [device for device in devices if not device.idle]
         reasons = []
         if any(device.whole_ok for device in held) or needs.gpus > sum(device.idle for device in devices):
@@ -157,6 +150,7 @@ class Shortages:
                 Reason(ReasonCode.GPUS, needs.gpus, free, Unit.DEVICES, _on(held), until, _labels(held))
             )
         for code, bad in (
+            (ReasonCode.SETTLING, [d for d in devices if d.clearing and d.whole_ok]),
             (ReasonCode.FOREIGN_GPU, [d for d in devices if not d.whole_ok and not d.unread]),
             (ReasonCode.NO_SAMPLE, [d for d in devices if d.unread]),
         ):
@@ -189,6 +183,8 @@ class Shortages:
         best = sorted(unheld, key=lambda device: (-device.free_bytes, device.index))
         free = max(0, best[needs.gpus - 1].free_bytes)
         in_way = [device for device in best if device.free_bytes < need]
+        if clearing := [device for device in in_way if device.clearing and device.empty_bytes >= need]:
+            return [Reason(ReasonCode.SETTLING, need, free, Unit.BYTES, detail=_labels(clearing))]
         if needs.gpus > sum(device.empty_bytes >= need for device in open_):
             foreign = [device for device in in_way if device.foreign_bytes]
             return [

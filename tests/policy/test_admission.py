@@ -173,3 +173,11 @@ def test_a_job_asked_to_stop_is_planned_to_end_after_its_grace() -> None:
     assert isinstance(job.state, Running)
     stopping = replace(job, state=replace(job.state, cancel_requested_at=NOW - 4))
     assert only(decide(world(stopping, queued(2))), 2).until_at == NOW + 6
+
+
+def test_memory_of_a_job_that_has_just_ended_is_waited_for_and_nobody_takes_it_from_the_first() -> None:
+    read = sample(available_gib=6.0, live_gib={1: 9.0})
+    plan = decide(world(queued(2, mem(10)), queued(3, mem(1)), read=read))
+    assert plan.starts == ()
+    assert codes(plan, 2) == [ReasonCode.SETTLING]
+    assert codes(plan, 3) == [ReasonCode.BACKFILL]

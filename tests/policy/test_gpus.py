@@ -127,12 +127,25 @@ def test_foreign_memory_leaves_the_rest_of_a_device_to_sharers() -> None:
     assert (reason.code, reason.needed, reason.unit) == (ReasonCode.FOREIGN_GPU, 6 * GIB, Unit.BYTES)
 
 
-def test_memory_that_belongs_to_nobody_yet_keeps_a_device_from_being_given_whole() -> None:
-    """A job of ours has just ended, and the driver has not freed its memory."""
-    late = sample(devices=[reading(0, used_gib=8.0)])
-    assert codes(decide(world(queued(1, whole()), devices=devices(1), read=late)), 1) == [
+def test_memory_that_nobody_seems_to_own_keeps_a_device_from_being_given_whole() -> None:
+    """Programs in other containers can hold memory without being seen."""
+    dark = sample(devices=[reading(0, used_gib=8.0)])
+    assert codes(decide(world(queued(1, whole()), devices=devices(1), read=dark)), 1) == [
         ReasonCode.FOREIGN_GPU
     ]
+
+
+def test_a_device_is_given_on_once_the_memory_of_the_last_job_is_gone() -> None:
+    late = sample(devices=[reading(0, used_gib=15.0), reading(1)], live_gib={9: 1.0})
+    for needs in (whole(2), share(8, gpus=2)):
+        plan = decide(
+            world(queued(1, needs), queued(2, share(1)), queued(3), devices=devices(2), read=late)
+        )
+        assert started(plan) == [3]
+        assert codes(plan, 1) == [ReasonCode.SETTLING]
+        assert codes(plan, 2) == [ReasonCode.BACKFILL]
+    calm = sample(devices=[reading(0), reading(1)])
+    assert started(decide(world(queued(1, whole(2)), devices=devices(2), read=calm))) == [1]
 
 
 def test_processes_without_memory_readings_count_as_foreign() -> None:
