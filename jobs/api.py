@@ -309,6 +309,12 @@ class Api:
         except Unreachable as error:
             return replace(status, note=error.title)
 
+    def serve(self) -> int:
+        """Be the scheduler, in this process, until told to leave; 0 at the end, 3 when another one runs."""
+        from jobs.daemon import serve
+
+        return serve(self.home)
+
     def stop_daemon(self) -> bool:
         """Ask the scheduler to leave and wait until it has; False when none ran. Jobs go on."""
         self._wants_daemon = False
