@@ -1,0 +1,115 @@
+"""cancel, hold, release, priority: acts on jobs by id, all of them or none."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import click
+
+from cro_tui.commands.opened import opened, with_scheduler
+from cro_tui.commands.options import ids_argument, job_id
+from cro_tui.present import jobs_text
+from jobs.api import Api
+from jobs.model import JobId, StateName
+from jobs.ports import BadInput
+from jobs.views import JobQuery
+
+_EVERY = 1_000_000_000
+_STOPPABLE = frozenset(
+    {StateName.QUEUED, StateName.HELD, StateName.STARTING, StateName.RUNNING, StateName.PAUSED}
+)
+all_option = click.option("--all", "every", is_flag=True, help="Every job that this suits.")
+
+
+@click.command()
+@ids_argument
+@all_option
+def cancel(ids: tuple[JobId, ...], every: bool) -> int:
+    """Stop running jobs and take waiting ones out of the queue.
+
+    A running job gets TERM and, after its grace time, KILL; nothing of its process tree is left.
+
+    \b
+      cro-tui cancel 12 13
+      cro-tui cancel --all
+    """
+    with opened() as api:
+        chosen = _chosen(api, ids, every, _STOPPABLE)
+        api.cancel(chosen)
+        return _done(api, chosen, "stopped")
+
+
+@click.command()
+@ids_argument
+@all_option
+def hold(ids: tuple[JobId, ...], every: bool) -> int:
+    """Keep waiting jobs from starting, and pause running ones where they are.
+
+    A paused job keeps its memory. --all holds every job that waits.
+
+    \b
+      cro-tui hold 12
+    """
+    with opened() as api:
+        chosen = _chosen(api, ids, every, frozenset({StateName.QUEUED}))
+        api.hold(chosen)
+        return _done(api, chosen, "held")
+
+
+@click.command()
+@ids_argument
+@all_option
+def release(ids: tuple[JobId, ...], every: bool) -> int:
+    """Let held jobs queue again and paused ones go on.
+
+    \b
+      cro-tui release 12
+    """
+    with opened() as api:
+        chosen = _chosen(api, ids, every, frozenset({StateName.HELD, StateName.PAUSED}))
+        api.release(chosen)
+        return _done(api, chosen, "released")
+
+
+@click.command(context_settings={"ignore_unknown_options": True})
+@ids_argument
+@click.argument("value", metavar="VALUE")
+def priority(ids: tuple[JobId, ...], value: str) -> int:
+    """Set the priority of waiting jobs (0 to 100, higher goes first), or shift it.
+
+    \b
+      cro-tui priority 12 80
+      cro-tui priority 12 13 +5
+      cro-tui priority 12 -5
+    """
+    if not ids:
+        job_id(value)
+        raise BadInput(f"Say which priority job {value} gets.", f"For example: cro-tui priority {value} 80")
+    shift = value[:1] in "+-"
+    if not value.removeprefix("+").removeprefix("-").isdecimal() or len(value) > 9:
+        raise BadInput(f"{value[:40]!r} is no priority: write a number from 0 to 100, or +5 or -5.")
+    with opened() as api:
+        if shift:
+            api.set_priority(ids, delta=int(value))
+        else:
+            api.set_priority(ids, int(value))
+        return _done(api, ids, f"now at {value}" if not shift else f"shifted by {value}")
+
+
+def _chosen(api: Api, ids: Sequence[JobId], every: bool, suited: frozenset[StateName]) -> tuple[JobId, ...]:
+    if every and ids:
+        raise BadInput("Name jobs or say --all, not both.")
+    if every:
+        return tuple(job.id for job in api.jobs(JobQuery(states=suited, limit=_EVERY)))
+    if not ids:
+        raise BadInput("Name at least one job.", "cro-tui ls shows their ids.")
+    return tuple(ids)
+
+
+def _done(api: Api, ids: Sequence[JobId], what: str) -> int:
+    if not ids:
+        print("There is no such job now.")
+        return 0
+    print(f"{jobs_text(ids)} {what}.")
+    with_scheduler(api)
+    return 0

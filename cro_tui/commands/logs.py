@@ -1,0 +1,213 @@
+"""logs: what a job printed, all of it, its end, or as it comes.
+
+On a terminal every line is cleaned, so that no output can act on it; a pipe gets the bytes as they are.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import click
+
+from cro_tui.commands.opened import (
+    FATES_HELP,
+    fate_code,
+    has_ended,
+    note,
+    opened,
+    print_json,
+    with_scheduler,
+)
+from cro_tui.commands.options import job_id, json_option, whole
+from cro_tui.commands.wait import ending
+from cro_tui.present import cut, next_step, reason_sentence, state_word
+from jobs.api import Api
+from jobs.model import Job, JobId, Waiting
+from jobs.ports import BadInput
+from jobs.text import collapse
+
+BLOCK_BYTES = 1 << 16
+MAX_LINE_BYTES = 1 << 16
+LOOK_EVERY_S = 0.1
+_CLEAR_LINE = "\r\x1b[K"
+
+
+@click.command(epilog=f"With --follow: {FATES_HELP}")
+@click.argument("id_", metavar="ID", type=job_id)
+@click.option("-f", "--follow", is_flag=True, help="Go on until it ends, and leave with its fate.")
+@click.option(
+    "-n", "--lines", type=whole("number of lines", "20"), metavar="N", help="Only the last N lines."
+)
+@click.option("--attempt", type=whole("attempt", "1"), metavar="N", help="Of an earlier attempt.")
+@click.option("--raw", is_flag=True, help="The bytes as they are, on a terminal, too.")
+@json_option
+def logs(  # noqa: PLR0917 - click calls it by keyword
+    id_: JobId, follow: bool, lines: int | None, attempt: int | None, raw: bool, as_json: bool
+) -> int:
+    """Print what a job printed. Ctrl-C leaves the job running.
+
+    \b
+      cro-tui logs -f 12
+      cro-tui logs -n 20 12
+    """
+    if lines is not None and lines < 0:
+        raise BadInput(f"The number of lines must be 0 or more, not {lines}.")
+    if as_json and (follow or raw):
+        raise BadInput("--json prints what is there now: leave out --follow and --raw.")
+    with opened() as api:
+        job = api.explain(id_)
+        if attempt is not None and not 1 <= attempt <= max(1, job.attempts):
+            raise BadInput(
+                f"Job {id_} has no attempt {attempt}: write one from 1 to {max(1, job.attempts)}."
+            )
+        path = api.log_path(id_, attempt)
+        if follow:
+            return follow_job(api, id_, attempt=attempt, last=lines, raw=raw)
+        if as_json:
+            shown = attempt or job.attempts or None
+            print_json({"id": id_, "attempt": shown, "path": str(path), "lines": _lines(path, lines)})
+            return 0
+        if not path.exists():
+            note(f"Job {id_} has printed nothing: it is {state_word(job)}. Try: {next_step(job).command}")
+            return 0
+        with closing(_Printer(path, raw)) as printer:
+            printer.skip_to_last(lines)
+            printer.print_new()
+            printer.finish()
+    return 0
+
+
+def follow_job(
+    api: Api, id_: JobId, *, attempt: int | None = None, last: int | None = None, raw: bool = False
+) -> int:
+    """Print what the job prints until it has ended; its exit code."""
+    printer: _Printer | None = None
+    try:
+        with closing(api.watch()) as watcher:
+            job = api.explain(id_)
+            if not has_ended(job):
+                with_scheduler(api)
+            if isinstance(job.state, Waiting):
+                note(_waits(job))
+            while True:
+                job = api.job(id_)
+                over = has_ended(job)
+                path = api.log_path(id_, attempt)
+                if printer is None or printer.path != path:
+                    if printer is not None:
+                        printer.finish()
+                        printer.close()
+                    printer = _Printer(path, raw)
+                    printer.skip_to_last(last)
+                    last = None
+                printer.print_new()
+                if over:
+                    break
+                watcher.wait(LOOK_EVERY_S)
+        printer.finish()
+        note(ending(job))
+        return fate_code(job)
+    except KeyboardInterrupt:
+        if printer is not None:
+            printer.finish()
+        note(f"#{id_} goes on. Come back with: cro-tui logs -f {id_}. Stop it with: cro-tui cancel {id_}")
+        raise
+    finally:
+        if printer is not None:
+            printer.close()
+
+
+class _Printer:
+    """Prints a growing file; remembers how far it came."""
+
+    def __init__(self, path: Path, raw: bool) -> None:
+        self.path = path
+        self._clean = sys.stdout.isatty() and not raw
+        self._descriptor: int | None = None
+        self._offset = 0
+        self._rest = b""
+
+    def close(self) -> None:
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+    def skip_to_last(self, lines: int | None) -> None:
+        """Begin so many lines before the end; None begins at the start."""
+        if lines is None or not self._opened():
+            return
+        assert self._descriptor is not None
+        start = os.fstat(self._descriptor).st_size
+        wanted, first = lines, True
+        while start > 0 and wanted >= 0:
+            size = min(BLOCK_BYTES, start)
+            block = os.pread(self._descriptor, size, start - size)
+            at = len(block)
+            if first and block.endswith(b"\n"):
+                at -= 1
+            first = False
+            while wanted > 0 and (at := block.rfind(b"\n", 0, at)) >= 0:
+                wanted -= 1
+            if wanted == 0:
+                self._offset = start - size + at + 1 if lines else start
+                return
+            start -= size
+
+    def print_new(self) -> None:
+        """Print what was written since the last time."""
+        if not self._opened():
+            return
+        assert self._descriptor is not None
+        while block := os.pread(self._descriptor, BLOCK_BYTES, self._offset):
+            self._offset += len(block)
+            if self._clean:
+                self._print_clean(block)
+            else:
+                sys.stdout.buffer.write(block)
+        sys.stdout.flush()
+
+    def finish(self) -> None:
+        """End an unfinished line on a terminal."""
+        if self._clean and self._rest:
+            sys.stdout.write("\n")
+            self._rest = b""
+        sys.stdout.flush()
+
+    def _print_clean(self, block: bytes) -> None:
+        if self._rest:
+            sys.stdout.write(_CLEAR_LINE)
+        *whole_lines, rest = (self._rest + block).split(b"\n")
+        for line in whole_lines:
+            sys.stdout.write(collapse(line) + "\n")
+        self._rest = rest[-MAX_LINE_BYTES:]
+        if self._rest:
+            sys.stdout.write(cut(collapse(self._rest), shutil.get_terminal_size().columns - 1))
+
+    def _opened(self) -> bool:
+        if self._descriptor is None:
+            try:
+                self._descriptor = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+            except OSError:
+                return False
+        return True
+
+
+def _lines(path: Path, last: int | None) -> list[str]:
+    from jobs.logs import LogFile
+
+    with LogFile(path) as log:
+        log.refresh()
+        if last is not None:
+            return log.tail(last)
+        while not log.complete and log.refresh():
+            pass
+        return log.read_lines(0, log.line_count)
+
+
+def _waits(job: Job) -> str:
+    why = reason_sentence(job.reasons[0], job.submitted_at) if job.reasons else ""
+    return f"#{job.id} waits. {why} What it prints follows here."

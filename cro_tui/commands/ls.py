@@ -1,0 +1,89 @@
+"""ls: the jobs, running ones first, then those that wait in the order they would start."""
+
+from __future__ import annotations
+
+import click
+
+from cro_tui.commands.opened import note, now_s, opened, print_json, print_table
+from cro_tui.commands.options import json_option, whole
+from cro_tui.present import STATE_WORDS, JobRow, job_json, job_row
+from jobs.model import StateName
+from jobs.ports import BadInput
+from jobs.views import JobQuery, SortKey
+
+_DEFAULT_LIMIT, _EVERY = 50, 1_000_000_000
+_WAITING = frozenset({StateName.QUEUED, StateName.HELD})
+_ACTIVE = frozenset({StateName.STARTING, StateName.RUNNING, StateName.PAUSED})
+_GROUPS = {
+    "waiting": _WAITING,
+    "active": _ACTIVE,
+    "ended": frozenset(StateName) - _WAITING - _ACTIVE,
+    "done": frozenset({StateName.SUCCEEDED}),
+    "wait": frozenset({StateName.QUEUED}),
+}
+_HEADS = ("ID", "STATE", "NAME", "PRI", "WHY", "CPU", "MEM", "ELAPSED", "ETA")
+
+
+@click.command()
+@click.argument("text", required=False, default="")
+@click.option(
+    "--state", "states", multiple=True, metavar="STATE", help="running, queued, failed, waiting, ended, ..."
+)
+@click.option("--all", "every", is_flag=True, help="Every job there ever was.")
+@click.option(
+    "--limit", type=whole("limit", "20"), metavar="N", help=f"At most so many (default {_DEFAULT_LIMIT})."
+)
+@click.option(
+    "--sort", type=click.Choice([key.value for key in SortKey]), default="queue", show_default=True
+)
+@json_option
+def ls(  # noqa: PLR0917 - click calls it by keyword
+    text: str, states: tuple[str, ...], every: bool, limit: int | None, sort: str, as_json: bool
+) -> int:
+    """List jobs: running, then waiting in the order they would start, then ended, newest first.
+
+    TEXT keeps the jobs that have it in their name, recipe, state or id.
+
+    \b
+      cro-tui ls
+      cro-tui ls forest --state failed --sort finished
+      cro-tui ls --state running,waiting --json
+    """
+    if limit is not None and limit < 1:
+        raise BadInput(f"The limit must be 1 or more, not {limit}.")
+    most = limit or (_EVERY if every else _DEFAULT_LIMIT)
+    query = JobQuery(states=_states(states), text=text, sort=SortKey(sort), limit=most + 1)
+    with opened() as api:
+        found = api.jobs(query)
+        idle = not found and not text and not states
+    jobs, now = found[:most], now_s()
+    if as_json:
+        print_json([job_json(job, now) for job in jobs])
+    elif jobs:
+        print_table(
+            _HEADS, [_cells(job_row(job, now)) for job in jobs], right=(0, 3, 5, 6, 7, 8), stretch=4
+        )
+    else:
+        note("No jobs. Queue one: cro-tui submit sklearn_forest" if idle else "No job matches.")
+    if len(found) > most:
+        note(f"The first {most} are shown; --all shows every one.")
+    return 0
+
+
+def _cells(row: JobRow) -> tuple[str, ...]:
+    return (
+        row.id, row.state, row.name[:40], row.priority, row.why, row.cpus, row.mem, row.elapsed, row.eta
+    )  # fmt: skip
+
+
+def _states(words: tuple[str, ...]) -> frozenset[StateName]:
+    """State names, the words of the list (RUN, WAIT), or groups; parted by commas. Raises BadInput."""
+    by_word = {word.lower(): frozenset({name}) for name, word in STATE_WORDS.items()}
+    known = {**by_word, **{name.value: frozenset({name}) for name in StateName}, **_GROUPS}
+    found: frozenset[StateName] = frozenset()
+    for word in (part.strip().lower() for each in words for part in each.split(",") if part.strip()):
+        if word not in known:
+            names = ", ".join([*StateName, "waiting", "active", "ended"])
+            raise BadInput(f"There is no state {word[:40]!r}: write one of {names}.")
+        found |= known[word]
+    return found

@@ -1,0 +1,44 @@
+"""retry: queue ended jobs again, perhaps with other needs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from cro_tui.commands.opened import FATES_HELP, now_s, opened, print_json, with_scheduler
+from cro_tui.commands.options import ids_argument, json_option, needs_options, needs_request
+from cro_tui.present import job_json, name_text
+from jobs.model import JobId
+from jobs.ports import BadInput
+
+
+@click.command(epilog=f"With --wait: {FATES_HELP}")
+@ids_argument
+@needs_options
+@click.option("--wait", "waits", is_flag=True, help="Wait for the end and leave with the fate.")
+@json_option
+def retry(ids: tuple[JobId, ...], waits: bool, as_json: bool, **needs: Any) -> int:
+    """Queue ended jobs again as new jobs, with the same command, folder and environment.
+
+    \b
+      cro-tui retry 12
+      cro-tui retry 12 --mem 16G
+    """
+    if not ids:
+        raise BadInput("Name at least one job.", "cro-tui ls shows their ids.")
+    with opened() as api:
+        new_ids = api.retry(ids, needs_request(needs))
+        if not (as_json and waits):
+            jobs, now = [api.job(job_id) for job_id in new_ids], now_s()
+            if as_json:
+                print_json([job_json(job, now) for job in jobs])
+            else:
+                for job in jobs:
+                    print(f"#{job.id} {name_text(job)} queued, a retry of #{job.spec.retry_of}.")
+        if waits:
+            from cro_tui.commands.wait import wait_for
+
+            return wait_for(api, new_ids, as_json=as_json)
+        with_scheduler(api)
+        return 0

@@ -1,0 +1,111 @@
+"""show: everything that is known of one job."""
+
+from __future__ import annotations
+
+import shlex
+import time
+
+import click
+
+from cro_tui.commands.opened import now_s, opened, print_json, print_pairs
+from cro_tui.commands.options import job_id, json_option
+from cro_tui.present import (
+    ago,
+    bytes_text,
+    clean,
+    duration_text,
+    elapsed_s,
+    fate_sentence,
+    finished_at,
+    history_json,
+    job_json,
+    metrics_text,
+    name_text,
+    needs_text,
+    next_step,
+    number_text,
+    reason_sentence,
+    started_at,
+    state_word,
+)
+from jobs.model import DependencyKind, Job, JobId
+
+_LONG = 2000
+
+
+@click.command()
+@click.argument("id_", metavar="ID", type=job_id)
+@json_option
+def show(id_: JobId, as_json: bool) -> int:
+    """Show one job: what it runs, what it needs and used, how it ended, and its story.
+
+    \b
+      cro-tui show 12
+    """
+    now = now_s()
+    with opened() as api:
+        job, history = api.explain(id_), api.history(id_)
+        log, output = str(api.log_path(id_)), str(api.output_dir(id_))
+    if as_json:
+        table = job_json(job, now)
+        table |= {"history": [history_json(entry) for entry in history], "log": log, "output": output}
+        print_json(table)
+        return 0
+    print(f"#{job.id} {name_text(job)}  {state_word(job)}")
+    fate, step = fate_sentence(job), next_step(job)
+    print_pairs(
+        [
+            ("State", fate or job.state.name.value),
+            *(("Why", reason_sentence(reason, now)) for reason in job.reasons),
+            ("Recipe", clean(job.spec.recipe or "")),
+            ("Params", clean("  ".join(f"{name}={value}" for name, value in job.spec.params), _LONG)),
+            ("Command", clean(shlex.join(job.spec.argv), _LONG)),
+            ("Folder", clean(job.spec.cwd, _LONG)),
+            ("Needs", needs_text(job.spec.needs) + f", priority {job.spec.priority}"),
+            ("After", _after(job)),
+            ("Used", _used(job)),
+            ("Metrics", metrics_text(job, 20)),
+            ("Queued", _when(job.submitted_at, now)),
+            ("Started", _when(started_at(job), now)),
+            ("Ended", _when(finished_at(job), now)),
+            ("Ran", "" if started_at(job) is None else duration_text(elapsed_s(job, now))),
+            ("Retry of", f"#{job.spec.retry_of}" if job.spec.retry_of else ""),
+            ("Log", clean(log, _LONG) if job.attempts else ""),
+            ("Output", clean(output, _LONG) if job.attempts else ""),
+            ("Next", f"{step.command}  {step.what}"),
+        ]
+    )
+    if history:
+        print("\nStory")
+    for entry in history:
+        print(f"  {_clock(entry.at)}  {clean(entry.event, 24):<14} {clean(entry.detail, 300)}".rstrip())
+    return 0
+
+
+def _after(job: Job) -> str:
+    return ", ".join(
+        f"#{each.job_id}" + (" (however it ends)" if each.kind is DependencyKind.ANY else "")
+        for each in job.spec.after
+    )
+
+
+def _used(job: Job) -> str:
+    usage = job.usage
+    parts = []
+    if usage.cpu_s is not None:
+        parts.append(f"{usage.cpu_s:.1f} s of CPU")
+    if usage.cpus is not None:
+        parts.append(f"{number_text(usage.cpus)} cores now")
+    if usage.peak_mem_bytes is not None:
+        parts.append(f"at most {bytes_text(usage.peak_mem_bytes)} memory")
+    if usage.gpu_mem_bytes is not None:
+        parts.append(f"{bytes_text(usage.gpu_mem_bytes)} GPU memory")
+    return ", ".join(parts)
+
+
+def _when(at: float | None, now: float) -> str:
+    return "" if at is None else f"{_clock(at)} ({ago(at, now)})"
+
+
+def _clock(at: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at))

@@ -1,0 +1,149 @@
+"""submit: queue a recipe or any command, with what it needs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from cro_tui.commands.opened import FATES_HELP, now_s, opened, print_json, with_scheduler
+from cro_tui.commands.options import (
+    dependencies,
+    duration_s,
+    json_option,
+    needs_options,
+    needs_request,
+    whole,
+)
+from cro_tui.present import job_json, name_text
+from jobs.ports import BadInput
+from jobs.views import SubmitRequest
+
+
+class _Submit(click.Command):
+    """Keeps everything behind the first `--` as the command, exactly as it was typed."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if "--" in args:
+            at = args.index("--")
+            ctx.meta["command"] = tuple(args[at + 1 :])
+            args = args[:at]
+        return super().parse_args(ctx, args)
+
+
+@click.command(cls=_Submit, epilog=f"With --wait or --follow: {FATES_HELP}")
+@click.argument("words", metavar="RECIPE | -- COMMAND...", nargs=-1)
+@click.option("-p", "--param", "params", multiple=True, metavar="NAME=VALUE", help="A recipe's parameter.")
+@needs_options
+@click.option(
+    "--priority",
+    type=whole("priority", "50"),
+    metavar="N",
+    help="0 to 100, higher goes first (default 50).",
+)
+@click.option(
+    "--after", multiple=True, metavar="ID", help="Start after 12 succeeds (12, ok:12) or ends (any:12)."
+)
+@click.option("--name", help="A name for lists.")
+@click.option("--cwd", metavar="FOLDER", help="Where it runs (default: here).")
+@click.option(
+    "--grace", type=duration_s, metavar="TIME", help="Time between TERM and KILL when it is stopped."
+)
+@click.option("--hold", is_flag=True, help="Queue it held; cro-tui release lets it go.")
+@click.option("--wait", "waits", is_flag=True, help="Wait for its end and leave with its fate.")
+@click.option("--follow", is_flag=True, help="Show what it prints, and leave with its fate.")
+@click.option("-q", "--quiet", is_flag=True, help="Print the id alone.")
+@json_option
+@click.pass_context
+def submit(  # noqa: PLR0917 - click calls it by keyword
+    ctx: click.Context,
+    /,
+    words: tuple[str, ...],
+    params: tuple[str, ...],
+    priority: int | None,
+    after: tuple[str, ...],
+    name: str | None,
+    cwd: str | None,
+    grace: float | None,
+    hold: bool,
+    waits: bool,
+    follow: bool,
+    quiet: bool,
+    as_json: bool,
+    **needs: Any,
+) -> int:
+    """Queue a recipe, or any command behind --. It starts when this machine can take it.
+
+    The command runs in this folder with this environment, and goes on when the terminal closes.
+
+    \b
+      cro-tui submit sklearn_forest -p n_estimators=200 -p data=wine
+      cro-tui submit --cpus 2 --mem 4G --time 2h -- python train.py --lr 0.1
+      cro-tui submit --after 12 sklearn_evaluate -p model=forest.joblib
+    """
+    command: tuple[str, ...] = ctx.meta.get("command", ())
+    if hold and (waits or follow):
+        raise BadInput("A held job cannot be waited for: leave out --hold, --wait or --follow.")
+    if follow and as_json:
+        raise BadInput("--follow prints what the job prints: leave out --json, or use --wait.")
+    with opened() as api:
+        request = SubmitRequest(
+            recipe=_recipe(words, command, params),
+            params=_params(params),
+            argv=command,
+            name=name,
+            cwd=cwd,
+            needs=needs_request(needs),
+            priority=api.settings.defaults.priority if priority is None else priority,
+            after=dependencies(after),
+            hold=hold,
+            grace_s=grace,
+        )
+        (job_id,) = api.submit([request])
+        if not (as_json and waits):
+            job = api.job(job_id)
+            if as_json:
+                print_json(job_json(job, now_s()))
+            else:
+                print(
+                    job_id if quiet else f"#{job_id} {name_text(job)} queued{' and held' if hold else ''}."
+                )
+        if follow:
+            from cro_tui.commands.logs import follow_job
+
+            return follow_job(api, job_id)
+        if waits:
+            from cro_tui.commands.wait import wait_for
+
+            return wait_for(api, (job_id,), as_json=as_json)
+        with_scheduler(api)
+        return 0
+
+
+def _recipe(words: tuple[str, ...], command: tuple[str, ...], params: tuple[str, ...]) -> str | None:
+    if words and command:
+        raise BadInput("Give a recipe or a command, not both.", "The command comes behind --.")
+    if len(words) > 1:
+        import shlex
+
+        typed = shlex.join(words)
+        raise BadInput(
+            f"{words[0]!r} is followed by {words[1]!r}: a recipe takes its parameters as -p name=value.",
+            f"To queue a command, put -- before it: cro-tui submit -- {typed}",
+        )
+    if not words and not command:
+        raise BadInput("Name a recipe, or a command behind --.", "cro-tui recipes lists the recipes.")
+    return words[0] if words else None
+
+
+def _params(words: tuple[str, ...]) -> dict[str, int | float | bool | str]:
+    found: dict[str, int | float | bool | str] = {}
+    for word in words:
+        name, equals, value = word.partition("=")
+        name = name.strip().replace("-", "_")
+        if not equals or not name:
+            raise BadInput(f"{word[:40]!r} is no parameter: write it like -p n_estimators=200.")
+        if name in found:
+            raise BadInput(f"The parameter {name!r} is given twice: leave one out.")
+        found[name] = value
+    return found

@@ -1,0 +1,60 @@
+"""wait: stay until jobs have ended, and leave with their fate."""
+
+from __future__ import annotations
+
+import click
+
+from cro_tui.commands.opened import FATES_HELP, fate_codes, has_ended, note, now_s, opened, print_json
+from cro_tui.commands.options import duration_s, ids_argument, json_option
+from cro_tui.present import fate_sentence, job_json, jobs_text, name_text
+from jobs.api import Api
+from jobs.model import Job, JobId
+from jobs.ports import BadInput
+
+
+@click.command(
+    epilog=f"{FATES_HELP} Of several jobs, the first named that did not succeed. 4 when --timeout is over.",
+)
+@ids_argument
+@click.option(
+    "--timeout", type=duration_s, metavar="TIME", help="Give up after so long, like 10m; the jobs go on."
+)
+@json_option
+def wait(ids: tuple[JobId, ...], timeout: float | None, as_json: bool) -> int:
+    """Wait until jobs have ended and leave with their exit code. Ctrl-C leaves them running.
+
+    \b
+      cro-tui wait 12 && echo trained
+      cro-tui wait 12 13 14 --timeout 2h
+    """
+    if not ids:
+        raise BadInput("Name at least one job.", "cro-tui ls shows their ids.")
+    with opened() as api:
+        return wait_for(api, ids, timeout_s=timeout, as_json=as_json)
+
+
+def wait_for(
+    api: Api, ids: tuple[JobId, ...], *, timeout_s: float | None = None, as_json: bool = False
+) -> int:
+    """The exit code that stands for their fates; a single job's JSON is one object."""
+    try:
+        jobs = tuple(api.job(job_id) for job_id in ids)
+        if not all(has_ended(job) for job in jobs):
+            api.ensure_daemon()
+            jobs = api.wait(ids, timeout_s)
+    except KeyboardInterrupt:
+        goes = "goes" if len(ids) == 1 else "go"
+        note(f"{jobs_text(ids)} {goes} on. Come back with: cro-tui wait {' '.join(map(str, ids))}")
+        raise
+    if as_json:
+        now = now_s()
+        print_json([job_json(job, now) for job in jobs])
+    else:
+        for job in jobs:
+            print(ending(job))
+    return fate_codes(jobs)
+
+
+def ending(job: Job) -> str:
+    """ "#12 sklearn_forest: failed: exit code 7"."""
+    return f"#{job.id} {name_text(job)}: {fate_sentence(job) or 'still ' + job.state.name.value}"
