@@ -28,6 +28,16 @@ from jobs.model import (
     Waiting,
 )
 
+_STAYS = frozenset(
+    {
+        ReasonCode.HELD,
+        ReasonCode.TOO_BIG,
+        ReasonCode.DEPENDENCY_FAILED,
+        ReasonCode.DRAINING,
+        ReasonCode.NO_SCHEDULER,
+    }
+)
+
 
 class Mark(StrEnum):
     """Readable without colour: "x" is in the way, "v" is fine."""
@@ -68,16 +78,15 @@ def _waiting_lines(job: Job, now: float, capacity: Capacity | None) -> tuple[Why
     sentences = [reason_sentence(r, now) for r in job.reasons if reason_name(r) not in ("", "after")]
     sentences += [reason_sentence(r, now) for r in job.reasons if r.code is ReasonCode.DEPENDENCY_FAILED]
     lines += [WhyLine(Mark.NONE, ""), *(WhyLine(Mark.NONE, text) for text in sentences)]
-    lines.append(WhyLine(Mark.NONE, start_sentence(job, now)))
-    if advice := advice_for(job):
-        lines.append(WhyLine(Mark.NONE, advice))
+    lines += [WhyLine(Mark.NONE, text) for text in (start_sentence(job, now), advice_for(job)) if text]
     return tuple(lines)
 
 
 def start_sentence(job: Job, now: float) -> str:
-    """When a waiting job should start."""
+    """When a waiting job should start; empty when somebody has to act first."""
     if job.estimated_start_at is None:
-        return "When it starts cannot be told yet."
+        stuck = any(reason.code in _STAYS for reason in job.reasons)
+        return "" if stuck else "When it starts cannot be told yet."
     at = job.estimated_start_at
     ends = [reason for reason in job.reasons if reason.until_at is not None and reason.jobs]
     because = f", when #{ends[0].jobs[0]} ends" if ends and reason_name(ends[0]) else ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 import click
 
@@ -13,8 +14,7 @@ from cro_tui.commands.options import json_option
 from cro_tui.present import daemon_json, daemon_line
 from jobs.api import Api
 from jobs.ports import BadInput, NotNow
-
-_ACTS = ("stop", "status", "start", "drain")
+from jobs.settings import Home
 
 
 @click.command()
@@ -55,13 +55,17 @@ def daemon(stop: bool, status: bool, start: bool, drain: bool | None, as_json: b
                 f"A scheduler runs already (process {found.pid}).", "Stop it with: cro-tui daemon --stop"
             )
         home = api.home
+    _become(home)
+
+
+def _become(home: Home) -> NoReturn:
+    """Replace this process by the scheduler's."""
     package = str(Path(__file__).resolve().parents[2])
     paths = [package, *filter(None, [os.environ.get("PYTHONPATH")])]
-    words = ["-m", "jobs.daemon", "--data", str(home.data), "--settings", str(home.settings_file)]
+    words = [sys.executable, "-m", "jobs.daemon", "--data", str(home.data)]
+    words += ["--settings", str(home.settings_file)]
     sys.stdout.flush()
-    os.execve(
-        sys.executable, [sys.executable, *words], {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
-    )
+    os.execve(sys.executable, words, {**os.environ, "PYTHONPATH": os.pathsep.join(paths)})
 
 
 def _status(api: Api, as_json: bool) -> int:

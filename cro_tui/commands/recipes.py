@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from cro_tui.commands.opened import fit, note, opened, print_json, print_pairs, print_table
 from cro_tui.commands.options import json_option
 from cro_tui.present import bytes_text, clean, number_text, span_text
-
-if TYPE_CHECKING:
-    from jobs.api import Recipe
 
 
 @click.command()
@@ -51,7 +48,7 @@ def recipes(name: str | None, as_json: bool) -> int:
     return 0
 
 
-def _print_one(recipe: Recipe) -> None:
+def _print_one(recipe: Any) -> None:
     print(f"{clean(recipe.name)}  {clean(recipe.title)}")
     if recipe.description:
         print(fit(clean(recipe.description, 1000)))
@@ -68,7 +65,7 @@ def _print_one(recipe: Recipe) -> None:
     print(f"\nQueue it: cro-tui submit {clean(recipe.name)}{example}")
 
 
-def _needs(recipe: Recipe) -> str:
+def _needs(recipe: Any) -> str:
     needs = recipe.needs
     parts = []
     if needs.cpus is not None:
