@@ -26,7 +26,7 @@ OLDEST_PYTHON, NEWEST_PYTHON = (3, 11), (3, 13)
 OLDEST_SQLITE = (3, 35, 0)
 LITTLE_DISK_BYTES = 2 * GIB
 NETWORK_FILE_SYSTEMS = frozenset(
-    [
+    {
         "9p",
         "afs",
         "beegfs",
@@ -37,17 +37,8 @@ NETWORK_FILE_SYSTEMS = frozenset(
         "fuse.sshfs",
         "gfs2",
         "glusterfs",
-        "gpfs",
-        "lustre",
-        "ncpfs",
-        "nfs",
-        "nfs4",
-        "ocfs2",
-        "orangefs",
-        "pvfs2",
-        "smb3",
-        "smbfs",
-    ]
+    }
+    | {"gpfs", "lustre", "ncpfs", "nfs", "nfs4", "ocfs2", "orangefs", "pvfs2", "smb3", "smbfs"}
 )
 
 
@@ -132,7 +123,7 @@ def _files(home: Home) -> Iterator[Finding]:
 
 
 def file_system_of(path: Path) -> str | None:
-    """The type of the file system that holds a folder, as the kernel names it; None where it does not tell."""
+    """The type of the file system that holds a folder; None where the kernel does not tell."""
     try:
         lines = Path("/proc/self/mountinfo").read_text().splitlines()
     except OSError:

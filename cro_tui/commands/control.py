@@ -21,7 +21,7 @@ _STOPPABLE = frozenset(
 all_option = click.option("--all", "every", is_flag=True, help="Every job that this suits.")
 
 
-@click.command()
+@click.command(short_help="Stop jobs.")
 @ids_argument
 @all_option
 def cancel(ids: tuple[JobId, ...], every: bool) -> int:
@@ -39,7 +39,7 @@ def cancel(ids: tuple[JobId, ...], every: bool) -> int:
         return _done(api, chosen, "stopped")
 
 
-@click.command()
+@click.command(short_help="Keep jobs from starting; pause running ones.")
 @ids_argument
 @all_option
 def hold(ids: tuple[JobId, ...], every: bool) -> int:
@@ -56,7 +56,7 @@ def hold(ids: tuple[JobId, ...], every: bool) -> int:
         return _done(api, chosen, "held")
 
 
-@click.command()
+@click.command(short_help="Let held and paused jobs go on.")
 @ids_argument
 @all_option
 def release(ids: tuple[JobId, ...], every: bool) -> int:
@@ -71,7 +71,9 @@ def release(ids: tuple[JobId, ...], every: bool) -> int:
         return _done(api, chosen, "released")
 
 
-@click.command(context_settings={"ignore_unknown_options": True})
+@click.command(
+    short_help="Set the priority of waiting jobs.", context_settings={"ignore_unknown_options": True}
+)
 @ids_argument
 @click.argument("value", metavar="VALUE")
 def priority(ids: tuple[JobId, ...], value: str) -> int:

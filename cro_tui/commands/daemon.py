@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import NoReturn
 
 import click
 
@@ -17,7 +16,7 @@ from jobs.ports import BadInput, NotNow
 from jobs.settings import Home
 
 
-@click.command()
+@click.command(short_help="Run, look at or stop the scheduler.")
 @click.option("--stop", is_flag=True, help="Ask it to leave; running jobs go on.")
 @click.option("--status", is_flag=True, help="Say whether it runs.")
 @click.option("--start", is_flag=True, help="Start it in the background, unless it runs.")
@@ -55,10 +54,10 @@ def daemon(stop: bool, status: bool, start: bool, drain: bool | None, as_json: b
                 f"A scheduler runs already (process {found.pid}).", "Stop it with: cro-tui daemon --stop"
             )
         home = api.home
-    _become(home)
+    return _become(home)
 
 
-def _become(home: Home) -> NoReturn:
+def _become(home: Home) -> int:
     """Replace this process by the scheduler's."""
     package = str(Path(__file__).resolve().parents[2])
     paths = [package, *filter(None, [os.environ.get("PYTHONPATH")])]

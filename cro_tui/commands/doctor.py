@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 SMALLEST = (80, 24)
 
 
-@click.command(epilog="Exit code: 1 when a check fails, else 0.")
+@click.command(short_help="Check this installation.", epilog="Exit code: 1 when a check fails, else 0.")
 @json_option
 def doctor(as_json: bool) -> int:
     """Check this installation: Python, files, database, scheduler, GPUs, terminal, recipes.

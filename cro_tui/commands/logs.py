@@ -36,7 +36,7 @@ LOOK_EVERY_S = 0.1
 _CLEAR_LINE = "\r\x1b[K"
 
 
-@click.command(epilog=f"With --follow: {FATES_HELP}")
+@click.command(short_help="Print what a job printed.", epilog=f"With --follow: {FATES_HELP}")
 @click.argument("id_", metavar="ID", type=job_id)
 @click.option("-f", "--follow", is_flag=True, help="Go on until it ends, and leave with its fate.")
 @click.option(

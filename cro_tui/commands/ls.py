@@ -24,7 +24,7 @@ _GROUPS = {
 _HEADS = ("ID", "STATE", "NAME", "PRI", "WHY", "CPU", "MEM", "ELAPSED", "ETA")
 
 
-@click.command()
+@click.command(short_help="List the jobs.")
 @click.argument("text", required=False, default="")
 @click.option(
     "--state", "states", multiple=True, metavar="STATE", help="running, queued, failed, waiting, ended, ..."

@@ -11,7 +11,7 @@ from cro_tui.commands.options import json_option
 from cro_tui.present import bytes_text, clean, number_text, span_text
 
 
-@click.command()
+@click.command(short_help="List the recipes, or show one.")
 @click.argument("name", required=False)
 @json_option
 def recipes(name: str | None, as_json: bool) -> int:

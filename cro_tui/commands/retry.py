@@ -13,7 +13,7 @@ from jobs.model import JobId
 from jobs.ports import BadInput
 
 
-@click.command(epilog=f"With --wait: {FATES_HELP}")
+@click.command(short_help="Queue ended jobs again.", epilog=f"With --wait: {FATES_HELP}")
 @ids_argument
 @needs_options
 @click.option("--wait", "waits", is_flag=True, help="Wait for the end and leave with the fate.")

@@ -10,7 +10,7 @@ from cro_tui.commands.opened import opened
 from jobs.ports import BadInput
 
 
-@click.command()
+@click.command(short_help="Open the screen.")
 def screen() -> int:
     """Open the screen: live load, the queue, the logs. The same as cro-tui alone."""
     if not (sys.stdin.isatty() and sys.stdout.isatty()):

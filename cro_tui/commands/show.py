@@ -33,7 +33,7 @@ from jobs.model import DependencyKind, Job, JobId
 _LONG = 2000
 
 
-@click.command()
+@click.command(short_help="Show everything about one job.")
 @click.argument("id_", metavar="ID", type=job_id)
 @json_option
 def show(id_: JobId, as_json: bool) -> int:

@@ -18,7 +18,7 @@ from cro_tui.present import (
 from jobs.views import JobQuery
 
 
-@click.command()
+@click.command(short_help="Show the machine's load and the queue.")
 @json_option
 def status(as_json: bool) -> int:
     """Show the machine's load, how many jobs run and wait, and whether the scheduler runs.

@@ -31,7 +31,11 @@ class _Submit(click.Command):
         return super().parse_args(ctx, args)
 
 
-@click.command(cls=_Submit, epilog=f"With --wait or --follow: {FATES_HELP}")
+@click.command(
+    short_help="Queue a recipe, or any command.",
+    cls=_Submit,
+    epilog=f"With --wait or --follow: {FATES_HELP}",
+)
 @click.argument("words", metavar="RECIPE | -- COMMAND...", nargs=-1)
 @click.option("-p", "--param", "params", multiple=True, metavar="NAME=VALUE", help="A recipe's parameter.")
 @needs_options

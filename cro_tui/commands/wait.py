@@ -13,6 +13,7 @@ from jobs.ports import BadInput
 
 
 @click.command(
+    short_help="Wait for jobs and leave with their fate.",
     epilog=f"{FATES_HELP} Of several jobs, the first named that did not succeed. 4 when --timeout is over.",
 )
 @ids_argument

@@ -10,7 +10,7 @@ from cro_tui.present import job_json, name_text, state_word, why_lines
 from jobs.model import JobId
 
 
-@click.command()
+@click.command(short_help="Say why a job waits.")
 @click.argument("id_", metavar="ID", type=job_id)
 @json_option
 def why(id_: JobId, as_json: bool) -> int:
