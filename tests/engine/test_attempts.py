@@ -141,6 +141,7 @@ def test_a_failed_launch_is_tried_again_later_and_fails_the_job_in_the_end() -> 
     shell.submit(1)
     for attempt in range(1, LAUNCH_TRIES + 1):
         assert len(shell.decide()) == 1
+        assert shell.world.retry_at == {}
         shell.tell(LaunchFailed(shell.at, ONE, attempt, "no more processes"))
         if attempt < LAUNCH_TRIES:
             assert isinstance(shell.saved[ONE].state, Queued)

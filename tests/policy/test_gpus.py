@@ -57,6 +57,15 @@ def test_sharers_fill_the_fullest_device_and_leave_idle_ones_alone() -> None:
     assert grants(plan) == {3: ("GPU-2",), 4: ("GPU-1",)}
 
 
+def test_an_idle_device_is_not_opened_for_being_fuller_with_foreign_memory() -> None:
+    read = sample(
+        devices=[reading(0, 9.0, foreign_gib=9.0, foreign_processes=1), reading(1)], live_gib={1: 0.2}
+    )
+    holder = running(1, share(4), on=["GPU-1"])
+    plan = decide(world(holder, queued(2, share(4)), devices=devices(2), read=read))
+    assert grants(plan) == {2: ("GPU-1",)}
+
+
 def test_a_share_for_several_devices_gets_distinct_ones() -> None:
     plan = decide(world(queued(1, share(4, gpus=2)), devices=devices(2)))
     assert grants(plan) == {1: ("GPU-0", "GPU-1")}
