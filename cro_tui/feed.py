@@ -1,0 +1,176 @@
+"""One plain daemon thread that looks at the store when it is rung or a second has passed.
+
+It posts what it saw as one message that replaces older ones, so the screen never waits for the store, and a
+locked or hanging store leaves the last picture standing with a note. It changes nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+from textual.message import Message
+
+from cro_tui.source import Bell, Progress, Source
+from jobs.logs import LogFile
+from jobs.model import Job, JobId, Running
+from jobs.ports import CroError
+from jobs.text import progress_of
+from jobs.views import JobQuery, Snapshot
+
+_GAP_S = 0.1  # between two looks, however often it rings
+_PROGRESS_LINES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """One look: the snapshot, how far running jobs say they are (0..1), and when it was taken.
+
+    `fresh_at` is when the store was last read (0: never), `note` why that is not now.
+    """
+
+    snapshot: Snapshot
+    progress: Progress = field(default_factory=dict)
+    fresh_at: float = 0.0
+    note: str = ""
+
+
+class Looked(Message):
+    """A new picture; one that has not been shown yet is replaced by it."""
+
+    def __init__(self, picture: Picture) -> None:
+        super().__init__()
+        self.picture = picture
+
+    def can_replace(self, message: Message) -> bool:
+        return isinstance(message, Looked)
+
+
+class Feed:
+    """Start it once, `ask` for other jobs, `close` it. All methods may be called from any thread."""
+
+    def __init__(
+        self,
+        source: Source,
+        post: Callable[[Message], bool],
+        *,
+        refresh_s: float = 1.0,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._source = source
+        self._post = post
+        self._refresh_s = min(5.0, max(0.5, refresh_s))
+        self._clock = clock
+        self._query = JobQuery()
+        self._last = Picture(Snapshot(0.0))
+        self._logs: dict[JobId, tuple[int, LogFile]] = {}
+        self._progress: dict[JobId, float] = {}
+        self._bell: Bell | None = None
+        self._closed = threading.Event()
+        self._wake_read, self._wake_write = os.pipe()
+        os.set_blocking(self._wake_write, False)
+        self._wake_lock = threading.Lock()
+        self._thread = threading.Thread(target=self._run, name="feed", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def ask(self, query: JobQuery | None = None) -> None:
+        """Look again at once, from now on with this query."""
+        if query is not None:
+            self._query = query
+        with self._wake_lock:
+            if not self._closed.is_set():
+                with contextlib.suppress(BlockingIOError):
+                    os.write(self._wake_write, b"!")
+
+    def close(self, wait_s: float = 0.5) -> None:
+        """Stop looking; a look that hangs is left alone."""
+        self.ask()
+        with self._wake_lock:
+            self._closed.set()
+        if self._thread.is_alive():
+            self._thread.join(wait_s)
+
+    # --- the thread ---------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        try:
+            while not self._closed.is_set():
+                begun = time.monotonic()
+                self._last = self._look()
+                self._post(Looked(self._last))
+                self._wait(begun)
+        finally:
+            self._let_go()
+
+    def _look(self) -> Picture:
+        query = self._query
+        try:
+            snapshot = self._source.snapshot(query)
+        except CroError as error:
+            return replace(self._last, note=error.title)
+        if snapshot.note:
+            kept = snapshot if snapshot.jobs else replace(snapshot, jobs=self._last.snapshot.jobs)
+            return replace(self._last, snapshot=kept, note=snapshot.note)
+        return Picture(snapshot, self._read_progress(snapshot.jobs), snapshot.at)
+
+    def _wait(self, begun: float) -> None:
+        """Until it is asked or rung, at least `_GAP_S`, at most the refresh time."""
+        if self._bell is None:
+            with contextlib.suppress(CroError, OSError):
+                self._bell = self._source.watch()
+        self._closed.wait(max(0.0, begun + _GAP_S - time.monotonic()))
+        poll = select.poll()
+        poll.register(self._wake_read, select.POLLIN)
+        if self._bell is not None and self._bell.fileno() >= 0:
+            poll.register(self._bell.fileno(), select.POLLIN)
+        poll.poll(max(0.0, begun + self._refresh_s - time.monotonic()) * 1000)
+        if self._bell is not None:
+            self._bell.clear()
+        if select.select([self._wake_read], [], [], 0)[0]:
+            os.read(self._wake_read, 4096)
+
+    def _read_progress(self, jobs: tuple[Job, ...]) -> Progress:
+        """What the last lines of running jobs' logs say, read only where a log has grown."""
+        running = {job.id: job for job in jobs if isinstance(job.state, Running)}
+        for job_id in set(self._logs) - set(running):
+            self._logs.pop(job_id)[1].close()
+            self._progress.pop(job_id, None)
+        for job_id, job in running.items():
+            with contextlib.suppress(CroError, OSError):
+                log = self._log(job)
+                before = log.size_bytes
+                log.refresh(budget_bytes=0)
+                if log.size_bytes == before:
+                    continue
+                shares = [progress_of(line) for line in reversed(log.tail(_PROGRESS_LINES))]
+                found = next((share for share in shares if share is not None), None)
+                if found is not None:
+                    self._progress[job_id] = found
+        return dict(self._progress)
+
+    def _log(self, job: Job) -> LogFile:
+        known = self._logs.get(job.id)
+        if known is not None and known[0] == job.attempts:
+            return known[1]
+        if known is not None:
+            known[1].close()
+        log = LogFile(self._source.log_path(job.id, job.attempts or None))
+        self._logs[job.id] = (job.attempts, log)
+        return log
+
+    def _let_go(self) -> None:
+        for _, log in self._logs.values():
+            log.close()
+        if self._bell is not None:
+            self._bell.close()
+        with self._wake_lock:
+            self._closed.set()
+            os.close(self._wake_read)
+            os.close(self._wake_write)

@@ -1,0 +1,124 @@
+"""One load over time on a fixed scale: a framed graph where there is room, one line where there is none.
+
+It draws what it is given and measures nothing. Repaints only itself, only when something changed.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import ClassVar
+
+from rich.style import Style
+from textual.strip import Strip
+from textual.widget import Widget
+
+from cro_tui.present import percent_text
+from cro_tui.widgets.frame import Framed
+from cro_tui.widgets.graph import cores_row, graph_rows
+from cro_tui.widgets.load import Gauge
+from cro_tui.widgets.strips import fit, strip
+
+HISTORY = 600
+_LABEL_CELLS = 6
+
+
+class Meter(Framed, Widget):
+    """`show` takes the newest gauge; `tick` says whether it is a new reading or the same one again."""
+
+    COMPONENT_CLASSES: ClassVar[set[str]] = {"meter--calm", "meter--busy", "meter--full", "meter--quiet"}
+
+    def __init__(self, gauge: Gauge, *, ascii_only: bool = False, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._gauge = gauge
+        self._ascii = ascii_only
+        self._history: deque[float | None] = deque(maxlen=HISTORY)
+        self._styles_now: dict[str, Style] = {}
+
+    def show(self, gauge: Gauge, *, tick: bool) -> None:
+        if not tick and gauge == self._gauge:
+            return
+        self._gauge = gauge
+        if tick:
+            self._history.append(gauge.share)
+        self.frame(f"{gauge.label} {gauge.size}".rstrip(), percent_text(gauge.share))
+        self.refresh()
+
+    def notify_style_update(self) -> None:
+        super().notify_style_update()
+        self._styles_now = {}
+
+    def render_line(self, y: int) -> Strip:
+        width, height = self.size.width, self.size.height
+        base = self.rich_style
+        if height <= 1:
+            return self._one_line(width, base)
+        inner = max(1, width - 2)
+        rows = height - (2 if height >= 4 else 1)
+        if y < rows:
+            drawn = graph_rows(list(self._history), width, rows, ascii_only=self._ascii)
+            return strip([(drawn[y], self._look(self._gauge.share))], width, base)
+        if y == rows and height >= 4:
+            return strip([(" " + fit(self._extra(inner), inner), self._look_of("quiet"))], width, base)
+        return strip([(" " + fit(self._gauge.foot, inner), base)], width, base)
+
+    def _one_line(self, width: int, base: Style) -> Strip:
+        gauge = self._gauge
+        tail = f" {percent_text(gauge.share):>4}  {gauge.brief}"
+        cores = ""
+        if width > 60 and gauge.cores:
+            cores = "  cores " + cores_row(gauge.cores, 16, ascii_only=self._ascii)
+        elif width > 60 and gauge.extra:
+            cores = "  " + gauge.extra
+        graph_width = max(
+            4, min(14 if width < 50 else 30, width - _LABEL_CELLS - len(tail) - len(cores) - 2)
+        )
+        (drawn,) = graph_rows(list(self._history), graph_width, 1, ascii_only=self._ascii)
+        return strip(
+            [
+                (" " + fit(gauge.label, _LABEL_CELLS), base),
+                (drawn, self._look(gauge.share)),
+                (tail, base),
+                (cores, self._look_of("quiet")),
+            ],
+            width,
+            base,
+        )
+
+    def _extra(self, width: int) -> str:
+        gauge = self._gauge
+        if gauge.cores:
+            return "cores " + cores_row(gauge.cores, width - 6, ascii_only=self._ascii)
+        return gauge.extra
+
+    def _look(self, share: float | None) -> Style:
+        if share is None or share < 0.75:
+            return self._look_of("calm")
+        return self._look_of("busy" if share < 0.95 else "full")
+
+    def _look_of(self, name: str) -> Style:
+        found = self._styles_now.get(name)
+        if found is None:
+            found = self._styles_now[name] = self.get_component_rich_style(f"meter--{name}", partial=True)
+        return found
+
+
+class Lines(Framed, Widget):
+    """A framed panel of a few plain lines, one text each; repaints only when they differ."""
+
+    COMPONENT_CLASSES: ClassVar[set[str]] = {"lines--quiet"}
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._lines: tuple[str, ...] = ()
+
+    def show(self, left: str, right: str, lines: tuple[str, ...]) -> None:
+        self.frame(left, right)
+        if lines != self._lines:
+            self._lines = lines
+            self.refresh()
+
+    def render_line(self, y: int) -> Strip:
+        text = self._lines[y] if y < len(self._lines) else ""
+        width = self.size.width
+        quiet = self.get_component_rich_style("lines--quiet", partial=True)
+        return strip([(" " + fit(text, width - 1), quiet)], width, self.rich_style)

@@ -1,0 +1,92 @@
+"""The chosen job in a narrow panel: why it waits, with each number, or where it stands.
+
+The words come from `present`; this only wraps and draws them, and repaints when they differ.
+"""
+
+from __future__ import annotations
+
+import shlex
+from typing import ClassVar
+
+from rich.style import Style
+from textual.strip import Strip
+from textual.widget import Widget
+
+from cro_tui.present import Mark, name_text, needs_text, state_word, why_lines
+from cro_tui.widgets.frame import Framed
+from cro_tui.widgets.strips import fit, plain, strip, wrapped
+from jobs.model import Capacity, Job
+
+_LABEL_CELLS = 7
+
+
+def command_text(job: Job, width: int = 400) -> str:
+    """What it runs, as a person would type it."""
+    if job.spec.recipe is not None:
+        words = [job.spec.recipe, *(f"{name}={value}" for name, value in job.spec.params)]
+        return plain(" ".join(words), width)
+    return plain(shlex.join(job.spec.argv), width)
+
+
+class WhyPanel(Framed, Widget):
+    """`show` takes the job under the cursor."""
+
+    COMPONENT_CLASSES: ClassVar[set[str]] = {"why-panel--good", "why-panel--bad", "why-panel--quiet"}
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._facts: tuple[tuple[str, str, str], ...] = ()
+        self._rows: list[tuple[str, str]] = []
+        self._rows_width = 0
+
+    def show(self, job: Job | None, now: float, capacity: Capacity | None, key: str) -> None:
+        """`key` hides the panel and is shown on its edge."""
+        self.frame("Why", key)
+        facts = () if job is None else _facts(job, now, capacity)
+        if facts != self._facts:
+            self._facts = facts
+            self._rows_width = 0
+            self.refresh()
+
+    def render_line(self, y: int) -> Strip:
+        width, base = self.size.width, self.rich_style
+        if self._rows_width != width:
+            self._rows, self._rows_width = _rows(self._facts, width - 2), width
+        if y >= len(self._rows):
+            return Strip.blank(width, base)
+        look, text = self._rows[y]
+        if y == self.size.height - 1 and len(self._rows) > self.size.height:
+            text = fit(text, max(0, width - 6)) + " ..."
+        style = Style(bold=True) if look == "head" else Style()
+        if look in ("good", "bad", "quiet"):
+            style = self.get_component_rich_style(f"why-panel--{look}", partial=True)
+        return strip([(" " + text, style)], width, base)
+
+
+def _facts(job: Job, now: float, capacity: Capacity | None) -> tuple[tuple[str, str, str], ...]:
+    """(look, label, text) of each paragraph."""
+    facts = [("head", f"#{job.id} {name_text(job)}", state_word(job)), ("", "", "")]
+    for line in why_lines(job, now, capacity):
+        look = {Mark.BAD: "bad", Mark.GOOD: "good"}.get(line.mark, "")
+        sign = "" if line.mark is Mark.NONE else f"{line.mark.value} "
+        facts.append((look, sign, line.text))
+    facts += [
+        ("", "", ""),
+        ("quiet", "Needs", needs_text(job.spec.needs)),
+        ("quiet", "Run", command_text(job)),
+    ]
+    if job.spec.stack:
+        facts.append(("quiet", "Stack", plain(job.spec.stack, 40)))
+    return tuple(facts)
+
+
+def _rows(facts: tuple[tuple[str, str, str], ...], width: int) -> list[tuple[str, str]]:
+    rows: list[tuple[str, str]] = []
+    for look, label, text in facts:
+        if look == "head":
+            rows.append((look, fit(label, width - len(text) - 1) + " " + text))
+            continue
+        indent = _LABEL_CELLS if look == "quiet" else len(label)
+        for number, part in enumerate(wrapped(text, max(4, width - indent))):
+            rows.append((look, fit(label if number == 0 else "", indent) + part))
+    return rows
