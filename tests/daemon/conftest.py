@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -76,6 +77,14 @@ class Installation:
     def until_state(self, job_id: JobId, *names: str) -> Job:
         self.until(lambda: self.api.job(job_id).state.name in names, f"job {job_id} to be {names}")
         return self.api.job(job_id)
+
+    def until_gone(self, pid: int) -> None:
+        """Until the process has ended, reaped or not."""
+        deadline = time.monotonic() + 30
+        with contextlib.suppress(psutil.NoSuchProcess):
+            while psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
+                assert time.monotonic() < deadline, f"process {pid} is still there"
+                time.sleep(0.02)
 
     def log(self) -> str:
         return self.home.daemon_log.read_text() if self.home.daemon_log.exists() else ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -104,15 +105,7 @@ def test_a_supervisor_that_is_killed_makes_its_job_lost_and_leaves_nothing(
     os.kill(state.pid, signal.SIGKILL)
     (job,) = installation.api.wait([job_id], timeout_s=30)
     assert isinstance(job.state, Lost)
-    pid = int(pid_file.read_text())
-    installation.until(lambda: not Path(f"/proc/{pid}").exists() or _is_zombie(pid), "the job to be gone")
-
-
-def _is_zombie(pid: int) -> bool:
-    try:
-        return ") Z " in Path(f"/proc/{pid}/stat").read_text()
-    except OSError:
-        return True
+    installation.until_gone(int(pid_file.read_text()))
 
 
 def test_two_daemons_at_once_become_one(installation: Installation) -> None:
@@ -165,6 +158,31 @@ def test_it_leaves_by_itself_when_nothing_is_left_to_do(installation: Installati
     (last,) = installation.submit(command("true"))
     installation.start()
     assert isinstance(installation.api.wait([last], timeout_s=30)[0].state, Succeeded)
+
+
+def test_it_leaves_when_its_folder_is_gone(installation: Installation) -> None:
+    pid = installation.start()
+    (job_id,) = installation.submit(command("true"))
+    installation.api.wait([job_id], timeout_s=30)
+    kept = installation.home.data.rename(installation.home.data.with_name("moved"))
+    installation.until_gone(pid)
+    kept.rename(installation.home.data)
+
+
+@pytest.mark.slow
+def test_a_database_that_is_locked_for_long_is_waited_out(installation: Installation) -> None:
+    installation.start()
+    (job_id,) = installation.submit(command("sh", "-c", "sleep 0.5; exit 5"))
+    installation.until_state(job_id, "running")
+    holder = sqlite3.connect(installation.home.database, isolation_level=None)
+    holder.execute("BEGIN IMMEDIATE")
+    assert installation.api.snapshot().note == ""
+    installation.until(lambda: "a cycle failed" in installation.log(), "the daemon to give up once")
+    holder.execute("ROLLBACK")
+    holder.close()
+    (job,) = installation.api.wait([job_id], timeout_s=30)
+    assert isinstance(job.state, Failed)
+    assert job.state.exit_code == 5
 
 
 def test_a_lost_ring_is_found(installation: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
