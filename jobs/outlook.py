@@ -25,12 +25,12 @@ def starts_ahead(
 
     `closed`: why nothing may start at all; then nothing can be told.
     """
-    if closed:
+    waiting = [job for job in candidates if job.id in plan.held][:_JOBS]
+    if closed or not waiting:
         return {}
     room = build(world)
     _take_starts(world, plan, room)
     room = room.settled()
-    waiting = [job for job in candidates[:_JOBS] if job.id in plan.held]
     earliest = {job.id: _settled_at(plan.held[job.id], world.now) for job in waiting}
     moments = sorted({at for at in earliest.values() if at > world.now})
     estimates: dict[JobId, float] = {}

@@ -5,7 +5,7 @@ and thrown away. It never starts anything and never explains; see `shortage` for
 
 Memory is judged in two ways, and the smaller result counts: by reservation (capacity less what our jobs
 reserve or use, whichever is more) and live (what the machine says is available, less what our jobs have
-reserved and not yet used). The live use of a job that has only just started is not believed: it counts as 0.
+reserved and not yet used). The live use of a job that has only just started counts as 0.
 """
 
 from __future__ import annotations
