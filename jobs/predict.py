@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from statistics import median
 
 _RECENT = 5
 
@@ -14,5 +13,8 @@ def expected_run_s(past: Sequence[float]) -> float | None:
     Planning with what recent runs took, and stopping only at the limit a person set, follows Tsafrir,
     Etsion and Feitelson, "Backfilling using system-generated predictions", TPDS 2007.
     """
-    recent = past[-_RECENT:]
-    return median(recent) if recent else None
+    recent = sorted(past[-_RECENT:])
+    if not recent:
+        return None
+    middle = len(recent) // 2
+    return recent[middle] if len(recent) % 2 else (recent[middle - 1] + recent[middle]) / 2
