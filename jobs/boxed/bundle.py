@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import stat
 from typing import Any
 
 SPEC = "spec.json"
@@ -19,6 +20,7 @@ EXIT = "exit.json"
 OUTPUT = "output"
 METRICS = "metrics.json"
 SUPERVISOR_LOG = "supervisor.log"
+STOP = "stop.json"
 MAX_READ_BYTES = 1 << 20
 MAX_METRICS = 100
 LAST_USAGE_BYTES = 512
@@ -39,7 +41,9 @@ def write_json(path: str, value: dict[str, Any]) -> None:
     temporary = f"{path}.{os.getpid()}.tmp"
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     try:
-        os.write(descriptor, json.dumps(value).encode())
+        rest = json.dumps(value).encode()
+        while rest:
+            rest = rest[os.write(descriptor, rest) :]
     finally:
         os.close(descriptor)
     os.rename(temporary, path)
@@ -58,11 +62,43 @@ def sync(path: str) -> None:
 def read_json(path: str) -> dict[str, Any] | None:
     """The object in a small JSON file, or None when it is missing, torn, too large or no object."""
     try:
-        with open(path, "rb") as file:
+        # not to wait for ever on a pipe that a job put there
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except (OSError, ValueError):
+        return None
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            return None
+        with open(descriptor, "rb", closefd=False) as file:
             value = json.loads(file.read(MAX_READ_BYTES))
     except (OSError, ValueError, RecursionError):
         return None
+    finally:
+        os.close(descriptor)
     return value if isinstance(value, dict) else None
+
+
+def append_usage(line: dict[str, Any]) -> None:
+    """Add a line to `usage.jsonl` of the current folder. Raises OSError."""
+    descriptor = os.open(USAGE, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    try:
+        os.write(descriptor, json.dumps(line).encode() + b"\n")
+    finally:
+        os.close(descriptor)
+
+
+def thin_usage() -> int:
+    """Keep every second line of `usage.jsonl`, so that a long job's file stays small; how many are left.
+
+    Raises OSError.
+    """
+    with open(USAGE, "rb") as file:
+        kept = file.read().splitlines(keepends=True)[1::2]
+    temporary = f"{USAGE}.tmp"
+    with open(temporary, "wb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+        file.writelines(kept)
+    os.rename(temporary, USAGE)
+    return len(kept)
 
 
 def last_usage(folder: str) -> dict[str, Any] | None:

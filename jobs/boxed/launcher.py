@@ -66,6 +66,8 @@ def _reap() -> None:
 if __name__ == "__main__":
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_BLOCK, supervisor.ORDERS)  # a new supervisor must not miss one
+    os.chdir("/")
     gc.disable()
     gc.freeze()  # so that a fork does not touch, and copy, what it shares
     os.set_blocking(int(sys.argv[2]), False)

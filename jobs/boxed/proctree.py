@@ -7,9 +7,11 @@ has gone answers None or leaves it out, and never raises.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+LISTS_CHILDREN = os.path.exists(f"/proc/{os.getpid()}/task/{os.getpid()}/children")
 
 
 def boot_id() -> str:
@@ -21,6 +23,15 @@ def start_ticks(pid: int) -> int | None:
     """When the process started, in clock ticks since boot; None when it is gone or a zombie."""
     fields = _stat(pid)
     return None if fields is None or fields[0] in "ZX" else int(fields[19])
+
+
+def environment(pid: int) -> list[bytes]:
+    """What the process was started with, as NAME=value; empty when it is gone or another user's."""
+    try:
+        with open(f"/proc/{pid}/environ", "rb") as file:
+            return file.read().split(b"\0")
+    except OSError:
+        return []
 
 
 def parent(pid: int) -> int | None:
@@ -66,14 +77,24 @@ def children(pid: int) -> list[int]:
 
 
 def descendants(pid: int) -> list[int]:
-    """Every process below `pid`, parents before children."""
+    """Every process below `pid`, zombies included, parents before children."""
+    below = children if LISTS_CHILDREN else _children_by_parent()
     found: list[int] = []
-    left = children(pid)
+    left = below(pid)
     while left:
         child = left.pop()
         found.append(child)
-        left += children(child)
+        left += below(child)
     return found
+
+
+def _children_by_parent() -> Callable[[int], list[int]]:
+    """The same from one look at all processes, for kernels that keep no lists of children."""
+    by_parent: dict[int, list[int]] = {}
+    for pid in all_pids():
+        if (above := parent(pid)) is not None:
+            by_parent.setdefault(above, []).append(pid)
+    return lambda pid: list(by_parent.get(pid, ()))
 
 
 def all_pids() -> list[int]:
@@ -91,7 +112,12 @@ def _stat(pid: int) -> list[str] | None:
 
 def _read(path: str) -> str:
     try:
-        with open(path, "rb", buffering=0) as file:
-            return file.read(1 << 16).decode("utf-8", "replace")
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return ""
+    try:
+        return os.read(descriptor, 1 << 16).decode("utf-8", "replace")
+    except OSError:
+        return ""
+    finally:
+        os.close(descriptor)

@@ -8,7 +8,6 @@ USR1 = pause it, USR2 = let it go on.
 from __future__ import annotations
 
 import ctypes
-import json
 import os
 import resource
 import select
@@ -16,22 +15,24 @@ import signal
 import sys
 import time
 import traceback
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
-    from jobs.boxed import bundle, proctree
+    from jobs.boxed import bundle, meter, proctree, spawn, tree
 else:
     import bundle
+    import meter
     import proctree
+    import spawn
+    import tree
 
 PR_SET_CHILD_SUBREAPER = 36
 SWEEP_GRACE_S = 2.0  # for what a job that ended by itself left running
-FIRST_LOOK_S = 0.05
-USAGE_EVERY_S = 1.0
-NEAR_LIMIT = 0.5
-MAX_USAGE_LINES = 100_000
-# what this process or the launcher ignores; handlers are reset by exec anyway
-IGNORED = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGPIPE, signal.SIGXFSZ)
+KILL_AGAIN_S = 0.05
+MAX_WAIT_S = 60.0
+FULL_DISK_TRIES = 600
+FULL_DISK_RETRY_S = 1.0
+ORDERS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
 
 _prctl = ctypes.CDLL(None, use_errno=True).prctl
 
@@ -51,9 +52,10 @@ def main(folder: str, ends: int | None = None) -> NoReturn:
         Supervisor(folder, ends).run()
     except BaseException:
         code = 1
-        with open(bundle.SUPERVISOR_LOG, "a", encoding="utf-8") as file:
+        with open(os.path.join(folder, bundle.SUPERVISOR_LOG), "a", encoding="utf-8") as file:
             traceback.print_exc(file=file)
-    os._exit(code)
+    finally:
+        os._exit(code)
 
 
 def _own_streams() -> None:
@@ -73,221 +75,193 @@ class Supervisor:
         if spec is None:
             raise ValueError("spec.json cannot be read")
         self.spec = spec
-        self.mem_limit: int | None = spec["mem_limit_bytes"]
-        self.grace_s: float = spec["grace_s"]
+        self.meter = meter.Meter(spec["mem_limit_bytes"])
         self.job = 0
         self.status: int | None = None
+        self.alone = False  # every process of the tree has been waited for
         self.cause: str | None = None
         self.detail = ""
+        self.mem_limit: int | None = spec["mem_limit_bytes"]
         self.kill_at: float | None = None
-        self.paused = False
-        self.peak_bytes = 0
-        self.cpu_s = 0.0
-        self.last_look: tuple[float, float] | None = None
-        self.usage_lines = 0
+        self.paused_at: float | None = None
+        self.stands_back = False
         self.oom_kills = _oom_kills()
+        self.started_at = time.time()
+        limit_s: float | None = spec["time_limit_s"]
+        self.end_by = None if limit_s is None else time.monotonic() + limit_s
 
     def run(self) -> None:
         """Start the job, wait for its end and that of all its descendants, and write down how it went."""
-        wake_read, wake_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-        signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
-        for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2):
-            signal.signal(number, lambda *_: None)
-        for ignored in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
-            signal.signal(ignored, signal.SIG_IGN)
-        self.started_at = time.time()
-        self.started = time.monotonic()
-        limit_s: float | None = self.spec["time_limit_s"]
-        self.end_by = None if limit_s is None else self.started + limit_s
-        self._start()
-        poller = select.poll()
-        poller.register(wake_read, select.POLLIN)
-        self.look_s = FIRST_LOOK_S
-        look_at = self.started + self.look_s
-        usage_at = self.started + FIRST_LOOK_S
-        while not self._over():
-            wake_at = min(at for at in (look_at, self.end_by, self.kill_at) if at is not None)
-            wait_s = max(0.0, wake_at - time.monotonic())
-            if poller.poll(min(wait_s, 60.0) * 1000):
-                for byte in os.read(wake_read, 4096):
-                    self._signalled(byte)
-            now = time.monotonic()
-            if self.end_by is not None and now >= self.end_by and self.status is None:
-                self.end_by = None
-                self._stop("timed_out", f"it ran into its time limit of {limit_s:g} s")
-            if self.kill_at is not None and now >= self.kill_at:
-                self._signal_tree(signal.SIGKILL)
-                self.kill_at = now + 0.05
-            if now >= look_at:
-                self._look(write=now >= usage_at)
-                if now >= usage_at:
-                    usage_at = now + USAGE_EVERY_S
-                look_at = now + self.look_s
-        self._write_exit()
+        wake_read = _hear_signals()
+        try:
+            log = os.open(bundle.LOG, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        except FileExistsError:
+            return  # another supervisor has claimed this attempt
+        try:
+            self._start(log)
+            os.close(log)
+            self._wait(wake_read)
+        except Exception:
+            self._give_up()
+            raise
+        finally:
+            self._write_exit()
 
     # --- start --------------------------------------------------------------------------------
 
-    def _start(self) -> None:
-        """Claim the attempt by creating its log, start the job, and write down who is who."""
-        log = os.open(bundle.LOG, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600)
-        try:
-            self.job = self._spawn(log)
-        except _CannotStart as problem:
-            self.cause, self.detail = "could_not_start", str(problem)
-            self.status = problem.code << 8
-            os.write(log, f"cro-tui: {problem}\n".encode("utf-8", "replace"))
-        os.close(log)
-        os.chdir(self.folder)
+    def _start(self, log: int) -> None:
+        """Start the job and write down who is who."""
         me = os.getpid()
-        bundle.write_json(
-            bundle.PID,
-            {
-                "boot_id": proctree.boot_id(),
-                "supervisor": {"pid": me, "start_ticks": proctree.start_ticks(me)},
-                "job": {"pid": self.job, "start_ticks": self.job and proctree.start_ticks(self.job)},
-                "started_at": self.started_at,
-            },
-        )
-
-    def _spawn(self, log: int) -> int:
-        captured = bundle.read_json(self.spec["environment_path"])
-        if captured is None:
-            raise _CannotStart("its captured environment is gone; submit it again", 126)
-        environ = {**captured, **self.spec["extra_env"]}
-        argv: list[str] = self.spec["argv"]
         try:
-            os.chdir(self.spec["cwd"])
-        except OSError as error:
-            text = f"its folder {self.spec['cwd']} cannot be entered: {error.strerror}"
-            raise _CannotStart(text, 126) from None
-        os.environ["PATH"] = environ.get("PATH", os.defpath)  # where posix_spawnp looks
-        try:
-            return os.posix_spawnp(
-                argv[0],
-                argv,
-                environ,
-                file_actions=[
-                    (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
-                    (os.POSIX_SPAWN_DUP2, log, 1),
-                    (os.POSIX_SPAWN_DUP2, log, 2),
-                ],
-                setsid=True,
-                setsigmask=(),
-                setsigdef=IGNORED,
+            self.job = spawn.start(self.spec, log)
+            os.chdir(self.folder)
+            bundle.write_json(
+                bundle.PID,
+                {
+                    "boot_id": proctree.boot_id(),
+                    "supervisor": {"pid": me, "start_ticks": proctree.start_ticks(me)},
+                    "job": {"pid": self.job, "start_ticks": proctree.start_ticks(self.job)},
+                    "started_at": self.started_at,
+                },
             )
+        except spawn.CannotStart as problem:
+            self._could_not_start(str(problem), problem.code)
+            os.write(log, f"cro-tui: {problem}\n".encode("utf-8", "replace"))
         except OSError as error:
-            missing = isinstance(error, (FileNotFoundError, NotADirectoryError))
-            text = f"{argv[0]} cannot be run: {error.strerror}"
-            raise _CannotStart(text, 127 if missing else 126) from None
+            self._could_not_start(f"its job folder cannot be written: {error.strerror}", 126)
+            tree.send(signal.SIGKILL)
+            self.kill_at = time.monotonic() + KILL_AGAIN_S
+        os.chdir(self.folder)
+
+    def _could_not_start(self, detail: str, code: int) -> None:
+        self.cause, self.detail, self.status, self.job = "could_not_start", detail, code << 8, 0
+        self._reap()
 
     # --- while it runs -----------------------------------------------------------------------------
 
+    def _wait(self, wake_read: int) -> None:
+        poller = select.poll()
+        poller.register(wake_read, select.POLLIN)
+        while not self._over():
+            until = [self.meter.look_at]
+            if self.kill_at is not None:
+                until.append(self.kill_at)
+            if self.end_by is not None and self.paused_at is None:
+                until.append(self.end_by)
+            wait_s = max(0.0, min(until) - time.monotonic())
+            if poller.poll(min(wait_s, MAX_WAIT_S) * 1000):
+                for byte in os.read(wake_read, 4096):
+                    self._signalled(byte)
+            now = time.monotonic()
+            if self.end_by is not None and now >= self.end_by and self.paused_at is None:
+                self.end_by = None
+                limit_s = self.spec["time_limit_s"]
+                self._stop("timed_out", self.spec["grace_s"], f"it ran into its time limit of {limit_s:g} s")
+            if self.kill_at is not None and now >= self.kill_at:
+                tree.send(signal.SIGKILL)
+                self.kill_at = now + KILL_AGAIN_S
+            if now >= self.meter.look_at:
+                self._look(now)
+
+    def _over(self) -> bool:
+        return self.status is not None and self.alone
+
+    def _look(self, now: float, *, write: bool = False) -> None:
+        if not self.stands_back and self.status is None:
+            self.stands_back = spawn.stand_back(self.job)
+        if self.meter.look(now, write=write):
+            self._stop("out_of_memory", 0.0, "it used more memory than its limit")
+
     def _signalled(self, number: int) -> None:
+        now = time.monotonic()
         if number == signal.SIGCHLD:
             self._reap()
         elif number == signal.SIGTERM:
-            self._stop("cancelled", "")
-        elif number == signal.SIGUSR1:
-            self.paused = True
-            self._signal_tree(signal.SIGSTOP)
-        elif number == signal.SIGUSR2:
-            self.paused = False
-            self._signal_tree(signal.SIGCONT)
+            wanted = bundle.read_json(bundle.STOP) or {}
+            self._stop("cancelled", wanted.get("grace_s", self.spec["grace_s"]), "")
+        elif number == signal.SIGUSR1 and self.paused_at is None:
+            self.paused_at, self.meter.paused = now, True
+            tree.freeze()
+            self._look(now, write=True)
+        elif number == signal.SIGUSR2 and self.paused_at is not None:
+            if self.end_by is not None:
+                self.end_by += now - self.paused_at  # time spent paused is not the job's
+            self.paused_at, self.meter.paused = None, False
+            tree.send(signal.SIGCONT)
+            self._look(now, write=True)
 
     def _reap(self) -> None:
         while True:
             try:
-                pid, status, rusage = os.wait4(-1, os.WNOHANG)
+                pid, status, used = os.wait4(-1, os.WNOHANG)
             except ChildProcessError:
+                self.alone = True
                 return
             if pid == 0:
-                return
-            self.cpu_s += rusage.ru_utime + rusage.ru_stime
+                break
+            self.meter.ended_cpu_s += used.ru_utime + used.ru_stime
             if pid == self.job:
                 self.status = status
                 own_peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-                if rusage.ru_maxrss > own_peak:  # below it, the figure was inherited from us
-                    self.peak_bytes = max(self.peak_bytes, rusage.ru_maxrss * 1024)
-                if self.kill_at is None and proctree.children(os.getpid()):
-                    self._signal_tree(signal.SIGTERM)
-                    self.kill_at = time.monotonic() + SWEEP_GRACE_S
+                if used.ru_maxrss > own_peak:  # below it, the figure was inherited from us
+                    self.meter.peak_bytes = max(self.meter.peak_bytes, used.ru_maxrss * 1024)
+        if self.status is not None and self.kill_at is None:
+            tree.send(signal.SIGTERM)
+            tree.send(signal.SIGCONT)
+            self.kill_at = time.monotonic() + SWEEP_GRACE_S
 
-    def _over(self) -> bool:
-        return self.status is not None and not proctree.children(os.getpid())
-
-    def _stop(self, cause: str, detail: str, *, at_once: bool = False) -> None:
-        """Begin to end the job; the first cause stays."""
-        if self.status is not None or self.cause in ("cancelled", "timed_out", "out_of_memory"):
+    def _stop(self, cause: str, grace_s: float, detail: str) -> None:
+        """Begin to end the job. The first cause stays; a later order can only shorten the grace time."""
+        if self.status is not None:
             return
-        self.cause, self.detail = cause, detail
-        self._signal_tree(signal.SIGKILL if at_once else signal.SIGTERM)
-        self._signal_tree(signal.SIGCONT)  # a stopped process acts on TERM only once it goes on
-        self.kill_at = time.monotonic() + (0.05 if at_once else self.grace_s)
-
-    def _signal_tree(self, number: int) -> None:
-        for pid in proctree.descendants(os.getpid()):
-            try:
-                os.kill(pid, number)
-            except ProcessLookupError:
-                pass
-
-    def _look(self, *, write: bool) -> None:
-        now = time.monotonic()
-        tree = proctree.descendants(os.getpid())
-        rss = sum(map(proctree.rss_bytes, tree))
-        self.peak_bytes = max(self.peak_bytes, rss)
-        limit = self.mem_limit
-        if limit is not None and rss > limit and self.cause is None:
-            shares = [proctree.pss_bytes(pid) for pid in tree] if len(tree) > 1 else [rss]
-            real = sum(share for share in shares if share is not None)
-            if real > limit:
-                self._stop("out_of_memory", "it used more memory than its limit", at_once=True)
-        near = limit is not None and rss > limit * NEAR_LIMIT
-        self.look_s = FIRST_LOOK_S if near else min(self.look_s * 2, USAGE_EVERY_S)
-        if write and self.usage_lines < MAX_USAGE_LINES:
-            self._write_usage(now, tree, rss)
-
-    def _write_usage(self, now: float, tree: list[int], rss: int) -> None:
-        used = self.cpu_s + sum(seconds for pid in tree if (seconds := proctree.cpu_s(pid)) is not None)
-        cpus = None
-        if self.last_look is not None and now > self.last_look[0]:
-            cpus = max(0.0, (used - self.last_look[1]) / (now - self.last_look[0]))
-        self.last_look = (now, used)
-        line = {
-            "at": time.time(),
-            "cpu_s": used,
-            "mem_bytes": rss,
-            "peak_mem_bytes": self.peak_bytes,
-            "processes": len(tree),
-            "cpus": cpus,
-            "paused": self.paused,
-        }
-        with open(bundle.USAGE, "ab", buffering=0) as file:
-            file.write(json.dumps(line).encode() + b"\n")
-        self.usage_lines += 1
+        kill_at = time.monotonic() + grace_s
+        if self.cause is not None and self.kill_at is not None:
+            self.kill_at = min(self.kill_at, kill_at)
+            return
+        self.cause, self.detail, self.kill_at = cause, detail, kill_at
+        if grace_s > 0:
+            tree.send(signal.SIGTERM)
+            tree.send(signal.SIGCONT)  # a stopped process acts on TERM only once it goes on
+        self.paused_at, self.meter.paused = None, False
 
     # --- the end -----------------------------------------------------------------------------------
 
+    def _give_up(self) -> None:
+        """After a fault of our own: nothing of the tree may go on without anyone who watches it."""
+        self.cause, self.detail = "supervisor_died", f"its supervisor failed: see {bundle.SUPERVISOR_LOG}"
+        os.chdir(self.folder)
+        while not self.alone:
+            tree.send(signal.SIGKILL)
+            time.sleep(KILL_AGAIN_S)
+            self._reap()
+
     def _write_exit(self) -> None:
-        assert self.status is not None
-        code = os.waitstatus_to_exitcode(self.status)
+        code = None if self.status is None else os.waitstatus_to_exitcode(self.status)
         if self.cause is None and code == -signal.SIGKILL and _oom_kills() > self.oom_kills:
             self.cause, self.mem_limit = "out_of_memory", None
             self.detail = "the kernel ended it: the machine was out of memory"
-        bundle.write_json(
-            bundle.EXIT,
-            {
-                "cause": self.cause or "exited",
-                "exit_code": code if code >= 0 else None,
-                "signal": -code if code < 0 else None,
-                "started_at": self.started_at,
-                "finished_at": max(time.time(), self.started_at),
-                "detail": self.detail,
-                "mem_limit_bytes": self.mem_limit,
-                "metrics": bundle.read_metrics("."),
-                "usage": {"cpu_s": self.cpu_s, "peak_mem_bytes": self.peak_bytes or None},
+        record: dict[str, Any] = {
+            "cause": self.cause or "exited",
+            "exit_code": None if code is None or code < 0 else code,
+            "signal": None if code is None or code >= 0 else -code,
+            "started_at": self.started_at,
+            "finished_at": max(time.time(), self.started_at),
+            "detail": self.detail,
+            "mem_limit_bytes": self.mem_limit,
+            "metrics": bundle.read_metrics("."),
+            "usage": {
+                "cpu_s": round(self.meter.ended_cpu_s, 6),
+                "peak_mem_bytes": self.meter.peak_bytes or None,
             },
-        )
+        }
+        for _ in range(FULL_DISK_TRIES):
+            try:
+                bundle.write_json(bundle.EXIT, record)
+                break
+            except FileNotFoundError:
+                raise  # the job folder has been taken away
+            except OSError:
+                time.sleep(FULL_DISK_RETRY_S)
         if self.ends is not None:
             try:
                 os.write(self.ends, os.fsencode(self.folder))
@@ -296,10 +270,16 @@ class Supervisor:
         bundle.sync(bundle.EXIT)
 
 
-class _CannotStart(Exception):
-    def __init__(self, text: str, code: int) -> None:
-        super().__init__(text)
-        self.code = code
+def _hear_signals() -> int:
+    """From here on signals arrive as bytes on the returned descriptor, those sent before included."""
+    wake_read, wake_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+    signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
+    for number in (signal.SIGCHLD, *ORDERS):
+        signal.signal(number, lambda *_: None)
+    for ignored in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
+        signal.signal(ignored, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, ORDERS)
+    return wake_read
 
 
 def _oom_kills() -> int:

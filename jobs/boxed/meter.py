@@ -1,0 +1,111 @@
+"""What a job's tree uses: looks often and cheaply while memory is limited, writes down once a second.
+
+Standard library only. Resident memory is the quick measure; where several processes share pages it counts
+too much, so a limit is confirmed by the proportional measure, which stalls the job and is therefore rare.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from jobs.boxed import bundle, proctree
+else:
+    import bundle
+    import proctree
+
+FIRST_LOOK_S = 0.05
+LOOK_EVERY_S = 1.0
+LIMITED_LOOK_S = 0.1
+NEAR_LOOK_S = 0.02
+WALK_EVERY_S = 0.2  # with a limit; in between only the processes already known are read
+NEAR_LIMIT = 0.5
+CONFIRM_EVERY_S = 1.0
+WRITE_EVERY_S = 1.0
+MAX_LINES = 20_000
+
+
+class Meter:
+    """The use of everything below this process. `peak_bytes` is over all looks."""
+
+    def __init__(self, mem_limit_bytes: int | None) -> None:
+        self.mem_limit_bytes = mem_limit_bytes
+        self.peak_bytes = 0
+        self.ended_cpu_s = 0.0  # of the processes that were waited for
+        self.paused = False
+        self._started = time.monotonic()
+        self._pids: list[int] = []
+        self._rss_bytes = 0
+        self._walked: float | None = None
+        self._wait_s = FIRST_LOOK_S
+        self._look_at = self._started + FIRST_LOOK_S
+        self._write_at = self._look_at
+        self._confirmed: tuple[float, int, int] | None = None  # when, resident bytes, proportional bytes
+        self._written: tuple[float, float] | None = None  # when, CPU seconds
+        self._lines = 0
+
+    @property
+    def look_at(self) -> float:
+        """When, by the monotonic clock, `look` is due."""
+        return self._look_at
+
+    def look(self, now: float, *, write: bool = False) -> bool:
+        """Read what is due and write it down once a second, or now; whether the memory limit is broken."""
+        limit = self.mem_limit_bytes
+        write = write or now >= self._write_at
+        if limit is None or write or self._walked is None or now - self._walked >= WALK_EVERY_S:
+            self._pids, self._walked = proctree.descendants(os.getpid()), now
+        self._rss_bytes = sum(map(proctree.rss_bytes, self._pids))
+        self.peak_bytes = max(self.peak_bytes, self._rss_bytes)
+        if limit is None:
+            self._wait_s = min(self._wait_s * 2, LOOK_EVERY_S)
+        else:
+            self._wait_s = NEAR_LOOK_S if self._rss_bytes > limit * NEAR_LIMIT else LIMITED_LOOK_S
+        self._look_at = now + self._wait_s
+        if write:
+            self._write_at = now + WRITE_EVERY_S
+            self._write(now)
+        return limit is not None and self._rss_bytes > limit and self._really_over(now, limit)
+
+    def _really_over(self, now: float, limit: int) -> bool:
+        if len(self._pids) == 1:
+            return True
+        if self._confirmed is not None:
+            at, resident, real = self._confirmed
+            grown = self._rss_bytes - resident > (limit - real) / 2
+            if not grown and now - at < CONFIRM_EVERY_S:
+                return False
+        real = 0
+        for pid in self._pids:
+            share = proctree.pss_bytes(pid)
+            real += proctree.rss_bytes(pid) if share is None else share
+        self._confirmed = (now, self._rss_bytes, real)
+        return real > limit
+
+    def _write(self, now: float) -> None:
+        live_s = sum(seconds for pid in self._pids if (seconds := proctree.cpu_s(pid)) is not None)
+        used = self.ended_cpu_s + live_s
+        cpus = None
+        if self._written is not None and now > self._written[0]:
+            used = max(used, self._written[1])
+            cpus = (used - self._written[1]) / (now - self._written[0])
+        self._written = (now, used)
+        line = {
+            "at": time.time(),
+            "cpu_s": round(used, 3),
+            "mem_bytes": self._rss_bytes,
+            "peak_mem_bytes": self.peak_bytes,
+            "processes": len(self._pids),
+            "cpus": cpus if cpus is None else round(cpus, 3),
+            "paused": self.paused,
+        }
+        try:
+            if self._lines >= MAX_LINES:
+                self._lines = bundle.thin_usage()
+            bundle.append_usage(line)
+            self._lines += 1
+        except OSError:
+            pass  # a full disk is no reason to let go of the job
+

@@ -1,0 +1,83 @@
+"""Starts the job's first process: its environment, folder, streams and session, with all signals restored.
+
+Standard library only. What cannot be started says so in one sentence and with the exit code that a shell
+would give.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from jobs.boxed import bundle
+else:
+    import bundle
+
+# what this process or the launcher ignores; handlers are reset by exec anyway
+IGNORED = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGPIPE, signal.SIGXFSZ)
+NICE_OF_SESSION = b"10"
+
+
+class CannotStart(Exception):
+    """The job never ran. `code` is 127 for a missing command, else 126."""
+
+    def __init__(self, text: str, code: int = 126) -> None:
+        super().__init__(text)
+        self.code = code
+
+
+def start(spec: dict[str, Any], log: int) -> int:
+    """Run the argv of the spec in a session of its own and return its pid; leaves us in the job's cwd.
+
+    Raises CannotStart.
+    """
+    captured = bundle.read_json(spec["environment_path"])
+    if captured is None:
+        raise CannotStart("its captured environment is gone; submit it again")
+    environ = {**captured, **spec["extra_env"]}
+    argv: list[str] = spec["argv"]
+    try:
+        os.chdir(spec["cwd"])
+    except (OSError, ValueError) as error:
+        raise CannotStart(f"its folder {spec['cwd']} cannot be entered: {_why(error)}") from None
+    try:
+        os.environ["PATH"] = environ.get("PATH", os.defpath)  # where posix_spawnp looks
+        return os.posix_spawnp(
+            argv[0],
+            argv,
+            environ,
+            file_actions=[
+                (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+                (os.POSIX_SPAWN_DUP2, log, 1),
+                (os.POSIX_SPAWN_DUP2, log, 2),
+            ],
+            setsid=True,
+            setsigmask=(),
+            setsigdef=IGNORED,
+        )
+    except (OSError, ValueError, TypeError) as error:
+        missing = isinstance(error, (FileNotFoundError, NotADirectoryError))
+        raise CannotStart(f"{argv[0]} cannot be run: {_why(error)}", 127 if missing else 126) from None
+
+
+def stand_back(pid: int) -> bool:
+    """Let the person's own sessions go before this job's; whether it is done (the kernel limits the rate)."""
+    try:
+        descriptor = os.open(f"/proc/{pid}/autogroup", os.O_WRONLY | os.O_CLOEXEC)
+    except OSError:
+        return True  # there is no such thing here
+    try:
+        os.write(descriptor, NICE_OF_SESSION)
+    except BlockingIOError:
+        return False
+    except OSError:
+        pass
+    finally:
+        os.close(descriptor)
+    return True
+
+
+def _why(error: Exception) -> str:
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)
