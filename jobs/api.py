@@ -17,8 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from jobs import presence
-from jobs.intents import IntentKind, Intents, no_such_job
+from jobs.daemon import presence
 from jobs.model import (
     Active,
     Capacity,
@@ -32,13 +31,14 @@ from jobs.model import (
     Usage,
 )
 from jobs.ports import BadInput, Clock, NeverFits, NotNow, Unreachable
-from jobs.queries import Queries, as_of_now
 from jobs.settings import HIGHEST_PRIORITY, LOWEST_PRIORITY, Home, Settings
+from jobs.store.intents import IntentKind, Intents, no_such_job
+from jobs.store.queries import Queries, as_of_now
 from jobs.views import DaemonStatus, HistoryEntry, JobQuery, NeedsRequest, Preview, Snapshot, SubmitRequest
 from jobs.wakeup import Ringer, Watcher
 
 if TYPE_CHECKING:
-    from jobs.machine import Machine
+    from jobs.sensing.viewer import Machine
     from jobs.submission import Resolver
     from recipes.discover import Catalogue, Finder
     from recipes.manifest import Recipe
@@ -311,7 +311,7 @@ class Api:
 
     def serve(self) -> int:
         """Be the scheduler, in this process, until told to leave; 0 at the end, 3 when another one runs."""
-        from jobs.daemon import serve
+        from jobs.daemon.__main__ import serve
 
         return serve(self.home)
 
@@ -346,7 +346,7 @@ class Api:
             return ringer.ring(self.home.doorbell)
 
     def _measuring(self) -> Machine:
-        from jobs.machine import Machine
+        from jobs.sensing.viewer import Machine
 
         with self._opening:
             if self._machine is None:
@@ -361,7 +361,7 @@ class Api:
 
     def _queue(self, specs: Sequence[JobSpec]) -> tuple[JobId, ...]:
         from jobs.forecast import sentences
-        from jobs.policy import never_fits
+        from jobs.policy.decide import never_fits
 
         if not specs:
             return ()

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from jobs.machine import Machine
 from jobs.model import MIB, Held, Job, Reason, ReasonCode, Sample, Unit
-from jobs.policy import decide_with_estimates, never_fits
-from jobs.queries import View
+from jobs.policy.decide import decide_with_estimates, never_fits
+from jobs.sensing.viewer import Machine
+from jobs.store.queries import View
 from jobs.views import DaemonStatus, Preview
 from jobs.world import Gate, Rules, World
 

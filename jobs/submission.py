@@ -14,10 +14,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jobs import environments
 from jobs.model import Job, JobId, JobSpec, Needs, ParamValue
 from jobs.ports import BadInput
 from jobs.settings import HIGHEST_PRIORITY, LOWEST_PRIORITY, Home, Settings
+from jobs.store import environments
 from jobs.views import NeedsRequest, SubmitRequest
 
 if TYPE_CHECKING:

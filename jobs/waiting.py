@@ -9,10 +9,10 @@ import time
 from collections.abc import Callable, Sequence
 from typing import get_args
 
-from jobs.intents import no_such_job
 from jobs.model import Ended, JobId
 from jobs.ports import Unreachable
-from jobs.queries import Queries
+from jobs.store.intents import no_such_job
+from jobs.store.queries import Queries
 from jobs.wakeup import Watcher
 
 ENDED = frozenset(kind.name for kind in get_args(Ended))

@@ -112,8 +112,8 @@ def test_text_filters(api: Api, text: str) -> None:
 
 HEAVY = {
     "psutil", "pynvml", "recipes", "pandas", "sqlite_utils", "platformdirs", "asyncio", "logging",
-    "subprocess", "tensorflow", "sklearn", "numpy", "textual", "rich", "click", "hashlib", "jobs.policy",
-    "jobs.sensor",
+    "subprocess", "tensorflow", "sklearn", "numpy", "textual", "rich", "click", "hashlib",
+    "jobs.policy.decide", "jobs.sensing.sensor",
 }  # fmt: skip
 
 

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from jobs.api import Api
-from jobs.environments import path_of
 from jobs.model import GIB, MIB, Dependency, DependencyKind, Held, JobId, Queued
 from jobs.ports import BadInput, NeverFits, NoSuchJob, NotNow
+from jobs.store.environments import path_of
 from jobs.views import JobQuery, NeedsRequest, SubmitRequest
 
 TRUE = SubmitRequest(argv=("true",))

@@ -13,10 +13,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from jobs import schema
 from jobs.api import Api
 from jobs.model import Active, Job, JobId
 from jobs.settings import Home, Settings
+from jobs.store import schema
 from jobs.views import JobQuery, NeedsRequest, SubmitRequest
 
 # The load of the tests themselves must not keep jobs waiting.

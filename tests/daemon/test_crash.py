@@ -213,7 +213,11 @@ def test_vitals_are_published_while_somebody_watches(installation: Installation)
 
 LOADED = """
 import sys
-from jobs import daemon, daemon_loop, attempts, cycle, store
+from jobs.daemon import __main__ as daemon
+from jobs.daemon import loop as daemon_loop
+from jobs.daemon import attempts
+from jobs.daemon import cycle
+from jobs.store import writer as store
 from jobs.executors import local
 print(*sorted({name.split(".")[0] for name in sys.modules}))
 """

@@ -9,9 +9,7 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from jobs.dependencies import ENDED
-from jobs.engine import step, wants_head
-from jobs.events import (
+from jobs.engine.events import (
     BecameReady,
     Decide,
     DependencyNever,
@@ -27,6 +25,7 @@ from jobs.events import (
     Submitted,
     WakeAt,
 )
+from jobs.engine.step import step, wants_head
 from jobs.model import (
     GIB,
     TRANSITIONS,
@@ -46,6 +45,7 @@ from jobs.model import (
     StateName,
     Usage,
 )
+from jobs.policy.dependencies import ENDED
 from jobs.ports import Exit, ExitCause
 from jobs.world import Rules, World
 

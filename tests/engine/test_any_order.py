@@ -7,8 +7,7 @@ from dataclasses import replace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jobs.engine import step
-from jobs.events import (
+from jobs.engine.events import (
     AttemptEnded,
     AttemptMissing,
     CancelRequested,
@@ -23,6 +22,7 @@ from jobs.events import (
     ReleaseRequested,
     Save,
 )
+from jobs.engine.step import step
 from jobs.model import GIB, Active, Capacity, Dependency, DependencyKind, Job, JobId, Needs
 from jobs.ports import ExitCause
 from jobs.world import Rules, World

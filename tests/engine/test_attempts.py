@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from jobs.engine import LAUNCH_TRIES, unfinished
-from jobs.events import (
+from jobs.engine.events import (
     AttemptEnded,
     AttemptMissing,
     CancelRequested,
@@ -19,6 +18,7 @@ from jobs.events import (
     StartAttempt,
     StopAttempt,
 )
+from jobs.engine.step import LAUNCH_TRIES, unfinished
 from jobs.model import (
     GIB,
     Cancelled,

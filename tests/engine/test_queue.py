@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from jobs.engine import wants_head
-from jobs.events import (
+from jobs.engine.events import (
     AttemptEnded,
     CancelRequested,
     CapacityChanged,
@@ -24,6 +23,7 @@ from jobs.events import (
     StartAttempt,
     Submitted,
 )
+from jobs.engine.step import wants_head
 from jobs.model import (
     GIB,
     Cancelled,

@@ -12,14 +12,14 @@ from typing import Any
 
 import pytest
 
-from jobs import nvml
+from jobs.sensing import nvml
 from tests.nvml.stand_in import Gpu, StandIn, uuid_of
 
 # Reads one JSON line of {pid: job} for each reading, answers with what the sensor saw.
 READER = """
 import dataclasses, json, sys, time
 from jobs.model import Usage
-from jobs.sensor import MachineSensor
+from jobs.sensing.sensor import MachineSensor
 sensor = MachineSensor()
 for line in sys.stdin:
     asked = json.loads(line)

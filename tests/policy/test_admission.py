@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from jobs.model import GIB, Needs, ReasonCode, Running, Unit
-from jobs.policy import decide, never_fits
+from jobs.policy.decide import decide, never_fits
 from jobs.world import Rules
 from tests.policy.worlds import NOW, codes, only, paused, queued, running, sample, started, starting, world
 

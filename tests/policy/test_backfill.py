@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from jobs.model import GIB, JobId, Needs, ReasonCode
-from jobs.policy import decide, decide_with_estimates
+from jobs.policy.decide import decide, decide_with_estimates
 from tests.policy.worlds import NOW, codes, gpu, only, paused, queued, running, sample, started, world
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from jobs.model import GIB, Device, Job, JobId, Needs, ReasonCode, Unit
-from jobs.policy import decide, never_fits
+from jobs.policy.decide import decide, never_fits
 from jobs.world import Plan, Rules
 from tests.policy.worlds import (
     NOW,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from jobs.model import DependencyKind, JobId, Needs, Pressure, ReasonCode, StateName, Unit
-from jobs.policy import decide, next_gate
+from jobs.policy.decide import decide, next_gate
 from jobs.world import Gate, Rules
 from tests.policy.worlds import NOW, codes, held, only, queued, running, sample, started, world
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from jobs.predict import expected_run_s
+from jobs.policy.predict import expected_run_s
 
 
 def test_the_median_of_the_last_five_runs_counts() -> None:

@@ -11,10 +11,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from jobs import container
 from jobs.boxed import proctree
 from jobs.model import JobId, Usage
-from jobs.sensor import MachineSensor, _Counters, _pressure
+from jobs.sensing import container
+from jobs.sensing.sensor import MachineSensor, _Counters, _pressure
 
 BURN = "while True: pass"
 JOB = JobId(7)

@@ -10,8 +10,7 @@ import heapq
 from dataclasses import dataclass, field, replace
 from itertools import count
 
-from jobs.dependencies import ENDED
-from jobs.events import (
+from jobs.engine.events import (
     AttemptEnded,
     CancelRequested,
     Effect,
@@ -38,6 +37,7 @@ from jobs.model import (
     Sample,
     Usage,
 )
+from jobs.policy.dependencies import ENDED
 from jobs.ports import Exit, ExitCause
 from jobs.world import Rules
 from tests.engine.shell import Shell

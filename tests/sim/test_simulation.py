@@ -7,7 +7,6 @@ from random import Random
 
 import pytest
 
-from jobs.dependencies import ENDED
 from jobs.model import (
     GIB,
     Capacity,
@@ -19,6 +18,7 @@ from jobs.model import (
     ReasonCode,
     StateName,
 )
+from jobs.policy.dependencies import ENDED
 from tests.engine.shell import plain
 from tests.sim.simulator import Simulator, Work, with_times
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from jobs.intents import Intents
 from jobs.model import JobSpec
-from jobs.queries import Queries
-from jobs.store import Store
+from jobs.store.intents import Intents
+from jobs.store.queries import Queries
+from jobs.store.writer import Store
 
 SPEC = JobSpec(name="true", argv=("true",), cwd="/", env_digest="0" * 40)
 

@@ -9,8 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs import codec
-from jobs.codec import Damaged
 from jobs.model import (
     Cancelled,
     Capacity,
@@ -41,6 +39,8 @@ from jobs.model import (
     Unit,
     Usage,
 )
+from jobs.store import codec
+from jobs.store.codec import Damaged
 
 texts = st.text(max_size=20)
 numbers = st.floats(0, 1e12)

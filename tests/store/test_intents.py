@@ -10,17 +10,17 @@ from pathlib import Path
 
 import pytest
 
-from jobs.intents import IntentKind, Intents
 from jobs.model import Dependency, Held, JobId, Queued, ReasonCode, StateName
 from jobs.ports import NoSuchJob, NotNow
-from jobs.queries import Queries
+from jobs.store.intents import IntentKind, Intents
+from jobs.store.queries import Queries
 from jobs.views import JobQuery
 from tests.store.conftest import spec
 
 SUBMITTER = """
 import sys
 from pathlib import Path
-from jobs.intents import Intents
+from jobs.store.intents import Intents
 from jobs.model import JobSpec
 intents = Intents(Path(sys.argv[1]))
 for number in range(int(sys.argv[3])):

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from jobs import schema
 from jobs.ports import Unreachable
-from jobs.queries import Queries
+from jobs.store import schema
+from jobs.store.queries import Queries
 
 OPEN = """
 import sys
 from pathlib import Path
-from jobs import schema
+from jobs.store import schema
 sys.stdin.readline()
 connection = schema.connect(Path(sys.argv[1]))
 print(connection.execute("SELECT value FROM meta WHERE key = 'instance'").fetchone()[0],

@@ -10,7 +10,6 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
 
-from jobs.intents import IntentKind, Intents
 from jobs.model import (
     Cancelled,
     Dependency,
@@ -26,8 +25,9 @@ from jobs.model import (
     Succeeded,
     Usage,
 )
-from jobs.queries import Queries
-from jobs.store import Store
+from jobs.store.intents import IntentKind, Intents
+from jobs.store.queries import Queries
+from jobs.store.writer import Store
 from jobs.views import JobQuery, SortKey
 from tests.store.conftest import spec
 
@@ -134,7 +134,7 @@ def crowded(database: Path, intents: Intents) -> Store:
     """100,000 queued jobs, put in directly."""
     store = Store(database)
     text = spec()
-    from jobs import codec
+    from jobs.store import codec
 
     store._write("SELECT 1", ())
     store._connection.executemany(

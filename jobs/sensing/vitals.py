@@ -10,7 +10,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from jobs.codec import (
+from jobs.model import Capacity, Sample
+from jobs.store.codec import (
     Damaged,
     dump,
     dump_capacity,
@@ -21,7 +22,6 @@ from jobs.codec import (
     load_sample,
     plain,
 )
-from jobs.model import Capacity, Sample
 from jobs.world import Gate
 
 

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jobs import codec, schema
-from jobs.codec import Damaged
-from jobs.intents import IntentKind, printable
 from jobs.model import Dependency, DependencyKind, Job, JobId, Reason, StateName
+from jobs.store import codec, schema
+from jobs.store.codec import Damaged
+from jobs.store.intents import IntentKind, printable
 
 _ACTIVE = "('starting', 'running', 'paused')"
 _JOB = "id, state, priority, submitted_at, attempts, spec, detail, reasons, estimated_start_at"

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from jobs.dependencies import missing
 from jobs.model import Job, JobId, Queued, Reason, StateName
+from jobs.policy.dependencies import missing
 from jobs.world import World
 
 

@@ -11,10 +11,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import assert_never
 
-from jobs.changes import same_moment, same_reasons
-from jobs.dependencies import settled_by
-from jobs.endings import ending, lost, stop_asked_at
-from jobs.events import (
+from jobs.engine.changes import same_moment, same_reasons
+from jobs.engine.endings import ending, lost, stop_asked_at
+from jobs.engine.events import (
     AttemptEnded,
     AttemptMissing,
     BecameReady,
@@ -45,7 +44,6 @@ from jobs.events import (
     Submitted,
     WakeAt,
 )
-from jobs.head import blocked, enter, load, wants_head
 from jobs.model import (
     Active,
     Cancelled,
@@ -63,7 +61,9 @@ from jobs.model import (
     Usage,
     Waiting,
 )
-from jobs.policy import decide, estimate, next_gate
+from jobs.policy.decide import decide, estimate, next_gate
+from jobs.policy.dependencies import settled_by
+from jobs.policy.head import blocked, enter, load, wants_head
 from jobs.world import World
 
 __all__ = ["LAUNCH_TRIES", "step", "unfinished", "wants_head"]

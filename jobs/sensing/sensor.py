@@ -13,10 +13,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from jobs import container
 from jobs.boxed import proctree
 from jobs.model import Capacity, DeviceSample, JobId, Pressure, Sample, Usage
-from jobs.nvml import GpuReading, Nvml
+from jobs.sensing import container
+from jobs.sensing.nvml import GpuReading, Nvml
 
 SMOOTH_S = 6.0  # time constant of the foreign load
 SHORTEST_S = 0.02  # over less, counters of 10 ms ticks say nothing

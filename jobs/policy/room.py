@@ -13,9 +13,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from jobs.devices import DeviceRoom, build_devices
-from jobs.holdings import Holding, holding_of, withheld_bytes
 from jobs.model import Active, Capacity, Grant, Job, JobId, Needs
+from jobs.policy.devices import DeviceRoom, build_devices
+from jobs.policy.holdings import Holding, holding_of, withheld_bytes
 from jobs.world import Rules, World
 
 CPU_GRAIN = 1e-6  # sums of fractions of cores are equal within this

@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from jobs.holdings import Holding, planned_run_s
 from jobs.model import Grant, Job, JobId, Needs
-from jobs.room import CPU_GRAIN, Room
+from jobs.policy.holdings import Holding, planned_run_s
+from jobs.policy.room import CPU_GRAIN, Room
 
 NeedsKey = tuple[float, int, int, int | None]
 

@@ -37,7 +37,7 @@ def serve(home: Home, *, ready_fd: int | None = None, to_terminal: bool = True) 
     """Be the scheduler of this installation. Raises CroError when it cannot start."""
     import time
 
-    from jobs import presence
+    from jobs.daemon import presence
 
     home.make()
     settings = Settings.load(home.settings_file)
@@ -59,10 +59,10 @@ def _run(home: Home, settings: Settings, ready_fd: int | None) -> None:
     import signal
     import time
 
-    from jobs.daemon_loop import Daemon
+    from jobs.daemon.loop import Daemon
     from jobs.executors.local import LocalExecutor
-    from jobs.sensor import MachineSensor
-    from jobs.store import Store
+    from jobs.sensing.sensor import MachineSensor
+    from jobs.store.writer import Store
 
     log = logging.getLogger(__name__)
     store = Store(home.database)

@@ -9,10 +9,10 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jobs import vitals
 from jobs.model import Capacity, Sample
+from jobs.sensing import vitals
+from jobs.sensing.vitals import Vitals
 from jobs.views import DaemonStatus
-from jobs.vitals import Vitals
 
 if TYPE_CHECKING:
     from jobs.ports import Sensor
@@ -70,7 +70,7 @@ class Machine:
 
     def _opened(self) -> Sensor:
         if self._sensor is None:
-            from jobs.sensor import MachineSensor
+            from jobs.sensing.sensor import MachineSensor
 
             self._sensor = MachineSensor()
         return self._sensor

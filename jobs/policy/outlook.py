@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from jobs.backfill import fresh_holding, start_pass
-from jobs.holdings import planned_run_s
 from jobs.model import Job, JobId, Reason, ReasonCode
-from jobs.room import Room, build
+from jobs.policy.backfill import fresh_holding, start_pass
+from jobs.policy.holdings import planned_run_s
+from jobs.policy.room import Room, build
 from jobs.world import Plan, World
 
 _JOBS = 64

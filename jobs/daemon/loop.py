@@ -13,16 +13,16 @@ import os
 from collections.abc import Callable
 from time import monotonic
 
-from jobs import vitals
-from jobs.attempts import Attempts, MeasuredExecutor
-from jobs.cycle import Cycle
-from jobs.engine import unfinished
-from jobs.events import CapacityChanged, Sampled
+from jobs.daemon.attempts import Attempts, MeasuredExecutor
+from jobs.daemon.cycle import Cycle
+from jobs.engine.events import CapacityChanged, Sampled
+from jobs.engine.step import unfinished
 from jobs.model import JobId, Paused, Running, Usage
 from jobs.ports import Clock, Sensor
+from jobs.sensing import vitals
+from jobs.sensing.vitals import Vitals
 from jobs.settings import Home, Settings
-from jobs.store import Store
-from jobs.vitals import Vitals
+from jobs.store.writer import Store
 from jobs.wakeup import Bell, Ringer
 from jobs.world import World
 

@@ -10,9 +10,7 @@ from collections import deque
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 
-from jobs.codec import duration_keys
-from jobs.engine import step, wants_head
-from jobs.events import (
+from jobs.engine.events import (
     BecameReady,
     CancelRequested,
     Decide,
@@ -32,8 +30,7 @@ from jobs.events import (
     Submitted,
     WakeAt,
 )
-from jobs.head import rank
-from jobs.intents import IntentKind
+from jobs.engine.step import step, wants_head
 from jobs.model import (
     DependencyKind,
     Ended,
@@ -44,8 +41,11 @@ from jobs.model import (
     StateName,
     Succeeded,
 )
+from jobs.policy.head import rank
 from jobs.settings import HIGHEST_PRIORITY, LOWEST_PRIORITY
-from jobs.store import Intent, Store
+from jobs.store.codec import duration_keys
+from jobs.store.intents import IntentKind
+from jobs.store.writer import Intent, Store
 from jobs.world import World
 
 INTENTS_AT_ONCE = 1000

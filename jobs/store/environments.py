@@ -10,8 +10,8 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from jobs.codec import dump
 from jobs.ports import Unreachable
+from jobs.store.codec import dump
 
 
 def path_of(folder: Path, digest: str) -> Path:

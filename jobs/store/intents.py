@@ -13,9 +13,9 @@ from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 
-from jobs import codec, schema
 from jobs.model import JobId, JobSpec, StateName
 from jobs.ports import NoSuchJob, NotNow
+from jobs.store import codec, schema
 
 
 class IntentKind(StrEnum):

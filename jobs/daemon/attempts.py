@@ -14,8 +14,7 @@ from pathlib import Path
 from time import monotonic
 from typing import Protocol, get_args
 
-from jobs import environments
-from jobs.events import (
+from jobs.engine.events import (
     AttemptEnded,
     AttemptMissing,
     Effect,
@@ -32,6 +31,7 @@ from jobs.executors.environment import grant_environment
 from jobs.model import Active, Job, JobId, Starting, Usage
 from jobs.ports import Clock, CroError, Executor, Launch, Phase, Status
 from jobs.settings import Home
+from jobs.store import environments
 
 log = logging.getLogger(__name__)
 FINISH_S = 5.0

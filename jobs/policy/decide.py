@@ -10,14 +10,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from jobs.backfill import NeedsKey, Pass, needs_key, start_pass
-from jobs.dependencies import missing
-from jobs.gate import next_gate, pressure_reason, reopens_at
-from jobs.head import rank
 from jobs.model import Held, Job, JobId, Queued, Reason, ReasonCode, StateName, Unit
-from jobs.outlook import starts_ahead
-from jobs.room import build, readable
-from jobs.shortage import Shortages, never_fits
+from jobs.policy.backfill import NeedsKey, Pass, needs_key, start_pass
+from jobs.policy.dependencies import missing
+from jobs.policy.gate import next_gate, pressure_reason, reopens_at
+from jobs.policy.head import rank
+from jobs.policy.outlook import starts_ahead
+from jobs.policy.room import build, readable
+from jobs.policy.shortage import Shortages, never_fits
 from jobs.world import Plan, Start, World
 
 __all__ = ["decide", "decide_with_estimates", "estimate", "never_fits", "next_gate"]

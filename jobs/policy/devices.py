@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from jobs.holdings import Holding
 from jobs.model import Device, DeviceSample, JobId, Sample
+from jobs.policy.holdings import Holding
 from jobs.world import Rules, World
 
 _WHOLE_FOREIGN = 0.05  # share of a device that a display server or driver may hold while it counts as idle

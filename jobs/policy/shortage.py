@@ -12,11 +12,11 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
 
-from jobs.backfill import emptied
-from jobs.devices import DeviceRoom, gpu_headroom_bytes
-from jobs.holdings import Holding
 from jobs.model import Capacity, JobId, Needs, Reason, ReasonCode, Unit
-from jobs.room import CPU_GRAIN, Room, mem_headroom_bytes
+from jobs.policy.backfill import emptied
+from jobs.policy.devices import DeviceRoom, gpu_headroom_bytes
+from jobs.policy.holdings import Holding
+from jobs.policy.room import CPU_GRAIN, Room, mem_headroom_bytes
 from jobs.world import Rules
 
 _NAMED = 8  # jobs in the way that a reason names

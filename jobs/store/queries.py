@@ -14,9 +14,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from jobs import schema
-from jobs.codec import Damaged, dump, duration_keys, load_job, load_spec
-from jobs.intents import LARGEST_ID, no_such_job, printable, states_of
 from jobs.model import (
     Active,
     Held,
@@ -32,6 +29,9 @@ from jobs.model import (
     Usage,
     Waiting,
 )
+from jobs.store import schema
+from jobs.store.codec import Damaged, dump, duration_keys, load_job, load_spec
+from jobs.store.intents import LARGEST_ID, no_such_job, printable, states_of
 from jobs.views import HistoryEntry, JobQuery, SortKey
 
 NOT_SEEN = Reason(ReasonCode.NOT_SEEN)
