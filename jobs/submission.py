@@ -80,7 +80,8 @@ class Resolver:
             grace_s = recipe.grace_s if recipe and recipe.grace_s is not None else None
         if grace_s is None:
             grace_s = self._settings.defaults.grace_s
-        _check_rest(request, grace_s, problems)
+        priority = self._settings.defaults.priority if request.priority is None else request.priority
+        _check_rest(request, priority, grace_s, problems)
         if problems:
             return None, problems
         return (
@@ -90,7 +91,7 @@ class Resolver:
                 cwd=cwd,
                 env_digest=self._digest(environ) if keep else "",
                 needs=needs,
-                priority=request.priority,
+                priority=priority,
                 after=tuple(dict.fromkeys(request.after)),
                 recipe=recipe.name if recipe else None,
                 params=params,
@@ -207,8 +208,7 @@ def _parameters(
     return tuple(values.items()), (sys.executable, str(recipe.path.absolute()), *flags(recipe, values))
 
 
-def _check_rest(request: SubmitRequest, grace_s: float, problems: dict[str, str]) -> None:
-    priority = request.priority
+def _check_rest(request: SubmitRequest, priority: int, grace_s: float, problems: dict[str, str]) -> None:
     if not isinstance(priority, int) or not LOWEST_PRIORITY <= priority <= HIGHEST_PRIORITY:
         problems["priority"] = f"The priority must be a whole number from 0 to 100, not {priority}."
     if not (math.isfinite(grace_s) and grace_s >= 0):

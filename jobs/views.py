@@ -29,6 +29,7 @@ class SubmitRequest:
     """One job to queue: either `recipe` (with `params` as typed, still text or values) or `argv`.
 
     `env` None captures the caller's environment. `cwd` None is the caller's working directory.
+    `priority` None is the default of the settings.
     """
 
     recipe: str | None = None
@@ -38,7 +39,7 @@ class SubmitRequest:
     cwd: str | None = None
     env: Mapping[str, str] | None = None
     needs: NeedsRequest = field(default_factory=NeedsRequest)
-    priority: int = 50
+    priority: int | None = None
     after: tuple[Dependency, ...] = ()
     hold: bool = False
     grace_s: float | None = None

@@ -98,7 +98,7 @@ def submit(  # noqa: PLR0917 - click calls it by keyword
             name=name,
             cwd=cwd,
             needs=needs_request(needs),
-            priority=api.settings.defaults.priority if priority is None else priority,
+            priority=priority,
             after=dependencies(after),
             hold=hold,
             grace_s=grace,
