@@ -108,4 +108,3 @@ class Meter:
             self._lines += 1
         except OSError:
             pass  # a full disk is no reason to let go of the job
-

@@ -50,6 +50,12 @@ def cpu_s(pid: int) -> float | None:
     return None if fields is None else sum(map(int, fields[11:15])) / TICKS_PER_S
 
 
+def own_cpu_s(pid: int) -> float | None:
+    """CPU seconds of the process alone."""
+    fields = _stat(pid)
+    return None if fields is None else sum(map(int, fields[11:13])) / TICKS_PER_S
+
+
 def rss_bytes(pid: int) -> int:
     """Resident memory; 0 when the process is gone."""
     words = _read(f"/proc/{pid}/statm").split()

@@ -63,7 +63,7 @@ def start(spec: dict[str, Any], log: int) -> int:
 
 
 def stand_back(pid: int) -> bool:
-    """Let the person's own sessions go before this job's; whether it is done (the kernel limits the rate)."""
+    """Let the person's own sessions go first; False: the kernel limits the rate, try again later."""
     try:
         descriptor = os.open(f"/proc/{pid}/autogroup", os.O_WRONLY | os.O_CLOEXEC)
     except OSError:

@@ -94,7 +94,9 @@ class Supervisor:
         """Start the job, wait for its end and that of all its descendants, and write down how it went."""
         wake_read = _hear_signals()
         try:
-            log = os.open(bundle.LOG, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600)
+            log = os.open(
+                bundle.LOG, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600
+            )
         except FileExistsError:
             return  # another supervisor has claimed this attempt
         try:
@@ -156,7 +158,9 @@ class Supervisor:
             if self.end_by is not None and now >= self.end_by and self.paused_at is None:
                 self.end_by = None
                 limit_s = self.spec["time_limit_s"]
-                self._stop("timed_out", self.spec["grace_s"], f"it ran into its time limit of {limit_s:g} s")
+                self._stop(
+                    "timed_out", self.spec["grace_s"], f"it ran into its time limit of {limit_s:g} s"
+                )
             if self.kill_at is not None and now >= self.kill_at:
                 tree.send(signal.SIGKILL)
                 self.kill_at = now + KILL_AGAIN_S
@@ -253,6 +257,7 @@ class Supervisor:
                 "cpu_s": round(self.meter.ended_cpu_s, 6),
                 "peak_mem_bytes": self.meter.peak_bytes or None,
             },
+            "supervisor_cpu_s": time.process_time(),
         }
         for _ in range(FULL_DISK_TRIES):
             try:

@@ -11,6 +11,10 @@ from typing import Any
 from jobs.model import Usage
 from jobs.ports import Exit, ExitCause
 
+MAX_DETAIL = 2000
+MAX_METRIC_NAME = 100
+MAX_NUMBER = 1e308
+
 
 def usage_of(record: Mapping[str, Any]) -> Usage:
     """A line of `usage.jsonl`, or the `usage` of `exit.json`."""
@@ -41,19 +45,33 @@ def exit_of(record: Mapping[str, Any]) -> Exit | None:
         started_at=_number(record.get("started_at")),
         finished_at=finished_at,
         usage=usage_of(usage if isinstance(usage, dict) else {}),
-        detail=str(record.get("detail", ""))[:2000],
+        detail=_words(record.get("detail", ""), MAX_DETAIL),
         mem_limit_bytes=_whole(record.get("mem_limit_bytes")),
         metrics=tuple(
-            (str(name), float(value))
+            (_words(name, MAX_METRIC_NAME), float(value))
             for name, value in (metrics if isinstance(metrics, dict) else {}).items()
             if _number(value) is not None
         ),
     )
 
 
+def supervisor_cpu_s(record: Mapping[str, Any]) -> float:
+    """What supervising cost, from `exit.json`; 0 when it does not say."""
+    return _number(record.get("supervisor_cpu_s")) or 0.0
+
+
 def _number(value: object) -> float | None:
-    return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+    if not isinstance(value, (int, float)) or isinstance(value, bool):
+        return None
+    return float(value) if abs(value) < MAX_NUMBER else None
 
 
 def _whole(value: object) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
+    return (
+        value if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 1 << 63 else None
+    )
+
+
+def _words(value: object, length: int) -> str:
+    """Text that every store and screen can take: no halves of characters."""
+    return str(value)[:length].encode("utf-8", "replace").decode()

@@ -6,7 +6,7 @@ import asyncio
 import json
 import os
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -25,6 +25,12 @@ class Bench:
         self.environment.write_text(json.dumps({**os.environ, "CAPTURED": "at submit"}))
         self.executor = LocalExecutor(folder / "jobs")
 
+    @property
+    def launcher(self) -> int:
+        pid = self.executor._forker.pid
+        assert pid is not None
+        return pid
+
     def launch(
         self,
         job_id: int,
@@ -33,6 +39,7 @@ class Bench:
         mem_limit_bytes: int | None = None,
         time_limit_s: float | None = None,
         grace_s: float = 5.0,
+        extra_env: Mapping[str, str] | None = None,
     ) -> Launch:
         return Launch(
             name=f"cro-test-{job_id}-1",
@@ -41,7 +48,7 @@ class Bench:
             argv=argv,
             cwd=cwd or str(self.folder),
             environment_path=str(self.environment),
-            extra_env={"GRANTED": "at start"},
+            extra_env={"GRANTED": "at start", **(extra_env or {})},
             mem_limit_bytes=mem_limit_bytes,
             time_limit_s=time_limit_s,
             grace_s=grace_s,
@@ -73,6 +80,12 @@ class Bench:
         path = self.executor.folder(name) / "output.log"
         return path.read_text() if path.exists() else ""
 
+    async def until_true(self, true: Callable[[], bool], timeout_s: float = 20.0) -> None:
+        deadline = time.monotonic() + timeout_s
+        while not true():
+            assert time.monotonic() < deadline
+            await asyncio.sleep(0.01)
+
     async def logged(self, name: str, text: str, times: int = 1) -> None:
         deadline = time.monotonic() + 20
         while self.log(name).count(text) < times:
@@ -82,15 +95,7 @@ class Bench:
     def left_running(self, name: str) -> list[int]:
         """Processes that carry this attempt in their environment."""
         mark = f"CRO_OUTPUT_DIR={self.executor.folder(name) / 'output'}".encode()
-        found = []
-        for pid in proctree.all_pids():
-            try:
-                environ = Path(f"/proc/{pid}/environ").read_bytes()
-            except OSError:
-                continue
-            if mark in environ.split(b"\0"):
-                found.append(pid)
-        return found
+        return [pid for pid in proctree.all_pids() if mark in proctree.environment(pid)]
 
 
 @pytest.fixture
@@ -100,5 +105,7 @@ async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
     for folder in (tmp_path / "jobs").glob("*/*/*"):
         name = f"cro-test-{folder.parent.name}-{folder.name}"
         await bench.executor.cancel(name, 0)
+        await bench.until(name, Phase.ENDED, Phase.MISSING)
         await bench.executor.sweep(name)
+        assert bench.left_running(name) == []
     await bench.executor.close()

@@ -38,10 +38,15 @@ async def test_a_job_starts_in_its_folder_with_defaults_restored(bench: Bench) -
     code = (
         "import os, signal, sys; print(os.getcwd()); print(sys.stdin.read() == ''); "
         "print(signal.getsignal(signal.SIGTERM) == signal.SIG_DFL, os.getsid(0) == os.getpid()); "
-        "print(sorted(map(int, os.listdir('/proc/self/fd')))[:3])"
+        "print(sorted(map(int, os.listdir('/proc/self/fd'))))"
     )
     await bench.run(bench.launch(1, sys.executable, "-c", code, cwd=str(where)))
-    assert bench.log("cro-test-1-1").splitlines() == [str(where), "True", "True True", "[0, 1, 2]"]
+    assert bench.log("cro-test-1-1").splitlines() == [
+        str(where),
+        "True",
+        "True True",
+        "[0, 1, 2, 3]",
+    ]  # 3: the listing
 
 
 async def test_what_cannot_start_says_why(bench: Bench) -> None:
@@ -173,8 +178,8 @@ async def test_a_new_executor_adopts_what_runs_and_reads_what_ended(bench: Bench
     await bench.until(runs, Phase.RUNNING)
     await bench.executor.close()
     bench.executor = LocalExecutor(bench.folder / "jobs")
-    heard: list[str] = []
-    bench.executor.listen(heard.append)
+    heard = asyncio.Event()
+    bench.executor.listen(lambda name: heard.set() if name == runs else None)
     found = await bench.executor.poll([ended, runs, "cro-test-99-1"])
     past = found[ended].exit
     assert past is not None
@@ -182,15 +187,13 @@ async def test_a_new_executor_adopts_what_runs_and_reads_what_ended(bench: Bench
     assert found[runs].phase is Phase.RUNNING
     assert found["cro-test-99-1"].phase is Phase.MISSING
     go.touch()
+    await asyncio.wait_for(heard.wait(), 20)
     assert (await bench.end(runs)).exit_code == 5
-    assert runs in heard
 
 
 async def test_a_killed_launcher_takes_no_job_with_it_and_is_replaced(bench: Bench) -> None:
     name = await bench.start(bench.launch(1, "sh", "-c", "sleep 0.5; exit 6"))
-    launcher = bench.executor._launcher
-    assert launcher is not None
-    launcher.kill()
+    os.kill(bench.launcher, signal.SIGKILL)
     second = await bench.run(bench.launch(2, "sh", "-c", "exit 8"))
     assert second.exit_code == 8
     assert (await bench.end(name)).exit_code == 6
@@ -242,12 +245,7 @@ async def test_many_at_once_all_end_and_leave_no_descriptor_and_no_zombie(bench:
     assert codes == [n % 200 for n in range(1, 121)]
     assert len(os.listdir("/proc/self/fd")) == before
     assert bench.executor.own_cpu_s() > 0
-    launcher = bench.executor._launcher
-    assert launcher is not None
-    deadline = time.monotonic() + 20
-    while proctree.children(launcher.pid):
-        assert time.monotonic() < deadline, "supervisors that are not reaped"
-        await asyncio.sleep(0.02)
+    await bench.until_true(lambda: not proctree.children(bench.launcher))
 
 
 async def test_folders_are_for_their_owner_only(bench: Bench) -> None:
