@@ -18,23 +18,27 @@ from textual.message import Message
 
 from cro_tui.source import Bell, Progress, Source
 from jobs.logs import LogFile
-from jobs.model import Job, JobId, Running
+from jobs.model import Active, Job, JobId, Running, StateName
 from jobs.ports import CroError
 from jobs.text import progress_of
-from jobs.views import JobQuery, Snapshot
+from jobs.views import JobQuery, Snapshot, SortKey
 
 _GAP_S = 0.1  # between two looks, however often it rings
 _PROGRESS_LINES = 3
+_ACTIVE = frozenset({StateName.STARTING, StateName.RUNNING, StateName.PAUSED})
+_MOST_ACTIVE = 1_000
 
 
 @dataclass(frozen=True, slots=True)
 class Picture:
     """One look: the snapshot, how far running jobs say they are (0..1), and when it was taken.
 
-    `fresh_at` is when the store was last read (0: never), `note` why that is not now.
+    `active` is what holds something now, whatever the query shows; `fresh_at` is when the store was last
+    read (0: never), `note` why that is not now.
     """
 
     snapshot: Snapshot
+    active: tuple[Job, ...] = ()
     progress: Progress = field(default_factory=dict)
     fresh_at: float = 0.0
     note: str = ""
@@ -118,7 +122,11 @@ class Feed:
         if snapshot.note:
             kept = snapshot if snapshot.jobs else replace(snapshot, jobs=self._last.snapshot.jobs)
             return replace(self._last, snapshot=kept, note=snapshot.note)
-        return Picture(snapshot, self._read_progress(snapshot.jobs), snapshot.at)
+        active = tuple(job for job in snapshot.jobs if isinstance(job.state, Active))
+        if query.text or query.sort is not SortKey.QUEUE:
+            with contextlib.suppress(CroError):
+                active = self._source.snapshot(JobQuery(states=_ACTIVE, limit=_MOST_ACTIVE)).jobs
+        return Picture(snapshot, active, self._read_progress(snapshot.jobs), snapshot.at)
 
     def _wait(self, begun: float) -> None:
         """Until it is asked or rung, at least `_GAP_S`, at most the refresh time."""

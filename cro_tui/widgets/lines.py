@@ -1,4 +1,4 @@
-"""The one-row widgets: header, notice and footer. They draw what they are told and repaint only on a change."""
+"""The one-row widgets: header, notice and footer, drawn as they are told and repainted only on a change."""
 
 from __future__ import annotations
 

@@ -1,0 +1,245 @@
+"""The Textual App: receives its parts ready-made, owns the feed and the errands, and passes pictures on.
+
+It schedules nothing and asks the engine for nothing on its own thread.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+
+from textual.app import App
+from textual.binding import BindingType
+from textual.screen import Screen
+
+from cro_tui.actions import Where, bindings, first_key, unknown_ids
+from cro_tui.desk import Notice
+from cro_tui.errands import Errands, Returned
+from cro_tui.feed import Feed, Looked, Picture
+from cro_tui.palette import Commands
+from cro_tui.present import counted
+from cro_tui.screens.ask import Answer, Ask
+from cro_tui.screens.dashboard import Dashboard
+from cro_tui.screens.place import Place
+from cro_tui.source import Source, UsableRecipe
+from cro_tui.widgets.job_list import JobList
+from cro_tui.widgets.strips import plain
+from jobs.model import JobId, StateName
+from jobs.ports import CroError
+from jobs.settings import Settings
+from jobs.views import JobQuery, Preview, Snapshot
+
+if TYPE_CHECKING:
+    from cro_tui.screens.form import Queued
+
+Result = TypeVar("Result")
+_NEWS_S = 8.0
+_GO_ON = (StateName.STARTING, StateName.RUNNING, StateName.PAUSED)
+_WAIT = (StateName.QUEUED,)
+
+
+def _recipes_screen() -> Screen[None]:
+    from cro_tui.screens.recipes import RecipesScreen
+
+    return RecipesScreen()
+
+
+class CroApp(App[str]):
+    """`run_test` and `export_screenshot` work as for any Textual app; the result is the parting line."""
+
+    CSS_PATH = "cro.tcss"
+    TITLE = "cro-tui"
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings(Where.APP)]
+    COMMANDS: ClassVar[set[Any]] = {Commands}
+    MODES: ClassVar[dict[str, Any]] = {"jobs": Dashboard, "recipes": _recipes_screen}
+    DEFAULT_MODE = "jobs"
+    HORIZONTAL_BREAKPOINTS: ClassVar[list[tuple[int, str]]] = [(0, "-narrow"), (100, "-wide")]
+    VERTICAL_BREAKPOINTS: ClassVar[list[tuple[int, str]]] = [(0, "-low"), (32, "-tall")]
+    ENABLE_COMMAND_PALETTE = True
+
+    def __init__(
+        self, source: Source, settings: Settings, *, clock: Callable[[], float] = time.time
+    ) -> None:
+        super().__init__()
+        self.source = source
+        self.settings = settings
+        self.picture = Picture(Snapshot(0.0))
+        self.now = clock
+        self._notice: Notice | None = None
+        self._feed = Feed(source, self.post_message, refresh_s=settings.screen.refresh_s, clock=clock)
+        self._reads = Errands("reads", self.post_message)
+        self._writes = Errands("writes", self.post_message)
+
+    # --- beginning and end ----------------------------------------------------------------------
+
+    def on_mount(self) -> None:
+        self.set_keymap(dict(self.settings.keys))
+        theme = self.settings.screen.theme
+        if theme and theme in self.available_themes:
+            self.theme = theme
+        elif theme:
+            self.say(f"There is no theme {plain(theme, 40)}.", "warn")
+        if wrong := unknown_ids(self.settings.keys):
+            self.say(
+                f"The settings name keys for {plain(', '.join(wrong))}: there is no such action.", "warn"
+            )
+        self._feed.start()
+        self.action_start_engine()
+
+    def on_unmount(self) -> None:
+        self._feed.close()
+        self._reads.close()
+        self._writes.close()
+
+    # --- pictures and errands -------------------------------------------------------------------
+
+    def on_looked(self, event: Looked) -> None:
+        self.picture = event.picture
+        for screen in self.screen_stack:
+            if isinstance(screen, Place):
+                screen.show_picture(self.picture)
+
+    def on_returned(self, event: Returned) -> None:
+        event.deliver()
+
+    def read(self, call: Callable[[], Result], done: Callable[[Result], None], *, key: str = "") -> None:
+        self._reads.run(call, done, self._failed, key=key)
+
+    def write(self, call: Callable[[], Result], done: Callable[[Result], None]) -> None:
+        self._writes.run(call, done, self._failed)
+
+    def _failed(self, error: CroError) -> None:
+        self.say(f"{plain(error.title)} {plain(error.detail)}".rstrip(), "bad")
+
+    def ask(self, query: JobQuery) -> None:
+        self._feed.ask(query)
+
+    def look_again(self) -> None:
+        self._feed.ask()
+
+    # --- news -------------------------------------------------------------------------------------
+
+    def say(self, text: str, kind: str = "info") -> None:
+        self._notice = Notice(text, kind, None if kind == "bad" else self.now() + _NEWS_S)
+        for screen in self.screen_stack:
+            if isinstance(screen, Place) and screen.is_mounted:
+                screen.show_notice()
+
+    def notice(self) -> Notice | None:
+        if self._notice is not None and self._notice.until is not None and self.now() >= self._notice.until:
+            self._notice = None
+        return self._notice
+
+    def hush(self) -> None:
+        self._notice = None
+
+    def key(self, action_id: str) -> str:
+        return first_key(action_id, self.settings.keys)
+
+    def watch_for(self, job_id: JobId) -> None:
+        for jobs in self.get_screen_stack("jobs")[0].query(JobList) if self._jobs_there else ():
+            jobs.choose(job_id)
+        self.look_again()
+
+    @property
+    def _jobs_there(self) -> bool:
+        return "jobs" in self._screen_stacks and bool(self.get_screen_stack("jobs"))
+
+    # --- actions --------------------------------------------------------------------------------
+
+    def action_mode(self, name: str) -> None:
+        self.switch_mode(name)
+
+    def action_new_job(self) -> None:
+        from cro_tui.screens.pick import Pick
+
+        def picked(choice: UsableRecipe | str | None) -> None:
+            if choice is not None:
+                self.queue_recipe(None if isinstance(choice, str) else choice)
+
+        self.push_screen(Pick(), picked)
+
+    def queue_recipe(self, recipe: UsableRecipe | None) -> None:
+        from cro_tui.screens.form import QueueForm
+
+        self.push_screen(QueueForm(recipe), self._queued)
+
+    def _queued(self, queued: Queued | None) -> None:
+        if queued is None:
+            return
+        job_id = queued.ids[0]
+        self.say(f"#{job_id} queued - {_outlook(queued.preview, self.now())}")
+        self.watch_for(job_id)
+
+    def action_drain(self) -> None:
+        if self.picture.snapshot.daemon.draining:
+            self.write(lambda: self.source.drain(False), lambda _: self._drained("The queue goes on."))
+            return
+        key = self.key("queue.pause")
+
+        def answered(answer: str | None) -> None:
+            if answer == "drain":
+                said = f"The queue is paused: nothing new starts. {key} lets it go on."
+                self.write(lambda: self.source.drain(True), lambda _: self._drained(said))
+
+        lines = ["Running jobs go on to their end; nothing new starts", "until you let the queue go on."]
+        self.push_screen(
+            Ask("Pause the queue?", lines, [Answer("P", "pause the queue", "drain")]), answered
+        )
+
+    def _drained(self, said: str) -> None:
+        self.say(said)
+        self.look_again()
+
+    def action_start_engine(self) -> None:
+        self.write(self.source.ensure_daemon, lambda _: self.look_again())
+
+    def action_help(self) -> None:
+        from cro_tui.screens.help import Help
+
+        self.push_screen(Help())
+
+    def action_help_quit(self) -> None:
+        self.say(f"{self.key('quit')} leaves; jobs keep running.")
+
+    async def action_quit(self) -> None:
+        said = self._parting()
+        if not said:
+            self.exit("")
+            return
+        if isinstance(self.screen, Ask):
+            return
+
+        def answered(answer: str | None) -> None:
+            if answer == "leave":
+                self.exit(self._parting())
+
+        lines = ["Leaving stops nothing: the engine and the jobs go on without this screen."]
+        self.push_screen(Ask(said, lines, [Answer("q", "leave", "leave")]), answered)
+
+    def _parting(self) -> str:
+        """What goes on without the screen; empty when nothing does."""
+        counts = self.picture.snapshot.counts
+        running = sum(counts.get(name, 0) for name in _GO_ON)
+        waiting = sum(counts.get(name, 0) for name in _WAIT)
+        if not running:
+            return ""
+        verb = "keeps" if running == 1 else "keep"
+        rest = f", {waiting} wait{'s' if waiting == 1 else ''}" if waiting else ""
+        return f"{counted(running, 'job')} {verb} running{rest}."
+
+
+def _outlook(preview: Preview, now: float) -> str:
+    from cro_tui.screens.form_values import would_start
+
+    return would_start(preview, now)
+
+
+def run(source: Source, settings: Settings) -> int:
+    """Open the screen, and return the exit code once it is left; jobs go on."""
+    app = CroApp(source, settings)
+    said = app.run()
+    if said:
+        print(f"{said} cro-tui shows them again; cro-tui ls lists them.")
+    return app.return_code or 0

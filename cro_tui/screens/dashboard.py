@@ -1,0 +1,208 @@
+"""The first place: live load, the queue, why a job waits, and its log.
+
+It shows pictures and passes wishes on; it never schedules, and never waits for the engine.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Container
+from textual.widgets import Input
+
+from cro_tui.actions import Where, bindings, footer_items
+from cro_tui.feed import Picture
+from cro_tui.present import clock_text, fate_sentence, next_step, reason_sentence, start_sentence
+from cro_tui.screens.acts import JobActs
+from cro_tui.screens.ask import Answer, Ask
+from cro_tui.screens.log_pane import LogPane
+from cro_tui.widgets.job_list import JobList
+from cro_tui.widgets.lines import FooterLine, HeaderLine, NoticeLine
+from cro_tui.widgets.log_view import LogView
+from cro_tui.widgets.meters import Meters
+from cro_tui.widgets.strips import plain
+from cro_tui.widgets.why_panel import WhyPanel
+from jobs.model import Ended, Job, Succeeded, Waiting
+from jobs.views import JobQuery, SortKey
+
+_SORTS = (
+    (SortKey.QUEUE, "q", "running, then the order of starting, then ended"),
+    (SortKey.ID, "i", "id"),
+    (SortKey.NAME, "n", "name"),
+    (SortKey.PRIORITY, "p", "priority"),
+    (SortKey.STATE, "s", "state"),
+    (SortKey.FINISHED, "f", "when it ended"),
+)
+_STALE_S = 3.0
+
+
+class Dashboard(LogPane, JobActs):
+    """Two size classes share one set of widgets; the style sheet does the rest."""
+
+    MODE = "jobs"
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings(Where.DASHBOARD)]
+    AUTO_FOCUS = "JobList"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._query = JobQuery()
+
+    def compose(self) -> ComposeResult:
+        settings = self.desk.settings
+        ascii_only = settings.screen.graph == "ascii"
+        yield HeaderLine(id="header")
+        yield Meters(settings.admission, ascii_only=ascii_only, id="meters")
+        with Container(id="middle"):
+            yield JobList(ascii_only=ascii_only, id="jobs")
+            yield WhyPanel(id="why")
+        yield LogView(id="log")
+        yield NoticeLine(id="notice")
+        yield Input(id="prompt", compact=True, select_on_focus=False)
+        yield FooterLine(footer_items(Where.DASHBOARD, settings.keys), id="footer")
+
+    @property
+    def targets(self) -> tuple[Job, ...]:
+        return self.query_one(JobList).targets
+
+    # --- showing ------------------------------------------------------------------------------
+
+    def show_picture(self, picture: Picture) -> None:
+        super().show_picture(picture)
+        snapshot, now = picture.snapshot, self.desk.now()
+        self.query_one(Meters).show(snapshot.sample, snapshot.capacity, picture.active)
+        jobs = self.query_one(JobList)
+        jobs.show(snapshot.jobs, now, picture.progress, self._empty_text(picture))
+        jobs.frame("Jobs", self._list_state(picture, len(jobs.marks)))
+        self._show_job()
+
+    def _empty_text(self, picture: Picture) -> str:
+        if self._query.text:
+            return f'No job matches "{plain(self._query.text, 40)}". esc shows all.'
+        if not picture.fresh_at:
+            return "Reading the queue ..."
+        new, keys = self.desk.key("job.new"), self.desk.key("help")
+        return f"No jobs. Press {new} to queue a recipe.\n\n{keys} shows every key."
+
+    def _list_state(self, picture: Picture, marked: int) -> str:
+        total = sum(picture.snapshot.counts.values())
+        shown = len(picture.snapshot.jobs)
+        parts = [f"{marked} marked"] if marked else []
+        parts.append(f"{shown} of {total}" if total else "none")
+        if self._query.sort is not SortKey.QUEUE:
+            parts.append(f"sort {self._query.sort.value}")
+        if self._query.text:
+            parts.append(f"filter {plain(self._query.text, 20)}")
+        return " · ".join(parts)
+
+    @on(JobList.Chosen)
+    def _show_job(self) -> None:
+        picture, now = self.desk.picture, self.desk.now()
+        job = self.query_one(JobList).job
+        self.query_one(WhyPanel).show(job, now, picture.snapshot.capacity, self.desk.key("job.why"))
+        if job is not None:
+            self.show_log_of(job)
+        elif not picture.snapshot.jobs:
+            self.query_one(LogView).open(None, "Log", "")
+        self.show_notice()
+
+    def quiet_notice(self) -> tuple[str, str]:
+        picture, now = self.desk.picture, self.desk.now()
+        if picture.fresh_at and (picture.note or now - picture.fresh_at > _STALE_S + 1):
+            why = plain(picture.note) or "The store does not answer."
+            return f"{why} Showing {clock_text(picture.fresh_at, now)}.", "warn"
+        if picture.note:
+            return plain(picture.note), "warn"
+        if picture.fresh_at and not picture.snapshot.daemon.running:
+            key = self.desk.key("engine.start")
+            return f"The engine is stopped: nothing starts. {key} starts it.", "warn"
+        job = self.query_one(JobList).job
+        if job is None:
+            return "", "info"
+        narrow = not self.query_one(WhyPanel).region
+        if isinstance(job.state, Waiting) and narrow:
+            reason = reason_sentence(job.reasons[0], now) if job.reasons else ""
+            return f"#{job.id} waits. {reason} {start_sentence(job, now)}", "info"
+        if isinstance(job.state, Ended) and not isinstance(job.state, Succeeded):
+            return f"#{job.id} {fate_sentence(job)}. {next_step(job).sentence}.", "info"
+        if isinstance(job.state, Ended) and narrow:
+            return f"#{job.id} {fate_sentence(job)}.", "info"
+        return "", "info"
+
+    # --- acting -------------------------------------------------------------------------------
+
+    def action_open_job(self) -> None:
+        from cro_tui.screens.job import JobScreen
+
+        job = self.query_one(JobList).job
+        if job is not None:
+            self.app.push_screen(JobScreen(job))
+
+    def action_why(self) -> None:
+        self.query_one(WhyPanel).toggle_class("-hidden")
+        self.call_after_refresh(self.show_notice)
+
+    def action_mark(self) -> None:
+        self.query_one(JobList).toggle_mark()
+        self._show_marks()
+
+    def action_mark_all(self) -> None:
+        self.query_one(JobList).toggle_all()
+        self._show_marks()
+
+    def _show_marks(self) -> None:
+        jobs = self.query_one(JobList)
+        jobs.frame("Jobs", self._list_state(self.desk.picture, len(jobs.marks)))
+
+    def action_sort(self) -> None:
+        answers = [Answer(key, label, sort.value) for sort, key, label in _SORTS]
+        chosen = [sort for sort, _, _ in _SORTS].index(self._query.sort)
+
+        def answered(answer: str | None) -> None:
+            if answer is not None:
+                self._show_only(JobQuery(text=self._query.text, sort=SortKey(answer)))
+
+        self.app.push_screen(Ask("Sort by", (), answers, chosen), answered)
+
+    def action_filter(self) -> None:
+        self.ask_line("filter", self._query.text)
+
+    def _show_only(self, query: JobQuery) -> None:
+        self._query = query
+        self.desk.ask(query)
+
+    def line_typed(self, what: str, text: str) -> None:
+        if what == "filter" and text != self._query.text:
+            self._show_only(JobQuery(text=text, sort=self._query.sort))
+
+    def line_left(self, what: str) -> None:
+        if what == "filter":
+            self.line_typed("filter", "")
+            self.query_one(JobList).focus()
+        else:
+            super().line_left(what)
+
+    def leave_log(self) -> None:
+        self.query_one(JobList).focus()
+
+    def line_entered(self, what: str, text: str) -> None:
+        if what == "filter":
+            self.query_one(JobList).focus()
+        else:
+            super().line_entered(what, text)
+
+    def action_back(self) -> None:
+        """One step back: from the log, from the full log, from the filter, from the marks."""
+        jobs = self.query_one(JobList)
+        if self.step_back():
+            return
+        if self.desk.notice() is not None:
+            super().action_back()
+        elif self._query.text:
+            self._show_only(JobQuery(sort=self._query.sort))
+        elif jobs.marks:
+            jobs.marks.clear()
+            jobs.refresh()
+            self._show_marks()

@@ -1,0 +1,90 @@
+"""What every full screen has: the header line, the notice line, and the newest picture.
+
+A place is told of each picture and shows what changed; it never asks the engine for anything on its own
+thread.
+"""
+
+from __future__ import annotations
+
+from typing import Generic, TypeVar, cast
+
+from textual.screen import Screen
+
+from cro_tui.actions import Where
+from cro_tui.desk import Desk
+from cro_tui.feed import Picture
+from cro_tui.present import clock_text, counts_line, span_text
+from cro_tui.widgets.lines import HeaderLine, NoticeLine
+from jobs.model import StateName
+
+_Answer = TypeVar("_Answer")
+_PLACES = (("jobs", "Jobs"), ("recipes", "Recipes"))
+
+
+class Place(Screen[_Answer], Generic[_Answer]):
+    """Subclasses yield `HeaderLine(id="header")` and `NoticeLine(id="notice")`, and name their mode."""
+
+    MODE = ""
+    WHERE = Where.DASHBOARD
+
+    @property
+    def desk(self) -> Desk:
+        return cast(Desk, self.app)
+
+    def on_mount(self) -> None:
+        self.set_interval(1.0, self._tick)
+        self.show_picture(self.desk.picture)
+
+    def on_screen_resume(self) -> None:
+        self.show_picture(self.desk.picture)
+
+    def _tick(self) -> None:
+        if self.is_current:
+            self.show_header()
+            self.show_notice()
+
+    def show_picture(self, picture: Picture) -> None:
+        """Show what changed; a place of its own adds to this."""
+        self.show_header()
+        self.show_notice()
+
+    def show_header(self) -> None:
+        picture, now = self.desk.picture, self.desk.now()
+        daemon, counts = picture.snapshot.daemon, picture.snapshot.counts
+        key = self.desk.key
+        places = [(f"{key('mode.' + mode)} {title}", mode == self.MODE) for mode, title in _PLACES]
+        if not picture.fresh_at and not picture.note:
+            engine, alarm = "engine ...", False
+        elif not daemon.running:
+            engine, alarm = "engine ○ stopped", True
+        elif daemon.draining:
+            engine, alarm = "engine ● starts nothing new", True
+        else:
+            wide = daemon.since_at is not None and self.size.width >= 100
+            engine = f"engine ● up {span_text(now - (daemon.since_at or now))}" if wide else "engine ●"
+            alarm = False
+        clock = clock_text(now, now)
+        words = counts_line(counts) if picture.fresh_at else ""
+        few = {name: count for name, count in counts.items() if name not in _LESS}
+        short = counts_line(few) if few else words
+        self.query_one(HeaderLine).show(
+            places, engine, alarm, [f"{words}  {clock}", f"{short}  {clock}", clock]
+        )
+
+    def show_notice(self) -> None:
+        notice = self.desk.notice()
+        if notice is not None:
+            self.query_one(NoticeLine).show(notice.text, notice.kind)
+        else:
+            self.query_one(NoticeLine).show(*self.quiet_notice())
+
+    def quiet_notice(self) -> tuple[str, str]:
+        """What to say, and how, when there is no news."""
+        return "", "info"
+
+    def action_back(self) -> None:
+        self.desk.hush()
+        self.show_notice()
+
+
+_LESS = frozenset({StateName.SUCCEEDED, StateName.CANCELLED, StateName.HELD})

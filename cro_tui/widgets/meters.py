@@ -1,0 +1,125 @@
+"""The row of meters: CPU and memory, and each GPU with its memory where there is one.
+
+Made once for the machine's devices; a picture only changes what the meters say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.containers import Container
+from textual.strip import Strip
+from textual.widget import Widget
+
+from cro_tui.present import bytes_text
+from cro_tui.widgets.frame import Framed
+from cro_tui.widgets.graph import bar
+from cro_tui.widgets.load import (
+    Gauge,
+    cpu_gauge,
+    device_line,
+    gpu_gauge,
+    mem_gauge,
+    pressure_lines,
+    vram_gauge,
+)
+from cro_tui.widgets.meter import Lines, Meter
+from cro_tui.widgets.strips import fit, plain, strip
+from jobs.model import Capacity, Device, DeviceSample, Job, Sample
+from jobs.world import Rules
+
+
+class Meters(Container):
+    """`show` takes the newest sample. The second half follows the machine: panels, a table, or pressure."""
+
+    def __init__(self, rules: Rules, *, ascii_only: bool = False, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._rules = rules
+        self._ascii = ascii_only
+        self._devices: tuple[Device, ...] | None = None
+        self._sampled_at = 0.0
+
+    def compose(self) -> ComposeResult:
+        with Container(id="own-meters"):
+            yield Meter(Gauge("CPU", "", None, "", ""), ascii_only=self._ascii, id="cpu")
+            yield Meter(Gauge("MEM", "", None, "", ""), ascii_only=self._ascii, id="mem")
+        yield Container(id="device-meters")
+
+    def show(self, sample: Sample | None, capacity: Capacity | None, active: Sequence[Job]) -> None:
+        """`active` are the jobs that hold something."""
+        tick = sample is not None and sample.at >= self._sampled_at + 0.4
+        if tick and sample is not None:
+            self._sampled_at = sample.at
+        self.query_one("#cpu", Meter).show(cpu_gauge(sample, capacity, active), tick=tick)
+        self.query_one("#mem", Meter).show(mem_gauge(sample, capacity, active, self._rules), tick=tick)
+        if capacity is None:
+            return
+        if capacity.devices != self._devices:
+            self._devices = capacity.devices
+            self._make_room(capacity.devices)
+        self._show_devices(sample, active, tick)
+
+    def _make_room(self, devices: tuple[Device, ...]) -> None:
+        room = self.query_one("#device-meters")
+        room.remove_children()
+        self.set_class(not devices, "-no-gpu")
+        self.set_class(len(devices) > 1, "-gpus")
+        if not devices:
+            room.mount(Lines(id="pressure"))
+        elif len(devices) == 1:
+            room.mount(
+                Meter(Gauge("GPU", "", None, "", ""), ascii_only=self._ascii, id="gpu"),
+                Meter(Gauge("VRAM", "", None, "", ""), ascii_only=self._ascii, id="vram"),
+            )
+        else:
+            room.mount(DeviceRows(ascii_only=self._ascii, id="gpus"))
+            self.styles.height = None
+
+    def _show_devices(self, sample: Sample | None, active: Sequence[Job], tick: bool) -> None:
+        devices = self._devices or ()
+        live = {device.uuid: device for device in sample.devices} if sample else {}
+        for panel in self.query(Lines):
+            note = plain((sample.gpu_note if sample else None) or "none was found", 200)
+            panel.show("Pressure", "", (*pressure_lines(sample), "", f"no GPU: {note}"))
+        for rows in self.query(DeviceRows):
+            rows.show([(device, live.get(device.uuid)) for device in devices], active)
+        for meter in self.query("#gpu, #vram").results(Meter):
+            make = gpu_gauge if meter.id == "gpu" else vram_gauge
+            meter.show(make(devices[0], live.get(devices[0].uuid), active), tick=tick)
+
+
+class DeviceRows(Framed, Widget):
+    """Several GPUs, one row each; as many as fit, and how many more there are."""
+
+    COMPONENT_CLASSES: ClassVar[set[str]] = {"device-rows--bar"}
+
+    def __init__(self, *, ascii_only: bool = False, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._ascii = ascii_only
+        self._rows: list[tuple[str, float | None, str]] = []
+
+    def show(self, devices: Sequence[tuple[Device, DeviceSample | None]], active: Sequence[Job]) -> None:
+        rows = [
+            (f"GPU{device.index}", live.utilisation if live else None, device_line(device, live, active))
+            for device, live in devices
+        ]
+        total = sum(device.mem_bytes for device, _ in devices)
+        self.frame(f"{len(devices)} GPUs", bytes_text(total))
+        if rows != self._rows:
+            self._rows = rows
+            self.refresh()
+
+    def render_line(self, y: int) -> Strip:
+        width, base = self.size.width, self.rich_style
+        if y >= len(self._rows):
+            return Strip.blank(width, base)
+        more = len(self._rows) - self.size.height
+        if more > 0 and y == self.size.height - 1:
+            return strip([(fit(f" and {more + 1} more", width), base)], width, base)
+        label, share, text = self._rows[y]
+        cells = max(4, min(24, width - len(text) - 10))
+        look = self.get_component_rich_style("device-rows--bar", partial=True)
+        drawn = bar(share, cells, ascii_only=self._ascii) if share is not None else " " * cells
+        return strip([(f" {fit(label, 6)}", base), (drawn, look), (" " + text, base)], width, base)

@@ -1,0 +1,332 @@
+"""A small in-memory engine with the methods that the screen calls, for tests of the screen alone.
+
+Keeps its jobs in a dict, remembers each call, and can be told to fail or to hang.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from jobs.model import (
+    GIB,
+    MIB,
+    Cancelled,
+    Capacity,
+    Dependency,
+    Device,
+    DeviceSample,
+    Failed,
+    Grant,
+    Held,
+    Job,
+    JobId,
+    JobSpec,
+    Needs,
+    OutOfMemory,
+    Pressure,
+    Queued,
+    Reason,
+    ReasonCode,
+    Running,
+    Sample,
+    StateName,
+    Succeeded,
+    Unit,
+    Usage,
+)
+from jobs.ports import CroError
+from jobs.views import (
+    DaemonStatus,
+    HistoryEntry,
+    JobQuery,
+    NeedsRequest,
+    Preview,
+    Snapshot,
+    SortKey,
+    SubmitRequest,
+)
+
+NOW = 1_764_072_240.0
+
+
+@dataclass(frozen=True)
+class FakeParam:
+    name: str
+    type: str
+    default: int | float | bool | str | None = None
+    minimum: float | None = None
+    maximum: float | None = None
+    choices: tuple[str, ...] = ()
+    help: str = ""
+
+
+@dataclass(frozen=True)
+class FakeNeeds:
+    cpus: float | None = 2.0
+    mem_bytes: int | None = 2 * GIB
+    gpus: int | None = None
+    gpu_mem_bytes: int | None = None
+    time_limit_s: float | None = 600.0
+
+
+@dataclass(frozen=True)
+class FakeRecipe:
+    name: str
+    title: str = "A recipe"
+    framework: str = "sklearn"
+    kind: str = "train"
+    description: str = "Learns something."
+    dependencies: tuple[str, ...] = ("scikit-learn>=1.6",)
+    needs: FakeNeeds = FakeNeeds()
+    params: tuple[FakeParam, ...] = ()
+    path: Path = Path("library/recipe.py")
+
+
+@dataclass(frozen=True)
+class FakeProblem:
+    line: int
+    message: str
+
+
+@dataclass(frozen=True)
+class FakeBroken:
+    name: str
+    problems: tuple[FakeProblem, ...]
+    path: Path = Path("recipes/broken.py")
+
+
+@dataclass(frozen=True)
+class FakeCatalogue:
+    entries: tuple[Any, ...]
+
+    @property
+    def recipes(self) -> tuple[FakeRecipe, ...]:
+        return tuple(entry for entry in self.entries if isinstance(entry, FakeRecipe))
+
+
+FOREST = FakeRecipe(
+    "sklearn_forest",
+    "Random forest",
+    params=(
+        FakeParam("data", "path", "digits", choices=("digits", "wine"), help="a data set, or a file"),
+        FakeParam("n_estimators", "int", 200, 1, 5000, help="trees"),
+        FakeParam("test_share", "float", 0.25, 0.05, 0.5, help="held out"),
+        FakeParam("shuffle", "bool", True, help="mix the rows first"),
+    ),
+)
+CATALOGUE = FakeCatalogue(
+    (
+        FakeBroken("broken", (FakeProblem(7, 'Unknown key "titel". Did you mean "title"?'),)),
+        FOREST,
+        FakeRecipe("sklearn_linear", "Linear model"),
+        FakeRecipe("tf_deep", "Deeper network", "tensorflow"),
+    )
+)
+
+
+class FakeBell:
+    def __init__(self) -> None:
+        self._read, self._write = os.pipe()
+        os.set_blocking(self._read, False)
+
+    def fileno(self) -> int:
+        return self._read
+
+    def ring(self) -> None:
+        os.write(self._write, b"!")
+
+    def clear(self) -> bool:
+        try:
+            return bool(os.read(self._read, 64))
+        except BlockingIOError:
+            return False
+
+    def close(self) -> None:
+        os.close(self._read)
+        os.close(self._write)
+
+
+@dataclass
+class FakeSource:
+    """Give it jobs; `calls` has what was asked of it, in order."""
+
+    logs: Path
+    jobs: dict[JobId, Job] = field(default_factory=dict)
+    capacity: Capacity = field(default_factory=lambda: Capacity(16, 64 * GIB))
+    sample: Sample | None = None
+    daemon: DaemonStatus = DaemonStatus(True, 77, NOW - 273_600)
+    note: str = ""
+    fails: CroError | None = None
+    catalogue: FakeCatalogue = CATALOGUE
+    preview_answer: Preview = Preview(Needs(), starts_now=True)
+    calls: list[tuple[str, Any]] = field(default_factory=list)
+    gate: threading.Event = field(default_factory=threading.Event)
+    now: float = NOW
+
+    def __post_init__(self) -> None:
+        self.gate.set()
+        self.bell: FakeBell | None = None
+
+    def add(self, *jobs: Job) -> None:
+        self.jobs |= {job.id: job for job in jobs}
+
+    def called(self, name: str) -> list[Any]:
+        return [given for called, given in self.calls if called == name]
+
+    def _enter(self, name: str, given: Any) -> None:
+        self.calls.append((name, given))
+        self.gate.wait(30)
+        if self.fails is not None:
+            raise self.fails
+
+    # --- what the screen calls ----------------------------------------------------------------
+
+    def snapshot(self, query: JobQuery = JobQuery()) -> Snapshot:  # noqa: B008
+        self.gate.wait(30)
+        if self.fails is not None:
+            raise self.fails
+        found = [job for job in self.jobs.values() if _matches(job, query)]
+        if query.sort is SortKey.ID:
+            found.sort(key=lambda job: job.id)
+        elif query.sort is SortKey.NAME:
+            found.sort(key=lambda job: job.spec.name)
+        counts: dict[StateName, int] = {}
+        for job in self.jobs.values():
+            counts[job.state.name] = counts.get(job.state.name, 0) + 1
+        shown = tuple(found[: query.limit])
+        return Snapshot(
+            self.now, shown, len(found), counts, self.capacity, self.sample, self.daemon, self.note
+        )
+
+    def submit(self, requests: Sequence[SubmitRequest]) -> tuple[JobId, ...]:
+        self._enter("submit", tuple(requests))
+        ids = []
+        for request in requests:
+            job_id = JobId(max(self.jobs, default=0) + 1)
+            name = request.name or request.recipe or request.argv[0]
+            self.add(job(job_id, name, Queued(self.now)))
+            ids.append(job_id)
+        return tuple(ids)
+
+    def preview(self, request: SubmitRequest) -> Preview:
+        self._enter("preview", request)
+        problems = {
+            name: f"{name} must be a whole number."
+            for name, value in request.params.items()
+            if name == "n_estimators" and not str(value).isdecimal()
+        }
+        return replace(self.preview_answer, problems=problems) if problems else self.preview_answer
+
+    def retry(self, ids: Iterable[JobId], needs: NeedsRequest | None = None) -> tuple[JobId, ...]:
+        self._enter("retry", (tuple(ids), needs))
+        job_id = JobId(max(self.jobs) + 1)
+        self.add(job(job_id, "again", Queued(self.now)))
+        return (job_id,)
+
+    def cancel(self, ids: Iterable[JobId]) -> None:
+        self._enter("cancel", tuple(ids))
+
+    def hold(self, ids: Iterable[JobId]) -> None:
+        self._enter("hold", tuple(ids))
+
+    def release(self, ids: Iterable[JobId]) -> None:
+        self._enter("release", tuple(ids))
+
+    def set_priority(
+        self, ids: Iterable[JobId], value: int | None = None, *, delta: int | None = None
+    ) -> None:
+        self._enter("set_priority", (tuple(ids), delta))
+
+    def drain(self, on: bool) -> None:
+        self._enter("drain", on)
+
+    def explain(self, job_id: JobId) -> Job:
+        return self.jobs[job_id]
+
+    def history(self, job_id: JobId) -> tuple[HistoryEntry, ...]:
+        return (
+            HistoryEntry(self.now - 60, "submitted"),
+            HistoryEntry(self.now - 30, "started", 1, "pid 7"),
+        )
+
+    def log_path(self, job_id: JobId, attempt: int | None = None) -> Path:
+        return self.logs / f"{job_id}.log"
+
+    def recipes(self) -> FakeCatalogue:
+        self._enter("recipes", None)
+        return self.catalogue
+
+    def watch(self) -> FakeBell:
+        self.bell = FakeBell()
+        return self.bell
+
+    def ensure_daemon(self) -> DaemonStatus:
+        self._enter("ensure_daemon", None)
+        return self.daemon
+
+
+def _matches(job: Job, query: JobQuery) -> bool:
+    if query.states and job.state.name not in query.states:
+        return False
+    text = query.text.lower()
+    return text in job.spec.name.lower() or text in job.state.name or text == str(job.id)
+
+
+def job(number: int, name: str, state: Any, **more: Any) -> Job:
+    """A job with sensible fields; `spec_*` keywords go into its spec."""
+    spec = {key.removeprefix("spec_"): more.pop(key) for key in list(more) if key.startswith("spec_")}
+    made = JobSpec(name, ("python", "train.py"), "/tmp", "d", **{"recipe": name, **spec})
+    attempts = 0 if isinstance(state, Queued | Held) else 1
+    return Job(JobId(number), made, state, NOW - 4000, **{"attempts": attempts, **more})
+
+
+def a_day() -> list[Job]:
+    """The jobs of the picture in the design: running, waiting for each reason, held, failed, done."""
+    grant = Grant(("GPU-0",))
+    vram = Reason(ReasonCode.GPU_MEMORY, 10 * GIB, 6 * GIB, Unit.BYTES, (JobId(41),), NOW + 960)
+    ran = Usage(cpu_s=16_500, peak_mem_bytes=int(3.9 * GIB))
+    return [
+        job(41, "tf_image_cnn", Running(NOW - 2472, 1, grant, 9), usage=Usage(mem_bytes=int(6.2 * GIB), cpus=2.1),
+            spec_expected_s=3432.0, spec_needs=Needs(3, 8 * GIB, 1, 18 * GIB)),
+        job(39, "sklearn_forest", Running(NOW - 723, 1, Grant(), 8), usage=Usage(mem_bytes=4 * GIB, cpus=5.8),
+            spec_expected_s=1923.0, spec_needs=Needs(6, 6 * GIB)),
+        job(38, "sklearn_gridsearch", Running(NOW - 175, 1, Grant(), 7), spec_priority=40,
+            usage=Usage(mem_bytes=int(1.1 * GIB), cpus=1.9), spec_needs=Needs(3, 4 * GIB)),
+        job(42, "tf_text_lstm", Queued(NOW - 60), spec_priority=60, spec_needs=Needs(2, 8 * GIB, 1, 10 * GIB),
+            reasons=(vram,), estimated_start_at=NOW + 960, spec_params=(("epochs", 20),), spec_stack="tensorflow"),
+        job(43, "sklearn_forest", Queued(NOW - 50), spec_after=(Dependency(JobId(39)),),
+            reasons=(Reason(ReasonCode.DEPENDENCY, jobs=(JobId(39),)),), estimated_start_at=NOW + 1200),
+        job(44, "sklearn_knn", Queued(NOW - 40), spec_priority=5,
+            reasons=(Reason(ReasonCode.SETTLING, jobs=(JobId(38),)),), estimated_start_at=NOW + 8),
+        job(45, "sklearn_svm", Queued(NOW - 30), spec_priority=5, spec_needs=Needs(4, GIB),
+            reasons=(Reason(ReasonCode.CPUS, 4, 2.4, Unit.CPUS, (JobId(39),)),), estimated_start_at=NOW + 1200),
+        job(46, "tf_image_cnn", Held(NOW - 20), reasons=(Reason(ReasonCode.HELD, detail="held by you"),)),
+        job(37, "sklearn_gridsearch", OutOfMemory(NOW - 1000, NOW - 540, None, 9, 12 * GIB, 8 * GIB, Usage()),
+            spec_priority=40, usage=Usage(peak_mem_bytes=12 * GIB), spec_needs=Needs(4, 8 * GIB)),
+        job(36, "sklearn_forest", Succeeded(NOW - 5000, NOW - 3130, ran), usage=ran,
+            metrics=(("accuracy", 0.942),)),
+        job(35, "train.py", Failed(NOW - 6000, NOW - 5990, 1, None, "", Usage()), spec_recipe=None),
+        job(34, "tf_deep", Cancelled(NOW - 7000, NOW - 6900, None, 15, Usage())),
+    ]  # fmt: skip
+
+
+def a_sample(at: float = NOW, share: float = 0.61, *, gpus: int = 0) -> Sample:
+    cores = tuple(((index * 37) % 100) / 100 for index in range(16))
+    devices = tuple(
+        DeviceSample(f"GPU-{index}", 17 * GIB, 0, 0, 0.97, 74.0, 281.0, 350.0) for index in range(gpus)
+    )
+    return Sample(
+        at, 16 * share, 0.4, cores, 64 * GIB, int(64 * GIB * 0.52), 312 * MIB, 9.8,
+        Pressure(4.2, 3.0, 0.0, 0.0, 0.0, 0.0), devices, gpu_note=None if gpus else "no NVIDIA driver",
+    )  # fmt: skip
+
+
+def gpu_capacity(gpus: int) -> Capacity:
+    return Capacity(
+        16, 64 * GIB, tuple(Device(f"GPU-{index}", index, "RTX 4090", 24 * GIB) for index in range(gpus))
+    )
