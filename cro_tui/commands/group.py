@@ -86,8 +86,11 @@ def run(words: Sequence[str]) -> int:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
     try:
-        code = group.main(list(words), prog_name="cro-tui", standalone_mode=False)
+        with group.make_context("cro-tui", list(words)) as context:
+            code = group.invoke(context)
         sys.stdout.flush()
+    except click.exceptions.Exit as left:
+        return left.exit_code
     except CroError as error:
         return _fail(str(error), UNREACHABLE if isinstance(error, Unreachable) else BAD_INPUT)
     except click.ClickException as error:

@@ -61,7 +61,7 @@ def ls(  # noqa: PLR0917 - click calls it by keyword
         print_json([job_json(job, now) for job in jobs])
     elif jobs:
         print_table(
-            _HEADS, [_cells(job_row(job, now)) for job in jobs], right=(0, 3, 5, 6, 7, 8), stretch=4
+            _HEADS, [_cells(job_row(job, now)) for job in jobs], right=(0, 3, 5, 6, 7, 8), stretch=(4, 2)
         )
     else:
         note("No jobs. Queue one: cro-tui submit sklearn_forest" if idle else "No job matches.")

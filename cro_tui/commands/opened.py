@@ -21,7 +21,7 @@ from jobs.settings import Home, Settings
 
 TIMED_OUT, LOST, COULD_NOT_START, CANCELLED, OUT_OF_MEMORY, SIGNALLED = 124, 125, 127, 130, 137, 128
 STILL_GOING = 4
-NARROWEST = 40
+NARROWEST, NARROWEST_COLUMN = 40, 12
 FATES_HELP = (
     "Exit code: the job's own when it succeeded or failed, 128 + the signal that ended it, 124 at its time "
     "limit, 125 lost, 127 when it could not start, 130 cancelled, 137 out of memory."
@@ -96,14 +96,21 @@ def has_ended(job: Job) -> bool:
 
 
 def print_table(
-    heads: Sequence[str], rows: Sequence[Sequence[str]], *, right: Iterable[int] = (), stretch: int | None
+    heads: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    *,
+    right: Iterable[int] = (),
+    stretch: Sequence[int] = (),
 ) -> None:
-    """Aligned columns; on a terminal the columns from `stretch` on leave room and it takes what is left."""
+    """Aligned columns. On a narrow terminal the `stretch` columns give way, the first one first."""
     aligned = frozenset(right)
     widths = [max(cells(row[i]) for row in (heads, *rows)) for i in range(len(heads))]
-    if sys.stdout.isatty() and stretch is not None:
-        room = shutil.get_terminal_size().columns - sum(widths) - len(widths) + 1
-        widths[stretch] = max(8, widths[stretch] + min(0, room))
+    if sys.stdout.isatty():
+        missing = sum(widths) + len(widths) - 1 - shutil.get_terminal_size().columns
+        for i in stretch:
+            narrower = max(min(widths[i], NARROWEST_COLUMN), widths[i] - max(0, missing))
+            missing -= widths[i] - narrower
+            widths[i] = narrower
     for row in (heads, *rows):
         parts = [pad(text, widths[i], right=i in aligned) for i, text in enumerate(row)]
         print(" ".join(parts).rstrip())

@@ -39,7 +39,7 @@ def recipes(name: str | None, as_json: bool) -> int:
         for recipe in catalogue.recipes
     ]
     if rows:
-        print_table(("NAME", "FRAMEWORK", "KIND", "TITLE"), rows, stretch=3)
+        print_table(("NAME", "FRAMEWORK", "KIND", "TITLE"), rows, stretch=(3,))
     for entry in broken:
         for problem in getattr(entry, "problems", ()):
             note(f"{clean(str(entry.path), 300)}, line {problem.line}: {problem.message}")
@@ -59,7 +59,7 @@ def _print_one(recipe: Any) -> None:
             (param.name, param.type.value, _default(param.default), _allowed(param), clean(param.help, 200))
             for param in recipe.params
         ]
-        print_table(("PARAMETER", "TYPE", "DEFAULT", "ALLOWED", "HELP"), rows, stretch=4)
+        print_table(("PARAMETER", "TYPE", "DEFAULT", "ALLOWED", "HELP"), rows, stretch=(4, 3))
     first = next((param for param in recipe.params if param.default is not None), None)
     example = "" if first is None else f" -p {first.name}={_default(first.default)}"
     print(f"\nQueue it: cro-tui submit {clean(recipe.name)}{example}")

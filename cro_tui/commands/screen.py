@@ -18,4 +18,4 @@ def screen() -> int:
     with opened() as api:
         from cro_tui.app import run
 
-        return run(api)
+        return run(api, api.settings)
