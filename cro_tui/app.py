@@ -54,8 +54,8 @@ class CroApp(App[str]):
     COMMANDS: ClassVar[set[Any]] = {Commands}
     MODES: ClassVar[dict[str, Any]] = {"jobs": Dashboard, "recipes": _recipes_screen}
     DEFAULT_MODE = "jobs"
-    HORIZONTAL_BREAKPOINTS: ClassVar[list[tuple[int, str]]] = [(0, "-narrow"), (100, "-wide")]
-    VERTICAL_BREAKPOINTS: ClassVar[list[tuple[int, str]]] = [(0, "-low"), (32, "-tall")]
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-wide")]
+    VERTICAL_BREAKPOINTS = [(0, "-low"), (32, "-tall")]
     ENABLE_COMMAND_PALETTE = True
 
     def __init__(

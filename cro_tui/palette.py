@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 
 from textual.command import DiscoveryHit, Hit, Hits, Provider
 from textual.dom import DOMNode
@@ -46,7 +46,7 @@ class Commands(Provider):
             return self.focused
         return None
 
-    def _act(self, action: Action, owner: DOMNode) -> object:
+    def _act(self, action: Action, owner: DOMNode) -> Callable[[], Awaitable[None]]:
         async def act() -> None:
             await self.app.run_action(action.call, owner)
 

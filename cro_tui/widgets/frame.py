@@ -34,7 +34,7 @@ class Framed(Widget):
         self.call_after_refresh(self._reframe)
 
     def _reframe(self) -> None:
-        width = self.outer_size.width - 4
+        width = self.outer_size.width - 6
         edge, color = self.styles.border_top
         if not edge or width < 4:
             self._framed = ()

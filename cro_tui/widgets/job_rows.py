@@ -32,10 +32,10 @@ def columns(width: int, largest_id: int) -> Columns:
     """The columns for a list of `width` cells."""
     id_cells = max(4, len(str(largest_id)) + 1)
     wide = width >= _WIDE_FROM
-    cpu, mem = (6, 6) if wide else (0, 0)
-    fixed = 2 + id_cells + 7 + 5 + cpu + mem + 9 + 6 + 1
+    cpu, mem = (5, 6) if wide else (0, 0)
+    fixed = 2 + id_cells + 11 + cpu + mem + 9 + 6
     flexible = max(16, width - fixed)
-    name = max(8, min(36, flexible * 2 // 5))
+    name = max(8, min(18, flexible - 21) + max(0, flexible - 44) // 2)
     return Columns(id_cells, name, flexible - name, cpu, mem)
 
 
@@ -45,7 +45,7 @@ def head(cols: Columns) -> str:
         "  " + fit("ID", cols.id - 1, right=True) + " STATE " + fit("RECIPE", cols.name) + " PRI "
         + fit("PROGRESS / WHY", cols.why)
         + fit("CPU", cols.cpu, right=True) + fit("MEM", cols.mem, right=True)
-        + fit("ELAPSED", cols.elapsed, right=True) + fit("ETA", cols.eta, right=True) + " "
+        + fit("ELAPSED", cols.elapsed, right=True) + fit("ETA", cols.eta, right=True)
     )  # fmt: skip
 
 
@@ -58,7 +58,7 @@ def cells(
         " " + fit(row.name, cols.name) + fit(row.priority, 4, right=True) + " "
         + fit(_why(row, ascii_only), cols.why)
         + fit(row.cpus, cols.cpu, right=True) + fit(row.mem, cols.mem, right=True)
-        + fit(row.elapsed, cols.elapsed, right=True) + fit(row.eta, cols.eta, right=True) + " "
+        + fit(row.elapsed, cols.elapsed, right=True) + fit(row.eta, cols.eta, right=True)
     )  # fmt: skip
     return lead, fit(row.state, 5), rest
 

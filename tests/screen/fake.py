@@ -159,11 +159,11 @@ class FakeSource:
     jobs: dict[JobId, Job] = field(default_factory=dict)
     capacity: Capacity = field(default_factory=lambda: Capacity(16, 64 * GIB))
     sample: Sample | None = None
-    daemon: DaemonStatus = DaemonStatus(True, 77, NOW - 273_600)
+    daemon: DaemonStatus = field(default_factory=lambda: DaemonStatus(True, 77, NOW - 273_600))
     note: str = ""
     fails: CroError | None = None
     catalogue: FakeCatalogue = CATALOGUE
-    preview_answer: Preview = Preview(Needs(), starts_now=True)
+    preview_answer: Preview = field(default_factory=lambda: Preview(Needs(), starts_now=True))
     calls: list[tuple[str, Any]] = field(default_factory=list)
     gate: threading.Event = field(default_factory=threading.Event)
     now: float = NOW
@@ -291,28 +291,85 @@ def a_day() -> list[Job]:
     vram = Reason(ReasonCode.GPU_MEMORY, 10 * GIB, 6 * GIB, Unit.BYTES, (JobId(41),), NOW + 960)
     ran = Usage(cpu_s=16_500, peak_mem_bytes=int(3.9 * GIB))
     return [
-        job(41, "tf_image_cnn", Running(NOW - 2472, 1, grant, 9), usage=Usage(mem_bytes=int(6.2 * GIB), cpus=2.1),
-            spec_expected_s=3432.0, spec_needs=Needs(3, 8 * GIB, 1, 18 * GIB)),
-        job(39, "sklearn_forest", Running(NOW - 723, 1, Grant(), 8), usage=Usage(mem_bytes=4 * GIB, cpus=5.8),
-            spec_expected_s=1923.0, spec_needs=Needs(6, 6 * GIB)),
-        job(38, "sklearn_gridsearch", Running(NOW - 175, 1, Grant(), 7), spec_priority=40,
-            usage=Usage(mem_bytes=int(1.1 * GIB), cpus=1.9), spec_needs=Needs(3, 4 * GIB)),
-        job(42, "tf_text_lstm", Queued(NOW - 60), spec_priority=60, spec_needs=Needs(2, 8 * GIB, 1, 10 * GIB),
-            reasons=(vram,), estimated_start_at=NOW + 960, spec_params=(("epochs", 20),), spec_stack="tensorflow"),
-        job(43, "sklearn_forest", Queued(NOW - 50), spec_after=(Dependency(JobId(39)),),
-            reasons=(Reason(ReasonCode.DEPENDENCY, jobs=(JobId(39),)),), estimated_start_at=NOW + 1200),
-        job(44, "sklearn_knn", Queued(NOW - 40), spec_priority=5,
-            reasons=(Reason(ReasonCode.SETTLING, jobs=(JobId(38),)),), estimated_start_at=NOW + 8),
-        job(45, "sklearn_svm", Queued(NOW - 30), spec_priority=5, spec_needs=Needs(4, GIB),
-            reasons=(Reason(ReasonCode.CPUS, 4, 2.4, Unit.CPUS, (JobId(39),)),), estimated_start_at=NOW + 1200),
+        job(
+            41,
+            "tf_image_cnn",
+            Running(NOW - 2472, 1, grant, 9),
+            usage=Usage(mem_bytes=int(6.2 * GIB), cpus=2.1),
+            spec_expected_s=3432.0,
+            spec_needs=Needs(3, 8 * GIB, 1, 18 * GIB),
+        ),
+        job(
+            39,
+            "sklearn_forest",
+            Running(NOW - 723, 1, Grant(), 8),
+            usage=Usage(mem_bytes=4 * GIB, cpus=5.8),
+            spec_expected_s=1923.0,
+            spec_needs=Needs(6, 6 * GIB),
+        ),
+        job(
+            38,
+            "sklearn_gridsearch",
+            Running(NOW - 175, 1, Grant(), 7),
+            spec_priority=40,
+            usage=Usage(mem_bytes=int(1.1 * GIB), cpus=1.9),
+            spec_needs=Needs(3, 4 * GIB),
+        ),
+        job(
+            42,
+            "tf_text_lstm",
+            Queued(NOW - 60),
+            spec_priority=60,
+            spec_needs=Needs(2, 8 * GIB, 1, 10 * GIB),
+            reasons=(vram,),
+            estimated_start_at=NOW + 960,
+            spec_params=(("epochs", 20),),
+            spec_stack="tensorflow",
+        ),
+        job(
+            43,
+            "sklearn_forest",
+            Queued(NOW - 50),
+            spec_after=(Dependency(JobId(39)),),
+            reasons=(Reason(ReasonCode.DEPENDENCY, jobs=(JobId(39),)),),
+            estimated_start_at=NOW + 1200,
+        ),
+        job(
+            44,
+            "sklearn_knn",
+            Queued(NOW - 40),
+            spec_priority=5,
+            reasons=(Reason(ReasonCode.SETTLING, jobs=(JobId(38),)),),
+            estimated_start_at=NOW + 8,
+        ),
+        job(
+            45,
+            "sklearn_svm",
+            Queued(NOW - 30),
+            spec_priority=5,
+            spec_needs=Needs(4, GIB),
+            reasons=(Reason(ReasonCode.CPUS, 4, 2.4, Unit.CPUS, (JobId(39),)),),
+            estimated_start_at=NOW + 1200,
+        ),
         job(46, "tf_image_cnn", Held(NOW - 20), reasons=(Reason(ReasonCode.HELD, detail="held by you"),)),
-        job(37, "sklearn_gridsearch", OutOfMemory(NOW - 1000, NOW - 540, None, 9, 12 * GIB, 8 * GIB, Usage()),
-            spec_priority=40, usage=Usage(peak_mem_bytes=12 * GIB), spec_needs=Needs(4, 8 * GIB)),
-        job(36, "sklearn_forest", Succeeded(NOW - 5000, NOW - 3130, ran), usage=ran,
-            metrics=(("accuracy", 0.942),)),
+        job(
+            37,
+            "sklearn_gridsearch",
+            OutOfMemory(NOW - 1000, NOW - 540, None, 9, 12 * GIB, 8 * GIB, Usage()),
+            spec_priority=40,
+            usage=Usage(peak_mem_bytes=12 * GIB),
+            spec_needs=Needs(4, 8 * GIB),
+        ),
+        job(
+            36,
+            "sklearn_forest",
+            Succeeded(NOW - 5000, NOW - 3130, ran),
+            usage=ran,
+            metrics=(("accuracy", 0.942),),
+        ),
         job(35, "train.py", Failed(NOW - 6000, NOW - 5990, 1, None, "", Usage()), spec_recipe=None),
         job(34, "tf_deep", Cancelled(NOW - 7000, NOW - 6900, None, 15, Usage())),
-    ]  # fmt: skip
+    ]
 
 
 def a_sample(at: float = NOW, share: float = 0.61, *, gpus: int = 0) -> Sample:
@@ -321,9 +378,18 @@ def a_sample(at: float = NOW, share: float = 0.61, *, gpus: int = 0) -> Sample:
         DeviceSample(f"GPU-{index}", 17 * GIB, 0, 0, 0.97, 74.0, 281.0, 350.0) for index in range(gpus)
     )
     return Sample(
-        at, 16 * share, 0.4, cores, 64 * GIB, int(64 * GIB * 0.52), 312 * MIB, 9.8,
-        Pressure(4.2, 3.0, 0.0, 0.0, 0.0, 0.0), devices, gpu_note=None if gpus else "no NVIDIA driver",
-    )  # fmt: skip
+        at,
+        16 * share,
+        0.4,
+        cores,
+        64 * GIB,
+        int(64 * GIB * 0.52),
+        312 * MIB,
+        9.8,
+        Pressure(4.2, 3.0, 0.0, 0.0, 0.0, 0.0),
+        devices,
+        gpu_note=None if gpus else "no NVIDIA driver",
+    )
 
 
 def gpu_capacity(gpus: int) -> Capacity:

@@ -1,0 +1,263 @@
+"""The queue form: fields made from the recipe's parameters, needs, and a live word on when it would start.
+
+It keeps what was typed, shows every problem at its field at once, and returns what was queued; the rules
+are the engine's, asked elsewhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar, cast
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.content import Content
+from textual.screen import ModalScreen
+from textual.suggester import SuggestFromList
+from textual.timer import Timer
+from textual.widgets import Checkbox, Input, Static
+
+from cro_tui.actions import Where, bindings
+from cro_tui.desk import Desk
+from cro_tui.screens.form_values import (
+    Typed,
+    default_text,
+    expected,
+    need_defaults,
+    request_of,
+    would_start,
+)
+from cro_tui.source import RecipeParam, UsableRecipe
+from cro_tui.widgets.strips import plain
+from jobs.model import JobId, ParamValue
+from jobs.views import Preview, SubmitRequest
+
+_COMMAND_HINT = "a program and its arguments"
+_PAUSE_S = 0.15  # after the last key, before the engine is asked again
+_NEEDS = (
+    ("cpus", "CPU", 6),
+    ("mem", "MEM", 7),
+    ("gpus", "GPU", 4),
+    ("vram", "VRAM", 7),
+    ("time", "time", 7),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Queued:
+    """What the form did: the new jobs, and what was foreseen for them."""
+
+    ids: tuple[JobId, ...]
+    preview: Preview
+
+
+class QueueForm(ModalScreen[Queued | None]):
+    """For a recipe, or (with None) for a command."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        *bindings(Where.FORM),
+        ("down", "app.focus_next", "Next field"),
+        ("up", "app.focus_previous", "Previous field"),
+    ]
+    AUTO_FOCUS = "#form-fields Input, #form-fields Checkbox"
+
+    def __init__(self, recipe: UsableRecipe | None) -> None:
+        super().__init__()
+        self._recipe = recipe
+        self._params: tuple[RecipeParam, ...] = tuple(recipe.params) if recipe else ()
+        self._timer: Timer | None = None
+        self._asked = 0
+        self._preview: Preview | None = None
+        self._problems: dict[str, str] = {}
+        self._queueing = False
+        self._tried = False
+
+    @property
+    def desk(self) -> Desk:
+        return cast(Desk, self.app)
+
+    def compose(self) -> ComposeResult:
+        defaults = self.desk.settings.defaults
+        shown = need_defaults(
+            self._recipe.needs if self._recipe else None, defaults.cpus, defaults.mem_bytes
+        )
+        with Vertical(id="form", classes="dialog"):
+            with VerticalScroll(id="form-fields", can_focus=False):
+                if self._recipe is None:
+                    yield from _row(
+                        "command", Input(compact=True, id="f-command"), "a program and its arguments"
+                    )
+                for number, param in enumerate(self._params):
+                    yield from self._param_row(number, param)
+            with Horizontal(classes="row"):
+                yield Static("Needs", classes="label", markup=False)
+                for name, label, width in _NEEDS:
+                    yield Static(label, classes="small", markup=False)
+                    field = Input(placeholder=shown[name], compact=True, id=f"f-{name}")
+                    field.styles.width = width
+                    yield field
+            yield Static("", id="p-needs", classes="problem", markup=False)
+            with Horizontal(classes="row"):
+                yield Static("After", classes="label", markup=False)
+                yield Input(placeholder="nothing; or 39 41", compact=True, id="f-after")
+                yield Static("priority", classes="small", markup=False)
+                yield Input(placeholder=str(defaults.priority), compact=True, id="f-priority")
+                yield Checkbox("hold", compact=True, id="f-hold")
+            yield Static("", id="p-rest", classes="problem", markup=False)
+            yield Static("Would start: ...", id="form-outlook", markup=False)
+            yield Static("", id="form-keys", markup=False)
+
+    def _param_row(self, number: int, param: RecipeParam) -> ComposeResult:
+        name, hint = plain(param.name, 40), self._hint(param)
+        if param.type == "bool":
+            yield from _row(
+                name, Checkbox("", bool(param.default), compact=True, id=f"v-{number}"), hint, number
+            )
+            return
+        suggester = SuggestFromList(param.choices, case_sensitive=False) if param.choices else None
+        field = Input(default_text(param.default), compact=True, id=f"v-{number}", suggester=suggester)
+        yield from _row(name, field, hint, number)
+
+    def on_mount(self) -> None:
+        title = "a command" if self._recipe is None else plain(self._recipe.name, 40)
+        self.query_one("#form").border_title = Content(f"Queue a job: {title}")
+        if self._recipe is not None:
+            self.query_one("#form").border_subtitle = Content(f"{self._recipe.framework}")
+        self._say_keys()
+        self._changed()
+
+    # --- what was typed -----------------------------------------------------------------------
+
+    def _request(self) -> tuple[SubmitRequest, dict[str, str]]:
+        def text(name: str) -> str:
+            return self.query_one(f"#f-{name}", Input).value
+
+        params: dict[str, ParamValue] = {}
+        for number, param in enumerate(self._params):
+            field = self.query_one(f"#v-{number}")
+            params[param.name] = field.value if isinstance(field, Input | Checkbox) else ""
+        typed = Typed(
+            recipe=self._recipe.name if self._recipe else None,
+            command="" if self._recipe else text("command"),
+            params=params,
+            after=text("after"),
+            priority=text("priority"),
+            hold=self.query_one("#f-hold", Checkbox).value,
+            **{name: text(name) for name, _, _ in _NEEDS},
+        )
+        return request_of(typed, self.desk.settings.defaults.priority)
+
+    @on(Input.Changed)
+    @on(Checkbox.Changed)
+    def _changed(self) -> None:
+        if self._timer is not None:
+            self._timer.stop()
+        self._timer = self.set_timer(_PAUSE_S, self._ask_preview)
+
+    @on(Input.Submitted)
+    def _next(self) -> None:
+        self.focus_next()
+
+    def _ask_preview(self) -> None:
+        request, unreadable = self._request()
+        self._asked += 1
+        asked = self._asked
+        source = self.desk.source
+
+        def came(preview: Preview) -> None:
+            if asked == self._asked and self.is_attached:
+                self._show(preview, unreadable)
+
+        self.desk.read(lambda: source.preview(request), came, key="preview")
+
+    # --- what is said -------------------------------------------------------------------------
+
+    def _show(self, preview: Preview, unreadable: Mapping[str, str]) -> None:
+        self._preview = preview
+        self._problems = {**preview.problems, **unreadable}
+        left = dict(self._problems)
+        for number, param in enumerate(self._params):
+            self._at(f"#h-{number}", left.pop(param.name, None), self._hint(param))
+        if self._recipe is None:
+            self._at("#h-command", left.pop("command", None), _COMMAND_HINT)
+        needs = [f"{name}: {left.pop(name)}" for name, _, _ in _NEEDS if name in left]
+        self._at("#p-needs", " ".join(needs) or None, "")
+        self._at("#p-rest", " ".join(f"{name}: {said}" for name, said in left.items()) or None, "")
+        if self._problems:
+            said = f"Would start: not with {self._names()} as it is."
+        else:
+            said = f"Would start: {would_start(preview, self.desk.now())}"
+        self.query_one("#form-outlook", Static).update(Content(plain(said, 400)))
+        self._say_keys()
+
+    def _hint(self, param: RecipeParam) -> str:
+        return f"{expected(param)}; {plain(param.help, 120)}" if param.help else expected(param)
+
+    def _at(self, where: str, problem: str | None, otherwise: str) -> None:
+        line = self.query_one(where, Static)
+        line.set_class(problem is not None, "-wrong")
+        line.update(Content(f"x {plain(problem, 300)}" if problem is not None else otherwise))
+
+    def _names(self) -> str:
+        return ", ".join(plain(name, 30) for name in self._problems)
+
+    def _say_keys(self) -> None:
+        key, back = self.desk.key("form.queue"), self.desk.key("form.back")
+        queue = f"Queue (fix {self._names()})" if self._problems else "Queue"
+        said = "Queueing ..." if self._queueing else f"{key} {queue}    {back} Back    tab next field"
+        self.query_one("#form-keys", Static).update(Content(plain(said, 200)))
+
+    # --- queueing -----------------------------------------------------------------------------
+
+    def action_queue(self) -> None:
+        if self._queueing:
+            return
+        request, unreadable = self._request()
+        source = self.desk.source
+        self._asked += 1
+
+        def look() -> Preview:
+            return source.preview(request)
+
+        def looked(preview: Preview) -> None:
+            if self.is_attached:
+                self._show(preview, unreadable)
+            if self._problems:
+                self._queueing = False
+                self._say_keys()
+                self._focus_problem()
+                return
+            self.desk.write(lambda: source.submit([request]), lambda ids: queued(ids, preview))
+
+        def queued(ids: tuple[JobId, ...], preview: Preview) -> None:
+            if self.is_attached and self.is_current:
+                self.dismiss(Queued(ids, preview))
+            else:
+                self.desk.say(f"#{ids[0]} queued.")
+
+        self._queueing = not unreadable
+        self._say_keys()
+        self.desk.read(look, looked, key="queue")
+
+    def _focus_problem(self) -> None:
+        for number, param in enumerate(self._params):
+            if param.name in self._problems:
+                self.query_one(f"#v-{number}").focus()
+                return
+        for name in self._problems:
+            for field in self.query(f"#f-{name}").results(Input):
+                field.focus()
+                return
+
+    def action_close(self) -> None:
+        self.dismiss(None)
+
+
+def _row(label: str, field: Input | Checkbox, hint: str, number: int | str = "command") -> ComposeResult:
+    with Horizontal(classes="row"):
+        yield Static(label, classes="label", markup=False)
+        yield field
+        yield Static(hint, classes="hint", id=f"h-{number}", markup=False)

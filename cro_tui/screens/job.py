@@ -1,0 +1,164 @@
+"""Everything about one job: where it stands and why, needs and use, parameters, history, and its log.
+
+It follows the newest picture; what the picture lacks it reads elsewhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Horizontal, VerticalScroll
+from textual.content import Content
+from textual.widgets import Input, Static
+
+from cro_tui.actions import Where, bindings, footer_items
+from cro_tui.feed import Picture
+from cro_tui.present import (
+    bytes_text,
+    clean,
+    clock_text,
+    duration_text,
+    elapsed_s,
+    fate_sentence,
+    finished_at,
+    metrics_text,
+    name_text,
+    needs_text,
+    number_text,
+    started_at,
+    state_word,
+    why_lines,
+)
+from cro_tui.screens.acts import JobActs
+from cro_tui.screens.log_pane import LogPane
+from cro_tui.widgets.lines import FooterLine, HeaderLine, NoticeLine
+from cro_tui.widgets.log_view import LogView
+from cro_tui.widgets.strips import plain
+from cro_tui.widgets.why_panel import command_text
+from jobs.model import Job, Waiting
+from jobs.views import HistoryEntry
+
+Part = str | tuple[str, str]
+
+
+class JobScreen(LogPane, JobActs):
+    WHERE = Where.JOB
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings(Where.JOB)]
+    AUTO_FOCUS = "#log"
+
+    def __init__(self, job: Job) -> None:
+        super().__init__()
+        self._job = job
+        self._history: tuple[HistoryEntry, ...] = ()
+        self._told: tuple[str, str] = ("", "")
+
+    @property
+    def targets(self) -> Sequence[Job]:
+        return (self._job,)
+
+    def compose(self) -> ComposeResult:
+        yield HeaderLine(id="header")
+        with Horizontal(id="facts"):
+            with VerticalScroll(id="job-left", classes="panel"):
+                yield Static(markup=False, id="job-facts")
+            with VerticalScroll(id="job-right", classes="panel"):
+                yield Static(markup=False, id="job-story")
+        yield LogView(id="log")
+        yield NoticeLine(id="notice")
+        yield Input(id="prompt", compact=True, select_on_focus=False)
+        yield FooterLine(footer_items(Where.JOB, self.desk.settings.keys), id="footer")
+
+    def on_mount(self) -> None:
+        super().on_mount()
+        self.query_one("#job-left").border_title = Content(f"Job #{self._job.id}")
+        self.query_one("#job-right").border_title = Content("Why and when")
+
+    def show_picture(self, picture: Picture) -> None:
+        super().show_picture(picture)
+        found = next((job for job in picture.snapshot.jobs if job.id == self._job.id), None)
+        if found is not None:
+            self._take(found)
+        else:
+            job_id = self._job.id
+            self.desk.read(lambda: self.desk.source.explain(job_id), self._take, key="explain")
+        self._show()
+
+    def _take(self, job: Job) -> None:
+        if not self.is_attached:
+            return
+        if job.state != self._job.state or not self._history:
+            job_id = self._job.id
+            self.desk.read(lambda: self.desk.source.history(job_id), self._remember, key="history")
+        self._job = job
+        if isinstance(job.state, Waiting) and not job.attempts:
+            self.query_one(LogView).open(None, f"Log #{job.id} {name_text(job, 40)}", "")
+        self.show_log_of(job)
+        self._show()
+
+    def _remember(self, history: tuple[HistoryEntry, ...]) -> None:
+        self._history = history
+        if self.is_attached:
+            self._show()
+
+    def _show(self) -> None:
+        """Lay the texts out anew only if a word of them changed."""
+        now = self.desk.now()
+        left = _facts(self._job, now)
+        right = _story(self._job, self._history, now, self.desk.picture)
+        told = (left.plain, right.plain)
+        if told != self._told:
+            self._told = told
+            self.query_one("#job-facts", Static).update(left)
+            self.query_one("#job-story", Static).update(right)
+
+    def action_back(self) -> None:
+        if self.has_class("-full-log") or self._asking:
+            self.step_back()
+        elif self.desk.notice() is not None:
+            super().action_back()
+        else:
+            self.dismiss(None)
+
+
+def _facts(job: Job, now: float) -> Content:
+    usage, spec = job.usage, job.spec
+    rows = [
+        ("State", f"{state_word(job)}  {fate_sentence(job)}".rstrip()),
+        ("Name", name_text(job, 80)),
+        ("Submitted", clock_text(job.submitted_at, now)),
+        ("Started", clock_text(started_at(job), now)),
+        ("Ended", clock_text(finished_at(job), now)),
+        ("Elapsed", duration_text(elapsed_s(job, now))),
+        ("Attempt", str(job.attempts)),
+        ("Priority", str(spec.priority)),
+        ("Needs", needs_text(spec.needs)),
+        ("CPU now", f"{number_text(usage.cpus)} cores"),
+        ("CPU used", duration_text(usage.cpu_s)),
+        ("Memory", f"{bytes_text(usage.mem_bytes)} now, {bytes_text(usage.peak_mem_bytes)} at most"),
+        ("Metrics", metrics_text(job, 8)),
+        ("Command", command_text(job, 1000)),
+        ("Folder", plain(spec.cwd, 300)),
+    ]
+    if spec.retry_of is not None:
+        rows.append(("Retry of", f"#{spec.retry_of}"))
+    parts: list[Part] = []
+    for label, value in rows:
+        if value and value != "-":
+            parts += [(f" {label:<10} ", "dim"), f"{value}\n"]
+    for name, given in spec.params:
+        parts += [(f" {clean(name, 24):<24} ", "dim"), f"{plain(str(given), 200)}\n"]
+    return Content.assemble(*parts)
+
+
+def _story(job: Job, history: Sequence[HistoryEntry], now: float, picture: Picture) -> Content:
+    parts: list[Part] = [f" {line}\n" for line in why_lines(job, now, picture.snapshot.capacity)]
+    if history:
+        parts.append(("\n History\n", "bold"))
+    for entry in history:
+        attempt = f"attempt {entry.attempt}  " if entry.attempt else ""
+        when, event = clock_text(entry.at, now), plain(entry.event, 40)
+        parts.append(f" {when}  {event}  {attempt}{plain(entry.detail, 200)}\n")
+    return Content.assemble(*parts)
