@@ -120,6 +120,22 @@ def test_a_driver_that_hangs_holds_nobody_up_and_comes_back(stand_in: StandIn, r
     pytest.fail("the driver answers again, the sensor does not")
 
 
+def test_a_slow_driver_is_read_when_it_answers_and_waited_for_only_briefly(
+    stand_in: StandIn, reader: Reader
+) -> None:
+    stand_in.set(Gpu(24_000, 900), delay_ms=500)
+    reader.read()
+    for _ in range(60):
+        answer = reader.read(pause_s=0.2)
+        assert answer["took_s"] < 2
+        if answer["devices"]:
+            break
+        assert answer["gpu_note"] == nvml.HANGS
+    (device,) = answer["devices"]
+    assert device["mem_used_bytes"] >> 20 == 900
+    assert answer["gpu_note"] is None
+
+
 @pytest.mark.parametrize(("code", "note"), [(9, nvml.NO_DRIVER), (18, nvml.MISMATCH)])
 def test_each_way_of_failing_has_its_own_words(stand_in: StandIn, code: int, note: str) -> None:
     stand_in.set(init=code)

@@ -1,0 +1,129 @@
+"""The real daemon on stand-in GPUs: who gets which device, who waits, and why."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.nvml.stand_in import Gpu, StandIn, uuid_of
+
+SETTINGS = (
+    "[admission]\nforeign_cpu_tolerance = 1.0\nmemory_full_close = 100\nmemory_some_close = 100\n"
+    "settle_s = 0.5\n"
+)
+SHOW = 'echo "$CUDA_VISIBLE_DEVICES $TF_FORCE_GPU_ALLOW_GROWTH"'
+
+
+class Machine:
+    """One installation that sees the stand-in's GPUs."""
+
+    def __init__(self, home: Path, gpus: StandIn) -> None:
+        self.gpus = gpus
+        self._environ = {**os.environ, **gpus.environ, "CRO_HOME": str(home)}
+
+    def run(self, *words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "cro_tui", *words],
+            env=self._environ,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    def submit(self, *words: str, script: str = "sleep 60") -> int:
+        done = self.run("submit", "--cpus", "0.1", "--mem", "64M", "-q", *words, "--", "sh", "-c", script)
+        assert done.returncode == 0, done.stderr
+        return int(done.stdout)
+
+    def job(self, job_id: int) -> Any:
+        return json.loads(self.run("show", str(job_id), "--json").stdout)
+
+    def until(self, job_id: int, holds: Callable[[Any], object], what: str) -> Any:
+        deadline = time.monotonic() + 30
+        while not holds(job := self.job(job_id)):
+            assert time.monotonic() < deadline, f"waited for {what}: {job}"
+            time.sleep(0.05)
+        return job
+
+    def until_reason(self, job_id: int, code: str) -> Any:
+        job = self.until(job_id, lambda job: code in {r["code"] for r in job["reasons"]}, code)
+        return next(reason for reason in job["reasons"] if reason["code"] == code)
+
+
+@pytest.fixture(scope="module")
+def stand_in(tmp_path_factory: pytest.TempPathFactory) -> StandIn:
+    return StandIn(tmp_path_factory.mktemp("nvml"))
+
+
+@pytest.fixture
+def machine(tmp_path: Path, stand_in: StandIn) -> Iterator[Machine]:
+    (tmp_path / "settings.toml").write_text(SETTINGS)
+    stand_in.set(Gpu(24_000), Gpu(16_000))
+    machine = Machine(tmp_path, stand_in)
+    yield machine
+    machine.run("cancel", "--all")
+    machine.run("daemon", "--stop")
+
+
+def test_whole_gpus_go_to_one_job_each_by_uuid_and_the_third_waits(machine: Machine) -> None:
+    script = f"{SHOW}; sleep 60"
+    first, second = (machine.submit("--gpus", "1", script=script) for _ in range(2))
+    for job_id in (first, second):
+        machine.until(job_id, lambda job: job["state"] == "running", "the job to run")
+    granted = [machine.job(job_id)["gpus_granted"] for job_id in (first, second)]
+    assert sorted(granted) == [[uuid_of(0)], [uuid_of(1)]]
+    machine.until(
+        first,
+        lambda _: granted[0][0] in machine.run("logs", str(first)).stdout,
+        "the device in the job's environment",
+    )
+    third = machine.submit("--gpus", "1", script=SHOW)
+    reason = machine.until_reason(third, "gpus")
+    assert (reason["needed"], reason["free"]) == (1, 0)
+    assert set(reason["jobs"]) == {first, second}
+    machine.run("cancel", str(first))
+    assert machine.run("wait", str(third)).returncode == 0
+    assert machine.run("logs", str(third)).stdout.split()[0] == granted[0][0]
+
+
+def test_jobs_that_declare_gpu_memory_share_a_device(machine: Machine) -> None:
+    machine.gpus.set(Gpu(24_000))
+    shares = [machine.submit("--gpus", "1", "--vram", "10G", script=f"{SHOW}; sleep 60") for _ in range(2)]
+    for job_id in shares:
+        machine.until(job_id, lambda job: job["state"] == "running", "the job to run")
+        machine.until(
+            job_id,
+            lambda job: machine.run("logs", str(job["id"])).stdout.split() == [uuid_of(0), "true"],
+            "its environment",
+        )
+    third = machine.submit("--gpus", "1", "--vram", "10G")
+    reason = machine.until_reason(third, "gpu_memory")
+    assert reason["needed"] == 10 * 2**30
+    assert reason["free"] < 5 * 2**30
+
+
+def test_a_foreign_process_on_the_gpu_keeps_a_job_waiting_until_it_leaves(machine: Machine) -> None:
+    machine.gpus.set(Gpu(24_000, 20_000, processes=[(1, 20_000)]))
+    job_id = machine.submit("--gpus", "1", "--vram", "10G", script="exit 0")
+    reason = machine.until_reason(job_id, "foreign_gpu")
+    assert reason["free"] < 5 * 2**30
+    assert "other programs use GPU 0" in machine.run("why", str(job_id)).stdout
+    machine.gpus.set(Gpu(24_000))
+    assert machine.run("wait", str(job_id)).returncode == 0
+
+
+def test_more_than_any_gpu_has_is_refused_with_the_numbers(machine: Machine) -> None:
+    done = machine.run("submit", "--gpus", "1", "--vram", "40G", "--", "true")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "40.0 GiB" in done.stderr
+    done = machine.run("submit", "--gpus", "3", "--", "true")
+    assert done.returncode == 2
+    assert "2 GPUs" in done.stderr
