@@ -62,20 +62,20 @@ def sync(path: str) -> None:
 def read_json(path: str) -> dict[str, Any] | None:
     """The object in a small JSON file, or None when it is missing, torn, too large or no object."""
     try:
-        # not to wait for ever on a pipe that a job put there
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    except (OSError, ValueError):
-        return None
-    try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            return None
-        with open(descriptor, "rb", closefd=False) as file:
+        with open(path, "rb", opener=_open_file) as file:
             value = json.loads(file.read(MAX_READ_BYTES))
     except (OSError, ValueError, RecursionError):
         return None
-    finally:
-        os.close(descriptor)
     return value if isinstance(value, dict) else None
+
+
+def _open_file(path: str, flags: int) -> int:
+    """Open a file, but never wait on a pipe or device that a job put in its place. Raises OSError."""
+    descriptor = os.open(path, flags | os.O_CLOEXEC | os.O_NONBLOCK)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(f"{path} is no file")
+    return descriptor
 
 
 def append_usage(line: dict[str, Any]) -> None:
@@ -104,7 +104,7 @@ def thin_usage() -> int:
 def last_usage(folder: str) -> dict[str, Any] | None:
     """The newest whole line of `usage.jsonl`, or None before the first."""
     try:
-        with open(os.path.join(folder, USAGE), "rb") as file:
+        with open(os.path.join(folder, USAGE), "rb", opener=_open_file) as file:
             file.seek(max(0, file.seek(0, os.SEEK_END) - LAST_USAGE_BYTES))
             lines = file.read().split(b"\n")
     except OSError:
@@ -113,7 +113,7 @@ def last_usage(folder: str) -> dict[str, Any] | None:
         return None
     try:
         value = json.loads(lines[-2])
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None
 

@@ -12,7 +12,6 @@ import os
 import resource
 import select
 import signal
-import sys
 import time
 import traceback
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -296,7 +295,3 @@ def _oom_kills() -> int:
     except (OSError, ValueError):
         pass
     return 0
-
-
-if __name__ == "__main__":
-    main(sys.argv[1])

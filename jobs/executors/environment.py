@@ -31,6 +31,7 @@ def grant_environment(needs: Needs, grant: Grant) -> dict[str, str]:
     that a framework cannot take a whole GPU in passing.
     """
     environ = dict.fromkeys(THREAD_LIMITS, str(max(1, math.floor(needs.cpus))))
+    environ["PYTHONUNBUFFERED"] = "1"  # a log that can be followed
     environ["CUDA_VISIBLE_DEVICES"] = ",".join(grant.device_uuids)
     if grant.device_uuids:
         environ["TF_FORCE_GPU_ALLOW_GROWTH"] = "true"
