@@ -7,6 +7,7 @@ It never writes, and hands out printable text only.
 from __future__ import annotations
 
 import os
+import stat
 from array import array
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +19,7 @@ from jobs.text import collapse
 EVERY_LINES = 64
 BLOCK_BYTES = 1 << 16
 MAX_RAW_LINE_BYTES = 1 << 15  # of a longer line, its end: a progress bar's last state is there
+BEFORE_CUT = b"... "
 REFRESH_BYTES = 16 << 20
 TAIL_BYTES = 4 << 20
 
@@ -68,8 +70,10 @@ class LogFile:
         A file that became shorter or was replaced is indexed afresh. A missing one has no lines.
         """
         try:
-            found = self.path.stat()
+            found: os.stat_result | None = self.path.stat()
         except OSError:
+            found = None
+        if found is None or not stat.S_ISREG(found.st_mode):
             gone = self._identity is not None
             self.close()
             self._identity, self.size_bytes = None, 0
@@ -116,7 +120,7 @@ class LogFile:
         lines = text.split(b"\n")
         if lines[-1] == b"":
             lines.pop()
-        return [collapse(raw[-MAX_RAW_LINE_BYTES:]) for raw in lines[-count:]]
+        return [collapse(_bounded(raw)) for raw in lines[-count:]]
 
     def find(self, wanted: str, start: int, *, backwards: bool = False) -> int | None:
         """The next line at or after `start` (at or before it) that has the text; None when there is none.
@@ -171,9 +175,9 @@ class LogFile:
                 break
             offset += len(block)
             *lines, rest = (rest + block).split(b"\n")
-            yield from (line[-MAX_RAW_LINE_BYTES:] for line in lines)
+            yield from map(_bounded, lines)
             rest = rest[-MAX_RAW_LINE_BYTES:]
-        yield rest
+        yield _bounded(rest)
 
     def _pread(self, size: int, offset: int) -> bytes:
         assert self._file is not None
@@ -181,3 +185,16 @@ class LogFile:
             return os.pread(self._file.fileno(), size, offset)
         except OSError:
             return b""
+
+
+def _bounded(raw: bytes) -> bytes:
+    """A line that can be shown; of a longer one the end, from a rewrite on or after a mark."""
+    if len(raw) < MAX_RAW_LINE_BYTES:
+        return raw
+    kept = raw[-MAX_RAW_LINE_BYTES:]
+    _, _, rewritten = kept.partition(b"\r")
+    if rewritten.strip():
+        return rewritten
+    while kept and kept[0] & 0xC0 == 0x80:  # the rest of a character
+        kept = kept[1:]
+    return BEFORE_CUT + kept

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from jobs.logs import BLOCK_BYTES, EVERY_LINES, LogFile
+from jobs.logs import BLOCK_BYTES, EVERY_LINES, MAX_RAW_LINE_BYTES, LogFile
+from jobs.text import collapse
+
+in_one_folder = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
 
 
 def plain_lines(content: bytes) -> list[str]:
@@ -16,7 +20,7 @@ def plain_lines(content: bytes) -> list[str]:
     return lines[:-1] if lines[-1] == "" else lines
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+@in_one_folder
 @given(st.lists(st.lists(st.sampled_from(["", "a", "bc", "line"]), max_size=90), min_size=1, max_size=6))
 def test_any_growth_gives_the_lines_of_a_plain_split(tmp_path: Path, parts: list[list[str]]) -> None:
     path = tmp_path / "output.log"
@@ -110,3 +114,42 @@ def test_find(tmp_path: Path, wanted: str, start: int, backwards: bool, line: in
     with LogFile(path) as log:
         log.refresh()
         assert log.find(wanted, start, backwards=backwards) == line
+
+
+@in_one_folder
+@given(st.lists(st.binary(max_size=200), min_size=1, max_size=8))
+def test_any_bytes_give_the_same_lines_however_they_arrive(tmp_path: Path, parts: list[bytes]) -> None:
+    path = tmp_path / "output.log"
+    path.write_bytes(b"")
+    content = b"".join(parts)
+    expected = [collapse(line) for line in content.removesuffix(b"\n").split(b"\n")] if content else []
+    with LogFile(path) as log:
+        for part in parts:
+            with path.open("ab") as file:
+                file.write(part)
+            log.refresh()
+        assert log.read_lines(0, log.line_count) == expected
+        assert log.tail(len(expected)) == expected
+        found = log.find("a", 0)
+        assert found == next((n for n, line in enumerate(expected) if "a" in line.lower()), None)
+
+
+def test_a_long_line_without_rewrites_shows_that_its_start_is_missing(tmp_path: Path) -> None:
+    path = tmp_path / "output.log"
+    path.write_text("é" * 3 * MAX_RAW_LINE_BYTES + "\nnext\n")
+    with LogFile(path) as log:
+        log.refresh()
+        shown, following = log.read_lines(0, 2)
+        assert shown.startswith("... é")
+        assert shown.endswith(" ...")
+        assert following == "next"
+        assert log.tail(2) == [shown, "next"]
+
+
+def test_a_pipe_in_place_of_the_log_is_not_waited_for(tmp_path: Path) -> None:
+    path = tmp_path / "output.log"
+    os.mkfifo(path)
+    with LogFile(path) as log:
+        log.refresh()
+        assert log.line_count == 0
+        assert log.tail(3) == []
