@@ -28,7 +28,7 @@ from cro_tui.widgets.strips import plain
 from jobs.model import JobId, StateName
 from jobs.ports import CroError
 from jobs.settings import Settings
-from jobs.views import JobQuery, Preview, Snapshot
+from jobs.views import JobQuery, Snapshot
 
 if TYPE_CHECKING:
     from cro_tui.screens.form import Queued
@@ -54,8 +54,8 @@ class CroApp(App[str]):
     COMMANDS: ClassVar[set[Any]] = {Commands}
     MODES: ClassVar[dict[str, Any]] = {"jobs": Dashboard, "recipes": _recipes_screen}
     DEFAULT_MODE = "jobs"
-    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-wide")]
-    VERTICAL_BREAKPOINTS = [(0, "-low"), (32, "-tall")]
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-wide")]  # noqa: RUF012
+    VERTICAL_BREAKPOINTS = [(0, "-low"), (32, "-tall")]  # noqa: RUF012
     ENABLE_COMMAND_PALETTE = True
 
     def __init__(
@@ -169,7 +169,7 @@ class CroApp(App[str]):
         if queued is None:
             return
         job_id = queued.ids[0]
-        self.say(f"#{job_id} queued - {_outlook(queued.preview, self.now())}")
+        self.say(f"#{job_id} queued - {queued.outlook(self.now())}")
         self.watch_for(job_id)
 
     def action_drain(self) -> None:
@@ -228,12 +228,6 @@ class CroApp(App[str]):
         verb = "keeps" if running == 1 else "keep"
         rest = f", {waiting} wait{'s' if waiting == 1 else ''}" if waiting else ""
         return f"{counted(running, 'job')} {verb} running{rest}."
-
-
-def _outlook(preview: Preview, now: float) -> str:
-    from cro_tui.screens.form_values import would_start
-
-    return would_start(preview, now)
 
 
 def run(source: Source, settings: Settings) -> int:

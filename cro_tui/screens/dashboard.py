@@ -15,7 +15,7 @@ from textual.widgets import Input
 
 from cro_tui.actions import Where, bindings, footer_items
 from cro_tui.feed import Picture
-from cro_tui.present import clock_text, fate_sentence, next_step, reason_sentence, start_sentence
+from cro_tui.present import clock_text, fate_sentence, next_step, reason_short, start_sentence
 from cro_tui.screens.acts import JobActs
 from cro_tui.screens.ask import Answer, Ask
 from cro_tui.screens.log_pane import LogPane
@@ -123,8 +123,8 @@ class Dashboard(LogPane, JobActs):
             return "", "info"
         narrow = not self.query_one(WhyPanel).region
         if isinstance(job.state, Waiting) and narrow:
-            reason = reason_sentence(job.reasons[0], now) if job.reasons else ""
-            return f"#{job.id} waits. {reason} {start_sentence(job, now)}", "info"
+            reason = reason_short(job.reasons[0]) if job.reasons else "not seen yet"
+            return f"#{job.id} waits: {reason}. {start_sentence(job, now)}", "info"
         if isinstance(job.state, Ended) and not isinstance(job.state, Succeeded):
             return f"#{job.id} {fate_sentence(job)}. {next_step(job).sentence}.", "info"
         if isinstance(job.state, Ended) and narrow:

@@ -18,7 +18,7 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.suggester import SuggestFromList
 from textual.timer import Timer
-from textual.widgets import Checkbox, Input, Static
+from textual.widgets import Input, Static
 
 from cro_tui.actions import Where, bindings
 from cro_tui.desk import Desk
@@ -32,17 +32,19 @@ from cro_tui.screens.form_values import (
 )
 from cro_tui.source import RecipeParam, UsableRecipe
 from cro_tui.widgets.strips import plain
+from cro_tui.widgets.tick import Tick
 from jobs.model import JobId, ParamValue
 from jobs.views import Preview, SubmitRequest
 
 _COMMAND_HINT = "a program and its arguments"
+_COMMAND_HINT = "a program and its arguments"
 _PAUSE_S = 0.15  # after the last key, before the engine is asked again
 _NEEDS = (
-    ("cpus", "CPU", 6),
-    ("mem", "MEM", 7),
-    ("gpus", "GPU", 4),
-    ("vram", "VRAM", 7),
-    ("time", "time", 7),
+    ("cpus", "CPU", 5),
+    ("mem", "MEM", 6),
+    ("gpus", "GPU", 3),
+    ("vram", "VRAM", 6),
+    ("time", "time", 6),
 )
 
 
@@ -53,6 +55,10 @@ class Queued:
     ids: tuple[JobId, ...]
     preview: Preview
 
+    def outlook(self, now: float) -> str:
+        said = would_start(self.preview, now)
+        return "starts now" if self.preview.starts_now else f"waits: {said}"
+
 
 class QueueForm(ModalScreen[Queued | None]):
     """For a recipe, or (with None) for a command."""
@@ -62,7 +68,7 @@ class QueueForm(ModalScreen[Queued | None]):
         ("down", "app.focus_next", "Next field"),
         ("up", "app.focus_previous", "Previous field"),
     ]
-    AUTO_FOCUS = "#form-fields Input, #form-fields Checkbox"
+    AUTO_FOCUS = "#form-fields Input, #form-fields Tick"
 
     def __init__(self, recipe: UsableRecipe | None) -> None:
         super().__init__()
@@ -81,45 +87,33 @@ class QueueForm(ModalScreen[Queued | None]):
 
     def compose(self) -> ComposeResult:
         defaults = self.desk.settings.defaults
-        shown = need_defaults(
-            self._recipe.needs if self._recipe else None, defaults.cpus, defaults.mem_bytes
-        )
+        asked = self._recipe.needs if self._recipe else None
+        shown = need_defaults(asked, defaults.cpus, defaults.mem_bytes)
         with Vertical(id="form", classes="dialog"):
             with VerticalScroll(id="form-fields", can_focus=False):
                 if self._recipe is None:
                     yield from _row(
-                        "command", Input(compact=True, id="f-command"), "a program and its arguments"
+                        "command", Input(compact=True, id="f-command"), _COMMAND_HINT, "command"
                     )
                 for number, param in enumerate(self._params):
-                    yield from self._param_row(number, param)
+                    yield from _row(plain(param.name, 40), _field(param, number), _hint(param), str(number))
             with Horizontal(classes="row"):
-                yield Static("Needs", classes="label", markup=False)
+                yield Static("Needs", classes="label short", markup=False)
                 for name, label, width in _NEEDS:
                     yield Static(label, classes="small", markup=False)
                     field = Input(placeholder=shown[name], compact=True, id=f"f-{name}")
                     field.styles.width = width
-                    yield field
+                    yield from _boxed(field)
             yield Static("", id="p-needs", classes="problem", markup=False)
             with Horizontal(classes="row"):
-                yield Static("After", classes="label", markup=False)
-                yield Input(placeholder="nothing; or 39 41", compact=True, id="f-after")
+                yield Static("After", classes="label short", markup=False)
+                yield from _boxed(Input(placeholder="nothing; or 39 41", compact=True, id="f-after"))
                 yield Static("priority", classes="small", markup=False)
-                yield Input(placeholder=str(defaults.priority), compact=True, id="f-priority")
-                yield Checkbox("hold", compact=True, id="f-hold")
+                yield from _boxed(Input(placeholder=str(defaults.priority), compact=True, id="f-priority"))
+                yield Tick("hold", id="f-hold")
             yield Static("", id="p-rest", classes="problem", markup=False)
             yield Static("Would start: ...", id="form-outlook", markup=False)
             yield Static("", id="form-keys", markup=False)
-
-    def _param_row(self, number: int, param: RecipeParam) -> ComposeResult:
-        name, hint = plain(param.name, 40), self._hint(param)
-        if param.type == "bool":
-            yield from _row(
-                name, Checkbox("", bool(param.default), compact=True, id=f"v-{number}"), hint, number
-            )
-            return
-        suggester = SuggestFromList(param.choices, case_sensitive=False) if param.choices else None
-        field = Input(default_text(param.default), compact=True, id=f"v-{number}", suggester=suggester)
-        yield from _row(name, field, hint, number)
 
     def on_mount(self) -> None:
         title = "a command" if self._recipe is None else plain(self._recipe.name, 40)
@@ -138,20 +132,20 @@ class QueueForm(ModalScreen[Queued | None]):
         params: dict[str, ParamValue] = {}
         for number, param in enumerate(self._params):
             field = self.query_one(f"#v-{number}")
-            params[param.name] = field.value if isinstance(field, Input | Checkbox) else ""
+            params[param.name] = field.value if isinstance(field, Input | Tick) else ""
         typed = Typed(
             recipe=self._recipe.name if self._recipe else None,
             command="" if self._recipe else text("command"),
             params=params,
             after=text("after"),
             priority=text("priority"),
-            hold=self.query_one("#f-hold", Checkbox).value,
+            hold=self.query_one("#f-hold", Tick).value,
             **{name: text(name) for name, _, _ in _NEEDS},
         )
         return request_of(typed, self.desk.settings.defaults.priority)
 
     @on(Input.Changed)
-    @on(Checkbox.Changed)
+    @on(Tick.Changed)
     def _changed(self) -> None:
         if self._timer is not None:
             self._timer.stop()
@@ -180,7 +174,7 @@ class QueueForm(ModalScreen[Queued | None]):
         self._problems = {**preview.problems, **unreadable}
         left = dict(self._problems)
         for number, param in enumerate(self._params):
-            self._at(f"#h-{number}", left.pop(param.name, None), self._hint(param))
+            self._at(f"#h-{number}", left.pop(param.name, None), _hint(param))
         if self._recipe is None:
             self._at("#h-command", left.pop("command", None), _COMMAND_HINT)
         needs = [f"{name}: {left.pop(name)}" for name, _, _ in _NEEDS if name in left]
@@ -192,9 +186,6 @@ class QueueForm(ModalScreen[Queued | None]):
             said = f"Would start: {would_start(preview, self.desk.now())}"
         self.query_one("#form-outlook", Static).update(Content(plain(said, 400)))
         self._say_keys()
-
-    def _hint(self, param: RecipeParam) -> str:
-        return f"{expected(param)}; {plain(param.help, 120)}" if param.help else expected(param)
 
     def _at(self, where: str, problem: str | None, otherwise: str) -> None:
         line = self.query_one(where, Static)
@@ -256,8 +247,29 @@ class QueueForm(ModalScreen[Queued | None]):
         self.dismiss(None)
 
 
-def _row(label: str, field: Input | Checkbox, hint: str, number: int | str = "command") -> ComposeResult:
+def _field(param: RecipeParam, number: int) -> Input | Tick:
+    if param.type == "bool":
+        return Tick("", bool(param.default), id=f"v-{number}")
+    suggester = SuggestFromList(param.choices, case_sensitive=False) if param.choices else None
+    return Input(default_text(param.default), compact=True, id=f"v-{number}", suggester=suggester)
+
+
+def _hint(param: RecipeParam) -> str:
+    return f"{expected(param)}; {plain(param.help, 120)}" if param.help else expected(param)
+
+
+def _row(label: str, field: Input | Tick, hint: str, number: str) -> ComposeResult:
     with Horizontal(classes="row"):
         yield Static(label, classes="label", markup=False)
-        yield field
+        yield from _boxed(field)
         yield Static(hint, classes="hint", id=f"h-{number}", markup=False)
+
+
+def _boxed(field: Input | Tick) -> ComposeResult:
+    """Brackets show where one can type, also without colour."""
+    if isinstance(field, Tick):
+        yield field
+        return
+    yield Static("[", classes="edge", markup=False)
+    yield field
+    yield Static("]", classes="edge edge-right", markup=False)

@@ -111,7 +111,7 @@ def parse_after(text: str) -> tuple[Dependency, ...]:
 def would_start(preview: Preview, now: float) -> str:
     """When the job would start, and why not now."""
     if preview.starts_now:
-        return "starts now"
+        return "now"
     why = " ".join(reason_sentence(reason, now) for reason in preview.reasons[:3])
     at = preview.estimated_start_at
     when = f"about {clock_text(at, now)} ({estimate_text(at, now)}). " if at is not None else "waits. "

@@ -60,7 +60,7 @@ class RecipesScreen(Place[None]):
     def _came(self, recipes: Recipes) -> None:
         if not self.is_attached:
             return
-        self._entries = tuple(recipes.entries)
+        self._entries = tuple(sorted(recipes.entries, key=lambda entry: bool(problems_of(entry))))
         broken = sum(1 for entry in self._entries if problems_of(entry))
         said = f"{len(self._entries)}" + (f", {broken} broken" if broken else "")
         self.query_one("#recipe-left").border_subtitle = Content(said)

@@ -55,6 +55,7 @@ class JobList(Framed, ScrollView, can_focus=True):
         self._drawn: dict[JobId, tuple[tuple[JobRow, bool, bool], Strip]] = {}
         self._looks: dict[str, Style] = {}
         self._columns: Columns = columns(80, 0)
+        self._width = 0
         self._empty = ""
         self.marks: set[JobId] = set()
 
@@ -162,16 +163,19 @@ class JobList(Framed, ScrollView, can_focus=True):
         self._drawn = {}
 
     def _measure(self) -> None:
-        found = columns(self.size.width, max((job.id for job in self._jobs), default=0))
+        self._width = self.scrollable_content_region.width
+        found = columns(self._width, max((job.id for job in self._jobs), default=0))
         if found != self._columns:
             self._columns = found
             self._drawn = {}
-        size = Size(self.size.width, len(self._jobs) + 1)
+        size = Size(0, len(self._jobs) + 1)
         if size != self.virtual_size:
             self.virtual_size = size
 
     def render_line(self, y: int) -> Strip:
-        width, base = self.size.width, self.rich_style
+        width, base = self.scrollable_content_region.width, self.rich_style
+        if width != self._width:
+            self._measure()
         if y == 0:
             return strip([(head(self._columns), self._look("head"))], width, base)
         if not self._jobs:
@@ -213,13 +217,13 @@ class JobList(Framed, ScrollView, can_focus=True):
         word = body + self._look(_LOOKS.get(row.state, "bad" if _is_bad(job) else "held"))
         if cursor:
             over = self._look("cursor")
-            body, word = over, word + over
+            body, word = over, word + Style(bgcolor=over.bgcolor)
         return strip([(lead, body), (state, word), (rest, body)], width, base)
 
     def _look(self, name: str) -> Style:
         found = self._looks.get(name)
         if found is None:
-            found = self._looks[name] = self.get_component_rich_style(f"job-list--{name}", partial=True)
+            found = self._looks[name] = self.get_component_rich_style(f"job-list--{name}")
         return found
 
 

@@ -43,10 +43,10 @@ class HeaderLine(Widget):
         gap = "   " if width >= 100 else " "
         parts: list[tuple[str, Style]] = [(" cro-tui", Style(bold=True)), (gap, base)]
         for name, here in self._places:
-            look = self.get_component_rich_style("header-line--here", partial=True) if here else Style()
+            look = self.get_component_rich_style("header-line--here") if here else Style()
             parts.append((f"[{name}]" if here else f" {name} ", look))
         name = "header-line--warn" if self._alarm else "header-line--quiet"
-        parts.append((gap + self._engine, self.get_component_rich_style(name, partial=True)))
+        parts.append((gap + self._engine, self.get_component_rich_style(name)))
         used = sum(cell_len(text) for text, _ in parts)
         right = next((text for text in self._right if cell_len(text) + used + 2 <= width), "")
         parts.append((fit(right + " ", max(0, width - used), right=True), base))
@@ -69,7 +69,7 @@ class NoticeLine(Widget):
             self.refresh()
 
     def render_line(self, y: int) -> Strip:
-        look = self.get_component_rich_style(f"notice-line--{self.kind}", partial=True)
+        look = self.get_component_rich_style(f"notice-line--{self.kind}")
         line = fit(self._SIGNS[self.kind] + self.text, self.size.width)
         return strip([(line, look)], self.size.width, self.rich_style)
 
@@ -85,7 +85,7 @@ class FooterLine(Widget):
 
     def render_line(self, y: int) -> Strip:
         width, base = self.size.width, self.rich_style
-        key_look = self.get_component_rich_style("footer-line--key", partial=True)
+        key_look = self.get_component_rich_style("footer-line--key")
         shown, gap, compact = list(self._items), "  ", False
         dropped = list(_DROPPED_WHEN_NARROW)
         while _width(shown, gap, compact) > width:

@@ -108,14 +108,16 @@ def device_line(device: Device, live: DeviceSample | None, active: Sequence[Job]
 def pressure_lines(sample: Sample | None) -> tuple[str, ...]:
     """Shares of the last ten seconds in which programs waited for something."""
     if sample is None:
-        return ("not read yet",)
+        return ("not read yet", "", "", "", "")
     stall = sample.pressure
     load = "-" if sample.load_1m is None else f"{sample.load_1m:.1f}"
     others = number_text(sample.cpu_foreign)
     return (
-        f"waiting for CPU  {_percent(stall.cpu_some_avg10)}   load 1m      {load:>6}",
-        f"waiting for MEM  {_percent(stall.memory_some_avg10)}   others' CPU  {others:>6}",
-        f"all stuck on MEM {_percent(stall.memory_full_avg10)}",
+        f"waiting for CPU   {_percent(stall.cpu_some_avg10)}",
+        f"waiting for MEM   {_percent(stall.memory_some_avg10)}",
+        f"all stuck on MEM  {_percent(stall.memory_full_avg10)}",
+        f"load 1m           {load:>4}",
+        f"other programs    {others:>4} cores",
     )
 
 
@@ -128,4 +130,4 @@ def _points(share: float | None) -> str:
 
 
 def _percent(value: float | None) -> str:
-    return "    - " if value is None else f"{value:4.1f} %"
+    return "   -" if value is None else f"{value:4.1f} %"

@@ -229,10 +229,10 @@ class LogView(Framed, ScrollView, can_focus=True):
             self.scroll_end(animate=False, immediate=True)
 
     def render_line(self, y: int) -> Strip:
-        width, base = self.size.width, self.rich_style
+        width, base = self.scrollable_content_region.width, self.rich_style
         if self._count == 0:
             text = self._empty if y == 0 else ""
-            quiet = self.get_component_rich_style("log-view--quiet", partial=True)
+            quiet = self.get_component_rich_style("log-view--quiet")
             return strip([(" " + fit(text, width - 1), quiet)], width, base)
         number = y + self.scroll_offset.y
         if number >= self._count:
@@ -241,7 +241,7 @@ class LogView(Framed, ScrollView, can_focus=True):
         skip = self.scroll_offset.x
         look = Style()
         if self.wanted and _has(text, self.wanted):
-            look = self.get_component_rich_style("log-view--hit", partial=True)
+            look = self.get_component_rich_style("log-view--hit")
         marker = ">" if number == self._hit else " "
         return strip([(marker + text[skip : skip + width * 2], look)], width, base)
 

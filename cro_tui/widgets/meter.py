@@ -98,7 +98,7 @@ class Meter(Framed, Widget):
     def _look_of(self, name: str) -> Style:
         found = self._styles_now.get(name)
         if found is None:
-            found = self._styles_now[name] = self.get_component_rich_style(f"meter--{name}", partial=True)
+            found = self._styles_now[name] = self.get_component_rich_style(f"meter--{name}")
         return found
 
 
@@ -120,5 +120,5 @@ class Lines(Framed, Widget):
     def render_line(self, y: int) -> Strip:
         text = self._lines[y] if y < len(self._lines) else ""
         width = self.size.width
-        quiet = self.get_component_rich_style("lines--quiet", partial=True)
+        quiet = self.get_component_rich_style("lines--quiet")
         return strip([(" " + fit(text, width - 1), quiet)], width, self.rich_style)

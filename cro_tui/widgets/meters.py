@@ -82,7 +82,7 @@ class Meters(Container):
         live = {device.uuid: device for device in sample.devices} if sample else {}
         for panel in self.query(Lines):
             note = plain((sample.gpu_note if sample else None) or "none was found", 200)
-            panel.show("Pressure", "", (*pressure_lines(sample), "", f"no GPU: {note}"))
+            panel.show("Pressure", "", (*pressure_lines(sample), f"no GPU: {note}"))
         for rows in self.query(DeviceRows):
             rows.show([(device, live.get(device.uuid)) for device in devices], active)
         for meter in self.query("#gpu, #vram").results(Meter):
@@ -120,6 +120,6 @@ class DeviceRows(Framed, Widget):
             return strip([(fit(f" and {more + 1} more", width), base)], width, base)
         label, share, text = self._rows[y]
         cells = max(4, min(24, width - len(text) - 10))
-        look = self.get_component_rich_style("device-rows--bar", partial=True)
+        look = self.get_component_rich_style("device-rows--bar")
         drawn = bar(share, cells, ascii_only=self._ascii) if share is not None else " " * cells
         return strip([(f" {fit(label, 6)}", base), (drawn, look), (" " + text, base)], width, base)

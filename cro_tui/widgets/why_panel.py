@@ -59,7 +59,7 @@ class WhyPanel(Framed, Widget):
             text = fit(text, max(0, width - 6)) + " ..."
         style = Style(bold=True) if look == "head" else Style()
         if look in ("good", "bad", "quiet"):
-            style = self.get_component_rich_style(f"why-panel--{look}", partial=True)
+            style = self.get_component_rich_style(f"why-panel--{look}")
         return strip([(" " + text, style)], width, base)
 
 
