@@ -36,7 +36,7 @@ def cancel(ids: tuple[JobId, ...], every: bool) -> int:
     with opened() as api:
         chosen = _chosen(api, ids, every, _STOPPABLE)
         api.cancel(chosen)
-        return _done(api, chosen, "stopped")
+        return _done(api, chosen, "Stopping")
 
 
 @click.command(short_help="Keep jobs from starting; pause running ones.")
@@ -53,7 +53,7 @@ def hold(ids: tuple[JobId, ...], every: bool) -> int:
     with opened() as api:
         chosen = _chosen(api, ids, every, frozenset({StateName.QUEUED}))
         api.hold(chosen)
-        return _done(api, chosen, "held")
+        return _done(api, chosen, "Holding")
 
 
 @click.command(short_help="Let held and paused jobs go on.")
@@ -68,7 +68,7 @@ def release(ids: tuple[JobId, ...], every: bool) -> int:
     with opened() as api:
         chosen = _chosen(api, ids, every, frozenset({StateName.HELD, StateName.PAUSED}))
         api.release(chosen)
-        return _done(api, chosen, "released")
+        return _done(api, chosen, "Releasing")
 
 
 @click.command(
@@ -95,7 +95,7 @@ def priority(ids: tuple[JobId, ...], value: str) -> int:
             api.set_priority(ids, delta=int(value))
         else:
             api.set_priority(ids, int(value))
-        return _done(api, ids, f"now at {value}" if not shift else f"shifted by {value}")
+        return _done(api, ids, f"Priority {value} for")
 
 
 def _chosen(api: Api, ids: Sequence[JobId], every: bool, suited: frozenset[StateName]) -> tuple[JobId, ...]:
@@ -112,6 +112,6 @@ def _done(api: Api, ids: Sequence[JobId], what: str) -> int:
     if not ids:
         print("There is no such job now.")
         return 0
-    print(f"{jobs_text(ids)} {what}.")
+    print(f"{what} {jobs_text(ids)}.")
     with_scheduler(api)
     return 0

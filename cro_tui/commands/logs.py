@@ -5,9 +5,11 @@ On a terminal every line is cleaned, so that no output can act on it; a pipe get
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 import sys
+import time
 from contextlib import closing
 from pathlib import Path
 
@@ -18,6 +20,7 @@ from cro_tui.commands.opened import (
     fate_code,
     has_ended,
     note,
+    now_s,
     opened,
     print_json,
     with_scheduler,
@@ -33,6 +36,7 @@ from jobs.text import collapse
 BLOCK_BYTES = 1 << 16
 MAX_LINE_BYTES = 1 << 16
 LOOK_EVERY_S = 0.1
+TELL_AFTER_S = 1.0  # of waiting, before it says why
 _CLEAR_LINE = "\r\x1b[K"
 
 
@@ -88,13 +92,15 @@ def follow_job(
     printer: _Printer | None = None
     try:
         with closing(api.watch()) as watcher:
-            job = api.explain(id_)
-            if not has_ended(job):
+            if not has_ended(api.job(id_)):
                 with_scheduler(api)
-            if isinstance(job.state, Waiting):
-                note(_waits(job))
+            tell_at = time.monotonic() + TELL_AFTER_S
             while True:
                 job = api.job(id_)
+                if time.monotonic() > tell_at:
+                    tell_at = math.inf
+                    if isinstance(job.state, Waiting):
+                        note(_waits(job))
                 over = has_ended(job)
                 path = api.log_path(id_, attempt)
                 if printer is None or printer.path != path:
@@ -209,5 +215,5 @@ def _lines(path: Path, last: int | None) -> list[str]:
 
 
 def _waits(job: Job) -> str:
-    why = reason_sentence(job.reasons[0], job.submitted_at) if job.reasons else ""
+    why = reason_sentence(job.reasons[0], now_s()) if job.reasons else ""
     return f"#{job.id} waits. {why} What it prints follows here."

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 from cro_tui.commands.opened import note, now_s, opened, print_json, print_table
 from cro_tui.commands.options import json_option, whole
-from cro_tui.present import STATE_WORDS, JobRow, job_json, job_row
-from jobs.model import StateName
+from cro_tui.present import MISSING, STATE_WORDS, cut, job_json, job_row, percent_text
+from jobs.api import Api
+from jobs.logs import LogFile
+from jobs.model import Job, Running, StateName
 from jobs.ports import BadInput
+from jobs.text import progress_of
 from jobs.views import JobQuery, SortKey
 
 _DEFAULT_LIMIT, _EVERY = 50, 1_000_000_000
@@ -55,14 +60,13 @@ def ls(  # noqa: PLR0917 - click calls it by keyword
     query = JobQuery(states=_states(states), text=text, sort=SortKey(sort), limit=most + 1)
     with opened() as api:
         found = api.jobs(query)
+        rows = [] if as_json else [_row(api, job, now_s()) for job in found[:most]]
         idle = not found and not text and not states
     jobs, now = found[:most], now_s()
     if as_json:
         print_json([job_json(job, now) for job in jobs])
     elif jobs:
-        print_table(
-            _HEADS, [_cells(job_row(job, now)) for job in jobs], right=(0, 3, 5, 6, 7, 8), stretch=(4, 2)
-        )
+        print_table(_HEADS, rows, right=(0, 3, 5, 6, 7, 8), stretch=(4, 2))
     else:
         note("No jobs. Queue one: cro-tui submit sklearn_forest" if idle else "No job matches.")
     if len(found) > most:
@@ -70,10 +74,29 @@ def ls(  # noqa: PLR0917 - click calls it by keyword
     return 0
 
 
-def _cells(row: JobRow) -> tuple[str, ...]:
+def _row(api: Api, job: Job, now: float) -> tuple[str, ...]:
+    row = job_row(job, now)
+    why = row.why
+    if not why and isinstance(job.state, Running):
+        why = percent_text(_progress(api.log_path(job.id))).replace(MISSING, "")
     return (
-        row.id, row.state, row.name[:40], row.priority, row.why, row.cpus, row.mem, row.elapsed, row.eta
-    )  # fmt: skip
+        row.id,
+        row.state,
+        cut(row.name, 40),
+        row.priority,
+        why,
+        row.cpus,
+        row.mem,
+        row.elapsed,
+        row.eta,
+    )
+
+
+def _progress(path: Path) -> float | None:
+    """How far the last line of a log says that the work is."""
+    with LogFile(path) as log:
+        log.refresh(0)
+        return next((progress_of(line) for line in log.tail(1)), None)
 
 
 def _states(words: tuple[str, ...]) -> frozenset[StateName]:

@@ -37,11 +37,11 @@ def opened() -> Iterator[Api]:
 
 
 def with_scheduler(api: Api) -> None:
-    """Start a scheduler unless one runs; when that fails, say so and go on: what was queued is safe."""
+    """Start a scheduler unless one runs; when that fails, say so and go on: what was asked for is kept."""
     try:
         api.ensure_daemon()
     except Unreachable as error:
-        note(f"It is queued and safe, but nothing starts yet. {error}")
+        note(f"It is written down and will be done once a scheduler runs. {error}")
 
 
 def note(text: str) -> None:

@@ -119,7 +119,7 @@ def submit(  # noqa: PLR0917 - click calls it by keyword
         if waits:
             from cro_tui.commands.wait import wait_for
 
-            return wait_for(api, (job_id,), as_json=as_json)
+            return wait_for(api, (job_id,), as_json=as_json, one=True)
         with_scheduler(api)
         return 0
 

@@ -35,9 +35,14 @@ def wait(ids: tuple[JobId, ...], timeout: float | None, as_json: bool) -> int:
 
 
 def wait_for(
-    api: Api, ids: tuple[JobId, ...], *, timeout_s: float | None = None, as_json: bool = False
+    api: Api,
+    ids: tuple[JobId, ...],
+    *,
+    timeout_s: float | None = None,
+    as_json: bool = False,
+    one: bool = False,
 ) -> int:
-    """The exit code that stands for their fates; a single job's JSON is one object."""
+    """The exit code that stands for their fates; `one` prints the JSON of a single job, not an array."""
     try:
         jobs = tuple(api.job(job_id) for job_id in ids)
         if not all(has_ended(job) for job in jobs):
@@ -49,7 +54,8 @@ def wait_for(
         raise
     if as_json:
         now = now_s()
-        print_json([job_json(job, now) for job in jobs])
+        tables = [job_json(job, now) for job in jobs]
+        print_json(tables[0] if one else tables)
     else:
         for job in jobs:
             print(ending(job))

@@ -23,7 +23,7 @@ def test_submit_and_wait_leaves_with_the_jobs_fate(
 ) -> None:
     answer = cro("submit", *SMALL, "--wait", "--json", "--", "sh", "-c", script)
     assert answer.code == code
-    (job,) = answer.json
+    job = answer.json
     assert job["state"] == state
     assert job["command"] == ["sh", "-c", script]
     assert job["submitted_at"] <= job["started_at"] <= job["finished_at"]
@@ -47,7 +47,7 @@ def test_a_cancelled_job_is_130(cro: CommandLine, until: Until) -> None:
     job_id = cro.submit("--", "sleep", "60")
     until(lambda: cro.state(job_id) == "running", "the job to run")
     answer = cro("cancel", f"#{job_id}")
-    assert (answer.code, answer.out) == (0, f"#{job_id} stopped.\n")
+    assert (answer.code, answer.out) == (0, f"Stopping #{job_id}.\n")
     answer = cro("wait", str(job_id))
     assert answer.code == 130
     assert "cancelled by you" in answer.out
@@ -120,7 +120,7 @@ def test_a_recipe_runs_and_leaves_its_metrics(cro: CommandLine) -> None:
         "--wait",
     )
     assert answer.code == 0, answer.err
-    (job,) = answer.json
+    job = answer.json
     assert job["recipe"] == "sklearn_forest"
     assert job["params"]["n_estimators"] == 5
     assert job["metrics"]["accuracy"] > 0.8

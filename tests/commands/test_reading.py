@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.commands.conftest import CommandLine
+from tests.commands.conftest import CommandLine, Until
 
 EVIL = "\x1b]0;owned\x07[bold]na\nme\u202e"
 
@@ -46,6 +46,12 @@ def test_the_table_is_aligned_and_hostile_names_stay_one_line(cro: CommandLine) 
     assert all(row[at:].startswith("held by you") for row in rows)
     assert "\x1b" not in cro("show", "1").out + cro("why", "1").out
     assert cro("show", "1", "--json").json["name"] == EVIL
+
+
+def test_ls_shows_how_far_a_running_job_is(cro: CommandLine, until: Until) -> None:
+    job_id = cro.submit("--", "sh", "-c", "printf 'step 1/20\\rstep 9/20'; sleep 60")
+    until(lambda: "45%" in cro("ls").out, "the progress")
+    assert cro.state(job_id) == "running"
 
 
 def test_show_tells_needs_story_and_next_step(cro: CommandLine) -> None:
