@@ -1,0 +1,219 @@
+"""The dashboard: what it shows, and what its keys ask of the engine."""
+
+from __future__ import annotations
+
+import pytest
+from rich.cells import cell_len
+
+from cro_tui.widgets.job_list import JobList
+from jobs.model import JobId, Queued
+from jobs.settings import ScreenSettings, Settings
+from jobs.views import DaemonStatus, SortKey
+from tests.screen.conftest import NARROW, WIDE, opened
+from tests.screen.fake import NOW, FakeSource, a_sample, gpu_capacity, job
+
+
+@pytest.mark.parametrize("size", [WIDE, NARROW])
+async def test_every_job_stands_in_a_row_with_its_state_and_its_reason(
+    source: FakeSource, size: tuple[int, int]
+) -> None:
+    async with opened(source, size) as screen:
+        shown = screen.text()
+        for words in (
+            "41 RUN   tf_image_cnn",
+            "42 WAIT  tf_text_lstm",
+            "VRAM 10.0G, 6.0G free",
+            "after #39",
+            "4 cores, 2.4 free",
+            "held by you",
+            "memory 12.0G > 8.0G",
+        ):
+            assert words in shown
+        assert all(cell_len(row) == size[0] for row in screen.rows())
+
+
+async def test_a_machine_without_gpus_says_so_once_and_uses_the_room(source: FakeSource) -> None:
+    async with opened(source) as screen:
+        await screen.shows("no GPU: no NVIDIA driver")
+        assert screen.text().count("no GPU") == 1
+        assert "waiting for CPU" in screen.text()
+
+
+async def test_one_gpu_has_meters_and_several_have_rows(source: FakeSource) -> None:
+    source.capacity, source.sample = gpu_capacity(1), a_sample(gpus=1)
+    async with opened(source) as screen:
+        await screen.shows("VRAM0 24.0G")
+        assert "97%" in screen.text()
+        assert "job #41" in screen.text()
+    source.capacity, source.sample = gpu_capacity(4), a_sample(gpus=4)
+    async with opened(source) as screen:
+        await screen.shows("4 GPUs")
+        assert "GPU3" in screen.text()
+        assert "17.0G/24.0G" in screen.text()
+
+
+async def test_meters_are_drawn_in_ascii_when_asked_for(source: FakeSource) -> None:
+    settings = Settings(screen=ScreenSettings(graph="ascii"))
+    async with opened(source, settings=settings) as screen:
+        assert not any("\u2800" <= char <= "\u28ff" or char in "▓░" for char in screen.text())
+        assert "use 61" in screen.text()
+
+
+async def test_resizing_goes_between_both_sizes_without_losing_the_place(source: FakeSource) -> None:
+    async with opened(source, WIDE) as screen:
+        await screen.press("down", "down", "down")
+        await screen.shows("Not started because:")
+        await screen.pilot.resize_terminal(*NARROW)
+        await screen.hides("Not started because:")
+        await screen.shows("#42 waits: VRAM 10.0G, 6.0G free.")
+        assert all(cell_len(row) == NARROW[0] for row in screen.rows())
+        await screen.pilot.resize_terminal(*WIDE)
+        await screen.shows("Not started because:")
+        assert screen.app.screen.query_one(JobList).job == source.jobs[JobId(42)]
+
+
+async def test_an_empty_queue_teaches(source: FakeSource) -> None:
+    source.jobs.clear()
+    async with opened(source, wait_for="No jobs. Press n to queue a recipe.") as screen:
+        assert "no jobs" in screen.rows()[0]
+
+
+async def test_cancelling_asks_once_says_what_is_lost_and_stops_that_job(source: FakeSource) -> None:
+    async with opened(source) as screen:
+        await screen.press("x")
+        await screen.shows("has run 00:41:12; what it has not saved is lost")
+        assert source.called("cancel") == []
+        await screen.press("escape")
+        await screen.hides("is lost")
+        assert source.called("cancel") == []
+        await screen.press("x", "x")
+        await screen.shows("#41 tf_image_cnn is being stopped.")
+        assert source.called("cancel") == [(JobId(41),)]
+
+
+async def test_actions_apply_to_all_marked_jobs(source: FakeSource) -> None:
+    async with opened(source) as screen:
+        await screen.press("down", "down", "down", "space", "space")
+        await screen.shows("2 marked")
+        await screen.press("plus")
+        await screen.until(lambda: source.called("set_priority"), "a change of priority")
+        assert source.called("set_priority") == [((JobId(42), JobId(43)), 5)]
+        await screen.press("h")
+        await screen.until(lambda: source.called("hold"), "a hold")
+        assert source.called("hold") == [(JobId(42), JobId(43))]
+        await screen.press("escape", "escape")
+        await screen.hides("2 marked")
+
+
+async def test_a_held_job_is_let_go(source: FakeSource) -> None:
+    async with opened(source) as screen:
+        screen.app.screen.query_one(JobList).choose(JobId(46))
+        await screen.press("h")
+        await screen.shows("#46 let go.")
+        assert source.called("release") == [(JobId(46),)]
+
+
+async def test_a_retry_after_out_of_memory_offers_twice_the_memory(source: FakeSource) -> None:
+    async with opened(source) as screen:
+        screen.app.screen.query_one(JobList).choose(JobId(37))
+        await screen.press("r")
+        await screen.shows("retry with 16.0G of memory")
+        await screen.press("enter")
+        await screen.shows("a retry of #37")
+        ((ids, needs),) = source.called("retry")
+        assert ids == (JobId(37),)
+        assert needs.mem_bytes == 16 * 2**30
+
+
+async def test_the_filter_narrows_as_one_types_and_esc_shows_all(source: FakeSource) -> None:
+    async with opened(source) as screen:
+        await screen.press("slash")
+        await screen.type("forest")
+        await screen.hides("tf_text_lstm")
+        await screen.shows("filter forest")
+        await screen.type("x")
+        await screen.shows('No job matches "forestx"')
+        await screen.press("backspace", "enter")
+        await screen.shows("sklearn_forest")
+        assert screen.app.focused is screen.app.screen.query_one(JobList)
+        await screen.press("escape")
+        await screen.shows("tf_text_lstm")
+
+
+async def test_the_sort_menu_changes_the_order(source: FakeSource) -> None:
+    async with opened(source) as screen:
+        await screen.press("s")
+        await screen.shows("Sort by")
+        await screen.press("i")
+        await screen.shows("sort id")
+        jobs = screen.app.screen.query_one(JobList)
+        await screen.until(lambda: [j.id for j in jobs._jobs] == sorted(source.jobs), "the order of ids")
+        assert SortKey.ID.value in screen.text()
+
+
+async def test_draining_asks_and_can_be_taken_back(source: FakeSource) -> None:
+    async with opened(source) as screen:
+        await screen.press("P")
+        await screen.shows("Pause the queue?")
+        await screen.press("P")
+        await screen.until(lambda: source.called("drain"), "a drain")
+        source.daemon = DaemonStatus(True, 1, NOW - 10, draining=True)
+        await screen.shows("starts nothing new")
+        await screen.press("P")
+        await screen.until(lambda: source.called("drain") == [True, False], "the end of the drain")
+
+
+async def test_leaving_says_that_jobs_keep_running(source: FakeSource) -> None:
+    async with opened(source) as screen:
+        await screen.press("q")
+        await screen.shows("3 jobs keep running, 4 wait.")
+        await screen.press("escape")
+        await screen.hides("keep running")
+        await screen.press("q", "q")
+        assert screen.app.return_value == "3 jobs keep running, 4 wait."
+
+
+async def test_leaving_an_idle_queue_asks_nothing(source: FakeSource) -> None:
+    source.jobs = {number: each for number, each in source.jobs.items() if number in (36, 42)}
+    async with opened(source, wait_for="tf_text_lstm") as screen:
+        await screen.press("q")
+        assert screen.app.return_value == ""
+
+
+async def test_thousands_of_jobs_scroll_to_the_last(source: FakeSource) -> None:
+    source.jobs.clear()
+    source.add(*(job(number, f"job{number}", Queued(NOW)) for number in range(1, 201)))
+    async with opened(source, wait_for="job1 ") as screen:
+        await screen.press("G")
+        await screen.shows("job200")
+        assert screen.app.screen.query_one(JobList).job == source.jobs[JobId(200)]
+        await screen.press("g")
+        await screen.shows("job1 ")
+
+
+async def test_another_key_from_the_settings_works_and_is_shown(source: FakeSource) -> None:
+    async with opened(source, settings=Settings(keys={"job.cancel": "d", "nonsense": "z"})) as screen:
+        await screen.shows("d Cancel")
+        await screen.shows("nonsense")
+        await screen.press("x")
+        assert "is lost" not in screen.text()
+        await screen.press("d")
+        await screen.shows("is lost")
+
+
+async def test_the_palette_lists_what_works_here(source: FakeSource) -> None:
+    async with opened(source) as screen:
+        await screen.press("ctrl+p")
+        await screen.type("pause queue")
+        await screen.shows("Pause queue")
+        await screen.press("enter")
+        await screen.shows("Pause the queue?")
+
+
+async def test_help_names_every_key(source: FakeSource) -> None:
+    async with opened(source) as screen:
+        await screen.press("question_mark")
+        await screen.shows("live load")
+        await screen.shows("Everywhere")
+        await screen.press("escape")
+        await screen.hides("Everywhere")
