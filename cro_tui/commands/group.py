@@ -95,7 +95,7 @@ def run(words: Sequence[str]) -> int:
         return _fail(str(error), UNREACHABLE if isinstance(error, Unreachable) else BAD_INPUT)
     except click.ClickException as error:
         return _fail(_sentence(error), BAD_INPUT)
-    except (KeyboardInterrupt, click.Abort):
+    except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that the last flush is quiet

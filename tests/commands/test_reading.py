@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from jobs.checkup import file_system_of
 from tests.commands.conftest import CommandLine, Until
 
 EVIL = "\x1b]0;owned\x07[bold]na\nme\u202e"
@@ -183,3 +186,8 @@ def test_help_teaches_by_example(cro: CommandLine, command: str) -> None:
     answer = cro(command, "--help")
     assert answer.code == 0
     assert f"cro-tui {command} " in answer.out.split("Options:")[0].split("\n", 1)[1] + "cro-tui ls "
+
+
+def test_doctor_knows_what_file_system_holds_a_folder(tmp_path: Path) -> None:
+    assert file_system_of(Path("/proc/self/fd")) == "proc"
+    assert file_system_of(tmp_path / "not" / "there") == file_system_of(tmp_path) is not None
