@@ -38,10 +38,10 @@ def daemon_line(status: DaemonStatus, now: float) -> str:
 
 
 def cpu_line(sample: Sample | None, capacity: Capacity | None) -> str:
-    if sample is None:
+    if sample is None or sample.cpu_busy is None:
         return "CPU   not read"
     cores = None if capacity is None else capacity.cpus
-    share = None if sample.cpu_busy is None or not cores else sample.cpu_busy / cores
+    share = sample.cpu_busy / cores if cores else None
     others = "" if sample.cpu_foreign is None else f", others use {number_text(sample.cpu_foreign)}"
     load = "" if sample.load_1m is None else f", load {sample.load_1m:.1f}"
     used = f"{number_text(sample.cpu_busy)} of {number_text(cores)} cores busy"

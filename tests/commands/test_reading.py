@@ -111,8 +111,9 @@ def test_logs_of_a_job_that_has_not_started(cro: CommandLine) -> None:
     assert f"cro-tui release {job_id}" in answer.err
 
 
-def test_status(cro: CommandLine) -> None:
+def test_status(cro: CommandLine, until: Until) -> None:
     cro.submit("--hold", "--", "true")
+    until(lambda: cro("status", "--json").json["counts"]["held"], "the scheduler to have read it")
     text = cro("status").out
     for part in ("CPU ", "MEM ", "GPU ", "held 1", "scheduler running"):
         assert part in text

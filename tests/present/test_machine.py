@@ -35,7 +35,7 @@ def test_no_reading_and_no_gpu() -> None:
     note = "no NVIDIA driver library on this machine"
     assert present.machine_lines(None, None) == ("CPU   not read", "MEM   not read", "GPU   none")
     empty = present.machine_lines(Sample(0.0, gpu_note=note), Capacity(2, GIB))
-    assert empty == ("CPU      -  - of 2 cores busy", "MEM   not read", f"GPU   none: {note}")
+    assert empty == ("CPU   not read", "MEM   not read", f"GPU   none: {note}")
 
 
 def test_counts() -> None:
