@@ -58,19 +58,18 @@ def test_a_mistake_in_the_form_is_shown_beside_its_field_and_queues_nothing(mach
 
 
 def test_leaving_says_that_jobs_go_on_and_they_do(machine: Machine) -> None:
+    go = machine.home / "go"
     job_id = machine.submit(
-        "--mem", "64M", "--", "sh", "-c", "while [ ! -e go ]; do sleep 0.05; done; exit 7"
+        "--mem", "64M", "--", "sh", "-c", f"while [ ! -e {go} ]; do sleep 0.05; done; exit 7"
     )
     terminal = machine.terminal(size=(80, 24))
     terminal.wait(r"RUN +sh")
     terminal.press("q")
     terminal.wait("(?i)1 job keeps running")
     terminal.press("q")
-    terminal.press("Enter")
-    (machine.home / "unused").touch()
-    folder = machine.jobs()[job_id]["cwd"]
-    with open(f"{folder}/go", "w"):
-        pass
+    terminal.wait_end()
+    assert machine.jobs()[job_id]["state"] == "running"
+    go.touch()
     assert machine.run("wait", str(job_id), check=False).returncode == 7
 
 
