@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Sequence
 
 MAX_LINE_CHARS = 4096
 CUT_MARK = " ..."
@@ -19,6 +20,8 @@ _SEQUENCE = re.compile(
     r"|[ -/]*[0-~])?"
 )
 _STEP_OF = re.compile(r"(?<![\w/.\-])(\d{1,9}) ?/ ?(\d{1,9})(?![\w/.\-])")
+_ROUND = re.compile(r"\s*epoch:? +(\d{1,9}) ?/ ?(\d{1,9})[\s.:]*", re.IGNORECASE | re.ASCII)
+_ROUND_IN = re.compile(r"\bepoch\b", re.IGNORECASE)
 _PERCENT = re.compile(r"(?<![\w.\-])(\d{1,3}(?:\.\d+)?) ?%")
 
 
@@ -73,6 +76,31 @@ def progress_of(line: str) -> float | None:
         return steps[0][0] / steps[0][1]
     percents = [float(number) for number in _PERCENT.findall(line) if float(number) <= 100]
     return percents[0] / 100 if percents else None
+
+
+def progress_of_lines(lines: Sequence[str]) -> float | None:
+    """How far the last lines of a log say that the work is: the newest that says so counts.
+
+    A count of steps below a line that is `Epoch 3/20` alone is a part of that round, as Keras prints it.
+    """
+    for number in range(len(lines) - 1, -1, -1):
+        share = progress_of(lines[number])
+        if share is None:
+            continue
+        if (header := _ROUND.fullmatch(lines[number])) is not None:
+            return _within(header, 0.0, share)
+        if _ROUND_IN.search(lines[number]) is None:
+            for above in range(number - 1, -1, -1):
+                if (header := _ROUND.fullmatch(lines[above])) is not None:
+                    return _within(header, share, share)
+        return share
+    return None
+
+
+def _within(header: re.Match[str], share: float, otherwise: float) -> float:
+    """The share of all rounds, when `share` of the round of this header is done."""
+    number, rounds = int(header[1]), int(header[2])
+    return (number - 1 + share) / rounds if 1 <= number <= rounds else otherwise
 
 
 def _act(cells: list[str], column: int, parameters: str, letter: str) -> int:

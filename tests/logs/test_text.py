@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.text import MAX_LINE_CHARS, collapse, progress_of
+from jobs.text import MAX_LINE_CHARS, collapse, progress_of, progress_of_lines
 
 
 @pytest.mark.parametrize(
@@ -35,9 +35,50 @@ def test_collapse(raw: bytes, shown: str) -> None:
     assert collapse(raw) == shown
 
 
+def keras_line(step: int, steps: int) -> str:
+    """One state of the bar, byte for byte as Keras 3 writes it to a terminal."""
+    done = "━" * (20 * step // steps)
+    left = "━" * (20 - len(done))
+    bar = f"\x1b[1m{step:2}/{steps}\x1b[0m \x1b[32m{done}\x1b[0m\x1b[37m{left}\x1b[0m"
+    return (
+        f"{bar} \x1b[1m0s\x1b[0m 18us/step - accuracy: {step / steps:.4f} - loss: 0.0833" + "\b" * 71 + "\r"
+    )
+
+
 def test_a_keras_progress_bar_becomes_its_last_state() -> None:
-    states = [f"\r\x1b[1m{n}/3\x1b[0m \x1b[32m{'=' * n}\x1b[0m 0s loss: 0.{9 - n}" for n in (1, 2, 3)]
-    assert collapse("".join(states)) == "3/3 === 0s loss: 0.6"
+    raw = "\r" + "".join(keras_line(step, 12) for step in range(1, 13))
+    assert collapse(raw) == "12/12 ━━━━━━━━━━━━━━━━━━━━ 0s 18us/step - accuracy: 1.0000 - loss: 0.0833"
+
+
+def test_a_tqdm_bar_becomes_its_last_state() -> None:
+    raw = "\r  0%|          | 0/50 [00:00<?, ?it/s]\r 50%|█████     | 25/50 [00:01<00:01, 24.8it/s]\x1b[A"
+    assert collapse(raw) == " 50%|█████     | 25/50 [00:01<00:01, 24.8it/s]"
+    assert progress_of(collapse(raw)) == 0.5
+
+
+@pytest.mark.parametrize(
+    ("lines", "progress"),
+    [
+        (["Epoch 1/4"], 0.0),
+        (["Epoch 1/4", "", " 6/12 ━━━ 0s - loss: 0.5"], 0.125),
+        (["Epoch 1/4", "12/12 ━━━ 0s - loss: 0.5", "Epoch 3/4"], 0.5),
+        (["Epoch 4/4", "12/12 ━━━ 0s - loss: 0.5", "saved"], 1.0),
+        (["epoch 3/20 loss 0.3"], 0.15),
+        (["Epoch 2/4", "epoch 3/20 loss 0.3"], 0.15),
+        (["Epoch 9/4", "1/2"], 0.5),
+        (["trees 40/200", "accuracy 0.9"], 0.2),
+        (["nothing here"], None),
+        ([], None),
+    ],
+)
+def test_steps_are_a_part_of_their_round(lines: list[str], progress: float | None) -> None:
+    assert progress_of_lines(lines) == (progress if progress is None else pytest.approx(progress))
+
+
+@given(st.lists(st.text(st.sampled_from("Epoch 0129/%.:"), max_size=20), max_size=6))
+def test_progress_is_a_share_or_nothing(lines: list[str]) -> None:
+    share = progress_of_lines(lines)
+    assert share is None or 0 <= share <= 1
 
 
 @given(st.one_of(st.binary(max_size=300), st.text(max_size=300)))
