@@ -1,7 +1,7 @@
 """What a job's tree uses: looks often and cheaply while memory is limited, writes down once a second.
 
-Standard library only. Resident memory is the quick measure; where several processes share pages it counts
-too much, so a limit is confirmed by the proportional measure, which stalls the job and is therefore rare.
+Standard library only. Resident memory is the quick measure; it counts shared pages and those of mapped
+files too much, so a limit is confirmed by an exact measure, which stalls the job and is therefore rare.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Meter:
         self._wait_s = FIRST_LOOK_S
         self._look_at = self._started + FIRST_LOOK_S
         self._write_at = self._look_at
-        self._confirmed: tuple[float, int, int] | None = None  # when, resident bytes, proportional bytes
+        self._confirmed: tuple[float, int, int] | None = None  # when, resident bytes, held bytes
         self._written: tuple[float, float] | None = None  # when, CPU seconds
         self._lines = 0
 
@@ -70,8 +70,6 @@ class Meter:
         return limit is not None and self._rss_bytes > limit and self._really_over(now, limit)
 
     def _really_over(self, now: float, limit: int) -> bool:
-        if len(self._pids) == 1:
-            return True
         if self._confirmed is not None:
             at, resident, real = self._confirmed
             grown = self._rss_bytes - resident > (limit - real) / 2
@@ -79,8 +77,8 @@ class Meter:
                 return False
         real = 0
         for pid in self._pids:
-            share = proctree.pss_bytes(pid)
-            real += proctree.rss_bytes(pid) if share is None else share
+            held = proctree.held_bytes(pid)
+            real += proctree.rss_bytes(pid) if held is None else held
         self._confirmed = (now, self._rss_bytes, real)
         return real > limit
 

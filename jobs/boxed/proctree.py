@@ -62,12 +62,20 @@ def rss_bytes(pid: int) -> int:
     return int(words[1]) * PAGE_BYTES if len(words) > 1 else 0
 
 
-def pss_bytes(pid: int) -> int | None:
-    """Proportional share of memory: exact for a tree, but it stalls the process, so ask rarely."""
+def held_bytes(pid: int) -> int | None:
+    """Its share of memory that the kernel cannot take back: pages of mapped files do not count.
+
+    Exact for a tree that shares pages, but it stalls the process, so ask rarely. None when it is gone or
+    another user's.
+    """
+    found: dict[str, int] = {}
     for line in _read(f"/proc/{pid}/smaps_rollup").splitlines():
-        if line.startswith("Pss:"):
-            return int(line.split()[1]) * 1024
-    return None
+        name, _, rest = line.partition(":")
+        if name in ("Pss", "Pss_Anon", "Pss_Shmem"):
+            found[name] = int(rest.split()[0]) * 1024
+    if "Pss_Anon" in found:
+        return found["Pss_Anon"] + found.get("Pss_Shmem", 0)
+    return found.get("Pss")
 
 
 def children(pid: int) -> list[int]:

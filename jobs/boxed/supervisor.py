@@ -127,7 +127,10 @@ class Supervisor:
             )
         except spawn.CannotStart as problem:
             self._could_not_start(str(problem), problem.code)
-            os.write(log, f"cro-tui: {problem}\n".encode("utf-8", "replace"))
+            try:
+                os.write(log, f"cro-tui: {problem}\n".encode("utf-8", "replace"))
+            except OSError:
+                pass  # exit.json says it too
         except OSError as error:
             self._could_not_start(f"its job folder cannot be written: {error.strerror}", 126)
             tree.send(signal.SIGKILL)

@@ -37,6 +37,7 @@ class Forker:
         self._answers: deque[asyncio.Future[dict[str, Any]]] = deque()
         self._places = asyncio.Semaphore(MAX_ASKED)
         self._cpu_of_gone_s = 0.0
+        self._closed = False
 
     @property
     def pid(self) -> int | None:
@@ -63,7 +64,12 @@ class Forker:
         return self._cpu_of_gone_s + (now or 0.0)
 
     def close(self) -> None:
-        """Let the launcher go; who still waits for its answer is told that there is none."""
+        """Let the launcher go, and start no other."""
+        self._closed = True
+        self._lose()
+
+    def _lose(self) -> None:
+        """Let go of this launcher; who still waits for its answer is told that there is none."""
         self._cpu_of_gone_s = self.cpu_s()
         for ours in (self._requests, self._ends):
             if ours is not None:
@@ -90,13 +96,15 @@ class Forker:
             raise Unreachable(NO_PROCESS, str(error)) from error
 
     async def _ask(self, folder: Path) -> dict[str, Any]:
+        if self._closed:
+            raise Unreachable(NO_PROCESS, "the scheduler is leaving")
         if self._requests is None:
             self._start()
         assert self._requests is not None
         try:
             self._requests.send(os.fsencode(folder))
         except OSError:
-            self.close()
+            self._lose()
             raise
         answer: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
         self._answers.append(answer)
@@ -142,7 +150,7 @@ class Forker:
             except OSError:
                 message = b""
             if not message:
-                self.close()
+                self._lose()
                 return
             answer = self._answers.popleft()
             if not answer.done():

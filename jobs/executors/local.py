@@ -7,6 +7,7 @@ a job and never owns one: supervisors belong to nobody and go on when this proce
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import re
 import signal
@@ -79,7 +80,8 @@ class LocalExecutor:
         folder = str(self.folder(name))
         spec = bundle.read_json(os.path.join(folder, bundle.SPEC)) or {}
         if spec.get("grace_s") != grace_s:
-            bundle.write_json(os.path.join(folder, bundle.STOP), {"grace_s": grace_s})
+            with contextlib.suppress(OSError):  # on a full disk the grace time of the launch counts
+                bundle.write_json(os.path.join(folder, bundle.STOP), {"grace_s": grace_s})
         known.send(signal.SIGTERM)
 
     async def pause(self, name: str) -> None:

@@ -116,6 +116,19 @@ async def test_memory_shared_by_forks_is_counted_once(bench: Bench) -> None:
     assert (ended.cause, ended.exit_code) == (ExitCause.EXITED, 0)
 
 
+async def test_mapped_files_are_not_memory_that_a_job_holds(bench: Bench) -> None:
+    data = bench.folder / "data"
+    data.write_bytes(os.urandom(MIB) * 150)
+    read = (
+        f"import mmap, time; file = open({str(data)!r}, 'rb')\n"
+        "mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)\n"
+        "assert sum(mapped[::4096]) > 0; time.sleep(1)"
+    )
+    ended = await bench.run(bench.launch(1, sys.executable, "-c", read, mem_limit_bytes=100 * MIB))
+    assert (ended.cause, ended.exit_code) == (ExitCause.EXITED, 0)
+    assert (ended.usage.peak_mem_bytes or 0) > 150 * MIB
+
+
 async def test_usage_of_the_tree_is_written_while_it_runs(bench: Bench) -> None:
     burn = f"block = bytearray({50 * MIB})\nwhile True: pass"
     name = await bench.start(bench.launch(1, sys.executable, "-c", burn))
