@@ -20,7 +20,7 @@ from cro_tui.source import Bell, Progress, Source
 from jobs.logs import LogFile
 from jobs.model import Active, Job, JobId, Running, StateName
 from jobs.ports import CroError
-from jobs.text import progress_of
+from jobs.text import progress_of_lines
 from jobs.views import JobQuery, Snapshot, SortKey
 
 _GAP_S = 0.1  # between two looks, however often it rings
@@ -157,8 +157,7 @@ class Feed:
                 log.refresh(budget_bytes=0)
                 if log.size_bytes == before:
                     continue
-                shares = [progress_of(line) for line in reversed(log.tail(_PROGRESS_LINES))]
-                found = next((share for share in shares if share is not None), None)
+                found = progress_of_lines(log.tail(_PROGRESS_LINES))
                 if found is not None:
                     self._progress[job_id] = found
         return dict(self._progress)

@@ -13,7 +13,7 @@ from jobs.api import Api
 from jobs.logs import LogFile
 from jobs.model import Job, Running, StateName
 from jobs.ports import BadInput
-from jobs.text import progress_of
+from jobs.text import progress_of_lines
 from jobs.views import JobQuery, SortKey
 
 _DEFAULT_LIMIT, _EVERY = 50, 1_000_000_000
@@ -93,10 +93,10 @@ def _row(api: Api, job: Job, now: float) -> tuple[str, ...]:
 
 
 def _progress(path: Path) -> float | None:
-    """How far the last line of a log says that the work is."""
+    """How far the last lines of a log say that the work is."""
     with LogFile(path) as log:
         log.refresh(0)
-        return next((progress_of(line) for line in log.tail(1)), None)
+        return progress_of_lines(log.tail(8))
 
 
 def _states(words: tuple[str, ...]) -> frozenset[StateName]:
