@@ -103,11 +103,24 @@ class CroApp(App[str]):
     def on_returned(self, event: Returned) -> None:
         event.deliver()
 
-    def read(self, call: Callable[[], Result], done: Callable[[Result], None], *, key: str = "") -> None:
-        self._reads.run(call, done, self._failed, key=key)
+    def read(
+        self,
+        call: Callable[[], Result],
+        done: Callable[[Result], None],
+        *,
+        key: str = "",
+        failed: Callable[[CroError], None] | None = None,
+    ) -> None:
+        self._reads.run(call, done, failed or self._failed, key=key)
 
-    def write(self, call: Callable[[], Result], done: Callable[[Result], None]) -> None:
-        self._writes.run(call, done, self._failed)
+    def write(
+        self,
+        call: Callable[[], Result],
+        done: Callable[[Result], None],
+        *,
+        failed: Callable[[CroError], None] | None = None,
+    ) -> None:
+        self._writes.run(call, done, failed or self._failed)
 
     def _failed(self, error: CroError) -> None:
         self.say(f"{plain(error.title)} {plain(error.detail)}".rstrip(), "bad")

@@ -12,6 +12,7 @@ from typing import Protocol, TypeVar
 from cro_tui.feed import Picture
 from cro_tui.source import Source, UsableRecipe
 from jobs.model import JobId
+from jobs.ports import CroError
 from jobs.settings import Settings
 from jobs.views import JobQuery
 
@@ -41,10 +42,23 @@ class Desk(Protocol):
     def look_again(self) -> None:
         """A new picture, soon."""
 
-    def read(self, call: Callable[[], Result], done: Callable[[Result], None], *, key: str = "") -> None:
-        """Call it elsewhere; an unfinished one with the same key is replaced."""
+    def read(
+        self,
+        call: Callable[[], Result],
+        done: Callable[[Result], None],
+        *,
+        key: str = "",
+        failed: Callable[[CroError], None] | None = None,
+    ) -> None:
+        """Call it elsewhere; an unfinished one with the same key is replaced. `failed` in place of news."""
 
-    def write(self, call: Callable[[], Result], done: Callable[[Result], None]) -> None:
+    def write(
+        self,
+        call: Callable[[], Result],
+        done: Callable[[Result], None],
+        *,
+        failed: Callable[[CroError], None] | None = None,
+    ) -> None:
         """Call it elsewhere, in the order asked; what goes wrong is said."""
 
     def say(self, text: str, kind: str = "info") -> None:

@@ -34,6 +34,7 @@ from cro_tui.source import RecipeParam, UsableRecipe
 from cro_tui.widgets.strips import plain
 from cro_tui.widgets.tick import Tick
 from jobs.model import JobId, ParamValue
+from jobs.ports import CroError
 from jobs.views import Preview, SubmitRequest
 
 _COMMAND_HINT = "a program and its arguments"
@@ -92,9 +93,10 @@ class QueueForm(ModalScreen[Queued | None]):
         with Vertical(id="form", classes="dialog"):
             with VerticalScroll(id="form-fields", can_focus=False):
                 if self._recipe is None:
-                    yield from _row(
-                        "command", Input(compact=True, id="f-command"), _COMMAND_HINT, "command"
-                    )
+                    with Horizontal(classes="row"):
+                        yield Static("command", classes="label short", markup=False)
+                        yield from _boxed(Input(placeholder=_COMMAND_HINT, compact=True, id="f-command"))
+                    yield Static("", id="h-command", classes="problem", markup=False)
                 for number, param in enumerate(self._params):
                     yield from _row(plain(param.name, 40), _field(param, number), _hint(param), str(number))
             with Horizontal(classes="row"):
@@ -165,7 +167,7 @@ class QueueForm(ModalScreen[Queued | None]):
             if asked == self._asked and self.is_attached:
                 self._show(preview, unreadable)
 
-        self.desk.read(lambda: source.preview(request), came, key="preview")
+        self.desk.read(lambda: source.preview(request), came, key="preview", failed=self._failed)
 
     # --- what is said -------------------------------------------------------------------------
 
@@ -176,7 +178,7 @@ class QueueForm(ModalScreen[Queued | None]):
         for number, param in enumerate(self._params):
             self._at(f"#h-{number}", left.pop(param.name, None), _hint(param))
         if self._recipe is None:
-            self._at("#h-command", left.pop("command", None), _COMMAND_HINT)
+            self._at("#h-command", left.pop("command", None), "")
         needs = [f"{name}: {left.pop(name)}" for name, _, _ in _NEEDS if name in left]
         self._at("#p-needs", " ".join(needs) or None, "")
         self._at("#p-rest", " ".join(f"{name}: {said}" for name, said in left.items()) or None, "")
@@ -221,7 +223,9 @@ class QueueForm(ModalScreen[Queued | None]):
                 self._say_keys()
                 self._focus_problem()
                 return
-            self.desk.write(lambda: source.submit([request]), lambda ids: queued(ids, preview))
+            self.desk.write(
+                lambda: source.submit([request]), lambda ids: queued(ids, preview), failed=self._failed
+            )
 
         def queued(ids: tuple[JobId, ...], preview: Preview) -> None:
             if self.is_attached and self.is_current:
@@ -231,7 +235,17 @@ class QueueForm(ModalScreen[Queued | None]):
 
         self._queueing = not unreadable
         self._say_keys()
-        self.desk.read(look, looked, key="queue")
+        self.desk.read(look, looked, key="queue", failed=self._failed)
+
+    def _failed(self, error: CroError) -> None:
+        """Say it here, where the person looks; what was typed stays."""
+        said = plain(f"{error.title} {error.detail}", 300)
+        if not self.is_attached:
+            self.desk.say(f"Not queued: {said}", "bad")
+            return
+        self._queueing = False
+        self.query_one("#form-outlook", Static).update(Content(f"x {said}"))
+        self._say_keys()
 
     def _focus_problem(self) -> None:
         for number, param in enumerate(self._params):

@@ -35,6 +35,7 @@ class Pick(ModalScreen[UsableRecipe | str | None]):
         super().__init__()
         self._entries: tuple[RecipeEntry, ...] = ()
         self._read = False
+        self._entered = False
 
     @property
     def desk(self) -> Desk:
@@ -58,6 +59,8 @@ class Pick(ModalScreen[UsableRecipe | str | None]):
         self._read = True
         self._entries = tuple(sorted(recipes.entries, key=lambda entry: bool(problems_of(entry))))
         self._fill(self.query_one(Input).value)
+        if self._entered:
+            self._take()
 
     @on(Input.Changed)
     def _search(self, event: Input.Changed) -> None:
@@ -82,11 +85,17 @@ class Pick(ModalScreen[UsableRecipe | str | None]):
             moves[event.key]()
             event.stop()
             event.prevent_default()
+        elif not self.query_one(Input).has_focus:  # typed before the screen was ready
+            if event.key == "enter":
+                self._take()
+            elif event.character is not None and event.is_printable:
+                self.query_one(Input).insert_text_at_cursor(event.character)
 
     @on(Input.Submitted)
     def _take(self) -> None:
         view = self.query_one(OptionList)
-        if view.highlighted is not None:
+        self._entered = not self._read
+        if self._read and view.highlighted is not None:
             self._chosen(view.get_option_at_index(view.highlighted).id)
 
     @on(OptionList.OptionSelected)

@@ -147,9 +147,9 @@ class JobList(Framed, ScrollView, can_focus=True):
     def _scroll_into_view(self) -> None:
         rows, top = max(1, self.size.height - 1), self.scroll_offset.y
         if self._cursor < top:
-            self.scroll_to(y=self._cursor, animate=False, immediate=True)
+            self.scroll_to(y=self._cursor, animate=False, immediate=True, force=True)
         elif self._cursor >= top + rows:
-            self.scroll_to(y=self._cursor - rows + 1, animate=False, immediate=True)
+            self.scroll_to(y=self._cursor - rows + 1, animate=False, immediate=True, force=True)
 
     # --- drawing ------------------------------------------------------------------------------
 

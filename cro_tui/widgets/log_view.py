@@ -79,7 +79,7 @@ class LogView(Framed, ScrollView, can_focus=True):
             self._lines, self._hit, self._widest, self.following = {}, None, 0, True
             self.wanted = ""
             self.virtual_size = Size(0, 0)
-            self.scroll_to(x=0, y=0, animate=False, immediate=True)
+            self.scroll_to(x=0, y=0, animate=False, immediate=True, force=True)
             self._grew_at = monotonic()
         if (title, empty) != (self._title, self._empty):
             self._title, self._empty = title, empty
@@ -101,7 +101,7 @@ class LogView(Framed, ScrollView, can_focus=True):
                 del self._lines[number]
             self._measure()
             if self.following:
-                self.scroll_end(animate=False, immediate=True)
+                self._scroll(self._last_top)
             self.refresh()
         self._label()
 
@@ -167,11 +167,11 @@ class LogView(Framed, ScrollView, can_focus=True):
     def action_follow(self) -> None:
         self.following = not self.following
         if self.following:
-            self.scroll_end(animate=False, immediate=True)
+            self._scroll(self._last_top)
         self._label()
 
     def action_sideways(self, by: int) -> None:
-        self.scroll_to(x=max(0, self.scroll_offset.x + by), animate=False, immediate=True)
+        self.scroll_to(x=max(0, self.scroll_offset.x + by), animate=False, immediate=True, force=True)
 
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
         super().watch_scroll_y(old_value, new_value)
@@ -194,8 +194,11 @@ class LogView(Framed, ScrollView, can_focus=True):
     def _go(self, top: int) -> None:
         top = max(0, min(top, self._last_top))
         self.following = top >= self._last_top and top > 0 if self._last_top else True
-        self.scroll_to(y=top, animate=False, immediate=True)
+        self._scroll(top)
         self._label()
+
+    def _scroll(self, top: int) -> None:
+        self.scroll_to(y=top, animate=False, immediate=True, force=True)
 
     # --- finding ------------------------------------------------------------------------------
 
@@ -226,7 +229,7 @@ class LogView(Framed, ScrollView, can_focus=True):
         self._reframe()
         self._measure()
         if self.following:
-            self.scroll_end(animate=False, immediate=True)
+            self._scroll(self._last_top)
 
     def render_line(self, y: int) -> Strip:
         width, base = self.scrollable_content_region.width, self.rich_style
