@@ -11,9 +11,11 @@ import re
 import tempfile
 from pathlib import Path
 
+from textual.pilot import Pilot
+
 from cro_tui.app import CroApp
 from jobs.api import Api
-from jobs.model import StateName
+from jobs.model import Dependency, DependencyKind, StateName
 from jobs.settings import Home, Settings
 from jobs.views import JobQuery, NeedsRequest, SubmitRequest
 
@@ -29,27 +31,41 @@ def recipe(name: str, mem_bytes: int | None = None, cpus: float = 1, **params: i
 
 def queue_a_day(api: Api) -> None:
     """A morning's work: some done, one failed, two running, the rest waiting for a reason."""
-    done = api.submit([recipe("sklearn_linear"), recipe("sklearn_forest", n_estimators=120)])
-    api.wait(done, timeout_s=120)
-    running = api.submit(
-        [recipe("tf_deep", epochs=60, patience=60), recipe("sklearn_forest", n_estimators=4000)]
+    api.wait(
+        api.submit([recipe("sklearn_linear"), recipe("sklearn_forest", n_estimators=120)]), timeout_s=120
     )
-    waiting = api.submit([recipe("sklearn_linear"), recipe("tf_linear")])
-    held = api.submit(
-        [SubmitRequest(argv=("python", "train.py", "--lr", "0.1"), name="train.py", hold=True)]
+    broken = SubmitRequest(
+        argv=("python", "-c", "raise SystemExit('no such column: grade')"), name="report.py"
     )
-    print(f"done {done}, running {running}, waiting {waiting}, held {held}")
+    api.wait(api.submit([broken]), timeout_s=60)
+    running = api.submit([recipe("tf_deep", epochs=1200, patience=1000), recipe("tf_linear", epochs=3000)])
+    after = (Dependency(running[0], DependencyKind.OK),)
+    evaluate = SubmitRequest(argv=("python", "compare.py"), name="compare.py", after=after)
+    held = SubmitRequest(argv=("python", "train.py", "--lr", "0.1"), name="train.py", hold=True)
+    api.submit([recipe("sklearn_forest", n_estimators=800), recipe("sklearn_linear"), evaluate, held])
 
 
-async def draw(api: Api, settings: Settings, size: tuple[int, int]) -> None:
+async def draw(api: Api, settings: Settings) -> None:
     app = CroApp(api, settings)
-    async with app.run_test(size=size) as pilot:
-        for _ in range(24):
-            await asyncio.sleep(1)
-            await pilot.pause()
-        svg = app.export_screenshot(title="cro-tui")
+    async with app.run_test(size=(120, 40)) as pilot:
+        await settle(pilot, 60)
+        save(app, "120x40")
+        await pilot.press("down", "down")
+        await pilot.resize_terminal(80, 24)
+        await settle(pilot, 2)
+        save(app, "80x24")
+
+
+async def settle(pilot: Pilot[str], seconds: int) -> None:
+    for _ in range(seconds):
+        await asyncio.sleep(1)
+        await pilot.pause()
+
+
+def save(app: CroApp, size: str) -> None:
+    svg = app.export_screenshot(title="cro-tui")
     without_web_fonts = re.sub(r"@font-face \{.*?\}", "", svg, flags=re.DOTALL)
-    (HERE / f"dashboard-{size[0]}x{size[1]}.svg").write_text(without_web_fonts)
+    (HERE / f"dashboard-{size}.svg").write_text(without_web_fonts.replace("Fira Code", "monospace"))
 
 
 def main() -> None:
@@ -60,8 +76,7 @@ def main() -> None:
             api.ensure_daemon()
             try:
                 queue_a_day(api)
-                for size in ((120, 40), (80, 24)):
-                    asyncio.run(draw(api, settings, size))
+                asyncio.run(draw(api, settings))
             finally:
                 waiting = {StateName.QUEUED, StateName.HELD, StateName.RUNNING, StateName.STARTING}
                 left = [job.id for job in api.jobs(JobQuery(states=frozenset(waiting)))]
