@@ -8,12 +8,12 @@ from __future__ import annotations
 from rich.cells import cell_len
 from textual.content import Content
 from textual.style import Style
-from textual.widget import Widget
 
+from cro_tui.widgets.drawn import Drawn
 from cro_tui.widgets.strips import fit
 
 
-class Framed(Widget):
+class Framed(Drawn):
     """Mix in before the widget's class and call `frame`; the border itself comes from the style sheet."""
 
     _words: tuple[str, str] = ("", "")

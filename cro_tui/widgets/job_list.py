@@ -53,7 +53,6 @@ class JobList(Framed, ScrollView, can_focus=True):
         self._cursor = 0
         self._wanted: JobId | None = None
         self._drawn: dict[JobId, tuple[tuple[JobRow, bool, bool], Strip]] = {}
-        self._looks: dict[str, Style] = {}
         self._columns: Columns = columns(80, 0)
         self._width = 0
         self._empty = ""
@@ -159,7 +158,6 @@ class JobList(Framed, ScrollView, can_focus=True):
 
     def notify_style_update(self) -> None:
         super().notify_style_update()
-        self._looks = {}
         self._drawn = {}
 
     def _measure(self) -> None:
@@ -173,15 +171,15 @@ class JobList(Framed, ScrollView, can_focus=True):
             self.virtual_size = size
 
     def render_line(self, y: int) -> Strip:
-        width, base = self.scrollable_content_region.width, self.rich_style
+        width, base = self.scrollable_content_region.width, self.look_of()
         if width != self._width:
             self._measure()
         if y == 0:
-            return strip([(head(self._columns), self._look("head"))], width, base)
+            return strip([(head(self._columns), self.look_of("head"))], width, base)
         if not self._jobs:
             lines = self._empty.splitlines()
             text = lines[y - 2] if 0 <= y - 2 < len(lines) else ""
-            return strip([("  " + fit(text, width - 2), self._look("quiet"))], width, base)
+            return strip([("  " + fit(text, width - 2), self.look_of("quiet"))], width, base)
         index = y - 1 + self.scroll_offset.y
         if index >= len(self._jobs):
             return Strip.blank(width, base)
@@ -211,20 +209,14 @@ class JobList(Framed, ScrollView, can_focus=True):
         lead, state, rest = cells(row, self._columns, cursor=cursor, marked=marked, ascii_only=self._ascii)
         body = Style()
         if isinstance(job.state, Ended):
-            body = self._look("quiet")
+            body = self.look_of("quiet")
         if marked:
-            body = body + self._look("marked")
-        word = body + self._look(_LOOKS.get(row.state, "bad" if _is_bad(job) else "held"))
+            body = body + self.look_of("marked")
+        word = body + self.look_of(_LOOKS.get(row.state, "bad" if _is_bad(job) else "held"))
         if cursor:
-            over = self._look("cursor")
+            over = self.look_of("cursor")
             body, word = over, word + Style(bgcolor=over.bgcolor)
         return strip([(lead, body), (state, word), (rest, body)], width, base)
-
-    def _look(self, name: str) -> Style:
-        found = self._looks.get(name)
-        if found is None:
-            found = self._looks[name] = self.get_component_rich_style(f"job-list--{name}")
-        return found
 
 
 def _is_bad(job: Job) -> bool:

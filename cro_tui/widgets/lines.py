@@ -8,15 +8,15 @@ from typing import ClassVar
 from rich.cells import cell_len
 from rich.style import Style
 from textual.strip import Strip
-from textual.widget import Widget
 
 from cro_tui.actions import Action
+from cro_tui.widgets.drawn import Drawn
 from cro_tui.widgets.strips import fit, strip
 
 _DROPPED_WHEN_NARROW = ("mark.row", "quit", "job.raise", "job.open")
 
 
-class HeaderLine(Widget):
+class HeaderLine(Drawn):
     """Name, places, engine on the left; counts and clock on the right."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {"header-line--here", "header-line--warn", "header-line--quiet"}
@@ -39,11 +39,11 @@ class HeaderLine(Widget):
             self.refresh()
 
     def render_line(self, y: int) -> Strip:
-        width, base = self.size.width, self.rich_style
+        width, base = self.size.width, self.look_of()
         gap = "   " if width >= 100 else " "
         parts: list[tuple[str, Style]] = [(" cro-tui", Style(bold=True)), (gap, base)]
         for name, here in self._places:
-            look = self.get_component_rich_style("header-line--here") if here else Style()
+            look = self.look_of("here") if here else Style()
             parts.append((f"[{name}]" if here else f" {name} ", look))
         name = "header-line--warn" if self._alarm else "header-line--quiet"
         parts.append((gap + self._engine, self.get_component_rich_style(name)))
@@ -53,7 +53,7 @@ class HeaderLine(Widget):
         return strip(parts, width, base)
 
 
-class NoticeLine(Widget):
+class NoticeLine(Drawn):
     """One line of news; `kind` is "info", "warn" or "bad", each with its own sign."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {"notice-line--info", "notice-line--warn", "notice-line--bad"}
@@ -69,12 +69,12 @@ class NoticeLine(Widget):
             self.refresh()
 
     def render_line(self, y: int) -> Strip:
-        look = self.get_component_rich_style(f"notice-line--{self.kind}")
+        look = self.look_of(self.kind)
         line = fit(self._SIGNS[self.kind] + self.text, self.size.width)
-        return strip([(line, look)], self.size.width, self.rich_style)
+        return strip([(line, look)], self.size.width, self.look_of())
 
 
-class FooterLine(Widget):
+class FooterLine(Drawn):
     """The keys of a place, from the registry."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {"footer-line--key"}
@@ -84,8 +84,8 @@ class FooterLine(Widget):
         self._items = list(items)
 
     def render_line(self, y: int) -> Strip:
-        width, base = self.size.width, self.rich_style
-        key_look = self.get_component_rich_style("footer-line--key")
+        width, base = self.size.width, self.look_of()
+        key_look = self.look_of("key")
         shown, gap, compact = list(self._items), "  ", False
         dropped = list(_DROPPED_WHEN_NARROW)
         while _width(shown, gap, compact) > width:

@@ -23,7 +23,7 @@ from cro_tui.widgets.frame import Framed
 from cro_tui.widgets.strips import fit, strip
 from jobs.logs import LogFile
 
-GROWING_S, RESTING_S, REST_AFTER_S = 0.1, 0.5, 3.0
+GROWING_S, RESTING_S = 0.1, 0.5
 _BUDGET_BYTES = 2 << 20  # indexed at once on the screen's thread
 _WIDEST = 2_000
 
@@ -61,6 +61,7 @@ class LogView(Framed, ScrollView, can_focus=True):
         self._hit: int | None = None
         self._grew_at = 0.0
         self._widest = 0
+        self._pause_s = RESTING_S
         self.following = True
         self.wanted = ""
 
@@ -118,11 +119,11 @@ class LogView(Framed, ScrollView, can_focus=True):
             self._log.close()
 
     def _again(self) -> None:
-        """Its own timer: quick while the file grows and is seen, slow otherwise."""
-        busy = self._log is not None and (
-            monotonic() - self._grew_at < REST_AFTER_S or not self._log.complete
-        )
-        self.set_timer(GROWING_S if busy else RESTING_S, self._tick)
+        """Its own timer: ten times a second while the file grows and is seen, slower otherwise."""
+        self._pause_s = min(RESTING_S, max(GROWING_S, (monotonic() - self._grew_at) * 2))
+        if self._log is not None and not self._log.complete:
+            self._pause_s = GROWING_S
+        self.set_timer(self._pause_s, self._tick)
 
     def _tick(self) -> None:
         if self.is_on_screen_now:
@@ -139,7 +140,12 @@ class LogView(Framed, ScrollView, can_focus=True):
 
     def _measure(self) -> None:
         size = Size(max(self._widest, self.size.width), self._count)
-        if size != self.virtual_size:
+        if size == self.virtual_size:
+            return
+        if self.show_vertical_scrollbar and size.height > self.size.height:
+            self.set_reactive(LogView.virtual_size, size)  # one more line needs no new layout
+            self.vertical_scrollbar.window_virtual_size = size.height
+        else:
             self.virtual_size = size
 
     def _label(self) -> None:
@@ -232,10 +238,10 @@ class LogView(Framed, ScrollView, can_focus=True):
             self._scroll(self._last_top)
 
     def render_line(self, y: int) -> Strip:
-        width, base = self.scrollable_content_region.width, self.rich_style
+        width, base = self.scrollable_content_region.width, self.look_of()
         if self._count == 0:
             text = self._empty if y == 0 else ""
-            quiet = self.get_component_rich_style("log-view--quiet")
+            quiet = self.look_of("quiet")
             return strip([(" " + fit(text, width - 1), quiet)], width, base)
         number = y + self.scroll_offset.y
         if number >= self._count:
@@ -244,7 +250,7 @@ class LogView(Framed, ScrollView, can_focus=True):
         skip = self.scroll_offset.x
         look = Style()
         if self.wanted and _has(text, self.wanted):
-            look = self.get_component_rich_style("log-view--hit")
+            look = self.look_of("hit")
         marker = ">" if number == self._hit else " "
         return strip([(marker + text[skip : skip + width * 2], look)], width, base)
 

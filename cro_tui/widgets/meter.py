@@ -32,7 +32,7 @@ class Meter(Framed, Widget):
         self._gauge = gauge
         self._ascii = ascii_only
         self._history: deque[float | None] = deque(maxlen=HISTORY)
-        self._styles_now: dict[str, Style] = {}
+        self._rows: dict[tuple[int, int], list[str]] = {}
 
     def show(self, gauge: Gauge, *, tick: bool) -> None:
         if not tick and gauge == self._gauge:
@@ -40,25 +40,29 @@ class Meter(Framed, Widget):
         self._gauge = gauge
         if tick:
             self._history.append(gauge.share)
+            self._rows = {}
         self.frame(f"{gauge.label} {gauge.size}".rstrip(), percent_text(gauge.share))
         self.refresh()
 
-    def notify_style_update(self) -> None:
-        super().notify_style_update()
-        self._styles_now = {}
+    def _graph(self, width: int, height: int) -> list[str]:
+        """The graph's rows, drawn once for each reading and size."""
+        found = self._rows.get((width, height))
+        if found is None:
+            found = graph_rows(list(self._history), width, height, ascii_only=self._ascii)
+            self._rows = {(width, height): found}
+        return found
 
     def render_line(self, y: int) -> Strip:
         width, height = self.size.width, self.size.height
-        base = self.rich_style
+        base = self.look_of()
         if height <= 1:
             return self._one_line(width, base)
         inner = max(1, width - 2)
         rows = height - (2 if height >= 4 else 1)
         if y < rows:
-            drawn = graph_rows(list(self._history), width, rows, ascii_only=self._ascii)
-            return strip([(drawn[y], self._look(self._gauge.share))], width, base)
+            return strip([(self._graph(width, rows)[y], self._look(self._gauge.share))], width, base)
         if y == rows and height >= 4:
-            return strip([(" " + fit(self._extra(inner), inner), self._look_of("quiet"))], width, base)
+            return strip([(" " + fit(self._extra(inner), inner), self.look_of("quiet"))], width, base)
         return strip([(" " + fit(self._gauge.foot, inner), base)], width, base)
 
     def _one_line(self, width: int, base: Style) -> Strip:
@@ -72,13 +76,13 @@ class Meter(Framed, Widget):
         graph_width = max(
             4, min(14 if width < 50 else 30, width - _LABEL_CELLS - len(tail) - len(cores) - 2)
         )
-        (drawn,) = graph_rows(list(self._history), graph_width, 1, ascii_only=self._ascii)
+        (drawn,) = self._graph(graph_width, 1)
         return strip(
             [
                 (" " + fit(gauge.label, _LABEL_CELLS), base),
                 (drawn, self._look(gauge.share)),
                 (tail, base),
-                (cores, self._look_of("quiet")),
+                (cores, self.look_of("quiet")),
             ],
             width,
             base,
@@ -92,14 +96,8 @@ class Meter(Framed, Widget):
 
     def _look(self, share: float | None) -> Style:
         if share is None or share < 0.75:
-            return self._look_of("calm")
-        return self._look_of("busy" if share < 0.95 else "full")
-
-    def _look_of(self, name: str) -> Style:
-        found = self._styles_now.get(name)
-        if found is None:
-            found = self._styles_now[name] = self.get_component_rich_style(f"meter--{name}")
-        return found
+            return self.look_of("calm")
+        return self.look_of("busy" if share < 0.95 else "full")
 
 
 class Lines(Framed, Widget):
@@ -120,5 +118,5 @@ class Lines(Framed, Widget):
     def render_line(self, y: int) -> Strip:
         text = self._lines[y] if y < len(self._lines) else ""
         width = self.size.width
-        quiet = self.get_component_rich_style("lines--quiet")
-        return strip([(" " + fit(text, width - 1), quiet)], width, self.rich_style)
+        quiet = self.look_of("quiet")
+        return strip([(" " + fit(text, width - 1), quiet)], width, self.look_of())

@@ -112,7 +112,7 @@ class DeviceRows(Framed, Widget):
             self.refresh()
 
     def render_line(self, y: int) -> Strip:
-        width, base = self.size.width, self.rich_style
+        width, base = self.size.width, self.look_of()
         if y >= len(self._rows):
             return Strip.blank(width, base)
         more = len(self._rows) - self.size.height
@@ -120,6 +120,6 @@ class DeviceRows(Framed, Widget):
             return strip([(fit(f" and {more + 1} more", width), base)], width, base)
         label, share, text = self._rows[y]
         cells = max(4, min(24, width - len(text) - 10))
-        look = self.get_component_rich_style("device-rows--bar")
+        look = self.look_of("bar")
         drawn = bar(share, cells, ascii_only=self._ascii) if share is not None else " " * cells
         return strip([(f" {fit(label, 6)}", base), (drawn, look), (" " + text, base)], width, base)

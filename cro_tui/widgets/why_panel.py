@@ -6,9 +6,11 @@ The words come from `present`; this only wraps and draws them, and repaints when
 from __future__ import annotations
 
 import shlex
+from itertools import zip_longest
 from typing import ClassVar
 
 from rich.style import Style
+from textual.geometry import Region
 from textual.strip import Strip
 from textual.widget import Widget
 
@@ -43,13 +45,26 @@ class WhyPanel(Framed, Widget):
         """`key` hides the panel and is shown on its edge."""
         self.frame("Why", key)
         facts = () if job is None else _facts(job, now, capacity)
-        if facts != self._facts:
-            self._facts = facts
-            self._rows_width = 0
+        if facts == self._facts:
+            return
+        self._facts = facts
+        before, width = self._rows, self.size.width
+        if self._rows_width != width:
             self.refresh()
+            return
+        self._rows = _rows(facts, width - 2)
+        changed = {
+            y
+            for y, (old, new) in enumerate(zip_longest(before, self._rows))
+            if old != new and y < self.size.height
+        }
+        if len(before) != len(self._rows):
+            changed.add(self.size.height - 1)
+        if changed:
+            self.refresh(*(Region(0, y, width, 1) for y in changed))
 
     def render_line(self, y: int) -> Strip:
-        width, base = self.size.width, self.rich_style
+        width, base = self.size.width, self.look_of()
         if self._rows_width != width:
             self._rows, self._rows_width = _rows(self._facts, width - 2), width
         if y >= len(self._rows):
@@ -59,7 +74,7 @@ class WhyPanel(Framed, Widget):
             text = fit(text, max(0, width - 6)) + " ..."
         style = Style(bold=True) if look == "head" else Style()
         if look in ("good", "bad", "quiet"):
-            style = self.get_component_rich_style(f"why-panel--{look}")
+            style = self.look_of(look)
         return strip([(" " + text, style)], width, base)
 
 

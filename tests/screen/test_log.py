@@ -91,7 +91,7 @@ async def test_a_progress_bar_that_rewrites_itself_is_one_line(source: FakeSourc
         await screen.shows("430/642 ━━━━━━ loss 0.430")
         assert "429/642" not in screen.text()
         assert view(screen).lines_shown() == ["Epoch 15/20", "430/642 ━━━━━━ loss 0.430"]
-        await screen.shows("▓▓▓▓▓░░░  67%")
+        await screen.shows("▓▓▓▓▓▓░░  73%")
 
 
 async def test_a_log_that_was_replaced_by_a_shorter_one_is_read_afresh(
