@@ -1,0 +1,82 @@
+"""Pictures of the screens at both sizes, with a fixed clock and a fixed engine.
+
+After a wanted change of the look: `pytest tests/screen/test_pictures.py --snapshot-update`, and look at it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from textual.pilot import Pilot
+from textual.widgets import Input
+
+from cro_tui.app import CroApp
+from cro_tui.widgets.lines import HeaderLine
+from jobs.settings import Settings
+from tests.screen.conftest import NARROW, WIDE, Screen
+from tests.screen.fake import FakeSource, a_sample, gpu_capacity
+
+Compare = Callable[..., bool]
+
+
+def app_of(source: FakeSource) -> CroApp:
+    return CroApp(source, Settings(), clock=lambda: source.now)
+
+
+def after(source: FakeSource, wait_for: str, *keys: str, then: str = "") -> Callable[[Pilot[str]], object]:
+    """Wait for the picture, press keys, wait again, and hold everything still."""
+
+    async def run(pilot: Pilot[str]) -> None:
+        app = pilot.app
+        assert isinstance(app, CroApp)
+        screen = Screen(app, pilot, source)
+        await screen.shows(wait_for)
+        await screen.press(*keys)
+        if then:
+            await screen.shows(then)
+        for field in app.screen.query(Input):
+            field.cursor_blink = False
+        await asyncio.sleep(0.3)
+        await pilot.pause()
+        assert app.screen_stack[0].query(HeaderLine)
+
+    return run
+
+
+@pytest.fixture
+def gpu_source(source: FakeSource, tmp_path: Path) -> FakeSource:
+    source.capacity, source.sample = gpu_capacity(1), a_sample(gpus=1)
+    lines = [
+        f"Epoch {epoch}/20  412/642 ━━━━━━━━╸ loss 0.{1900 - epoch} acc 0.93{epoch:02}\n"
+        for epoch in range(1, 16)
+    ]
+    (tmp_path / "41.log").write_text("".join(lines))
+    return source
+
+
+@pytest.mark.parametrize("size", [WIDE, NARROW], ids=["120x40", "80x24"])
+def test_dashboard(gpu_source: FakeSource, size: tuple[int, int], snap_compare: Compare) -> None:
+    run = after(gpu_source, "15 lines", "down", "down", "down", then="> ")
+    assert snap_compare(app_of(gpu_source), terminal_size=size, run_before=run)
+
+
+@pytest.mark.parametrize("size", [WIDE, NARROW], ids=["120x40", "80x24"])
+def test_dashboard_without_gpu(source: FakeSource, size: tuple[int, int], snap_compare: Compare) -> None:
+    run = after(source, "Nothing printed yet.")
+    assert snap_compare(app_of(source), terminal_size=size, run_before=run)
+
+
+@pytest.mark.parametrize("size", [WIDE, NARROW], ids=["120x40", "80x24"])
+def test_queue_form(source: FakeSource, size: tuple[int, int], snap_compare: Compare) -> None:
+    run = after(
+        source, "Nothing printed yet.", "n", "f", "o", "r", "e", "s", "t", "enter", then="Would start: now"
+    )
+    assert snap_compare(app_of(source), terminal_size=size, run_before=run)
+
+
+def test_recipes(source: FakeSource, snap_compare: Compare) -> None:
+    run = after(source, "Nothing printed yet.", "2", then="Learns something.")
+    assert snap_compare(app_of(source), terminal_size=WIDE, run_before=run)
