@@ -36,16 +36,23 @@ class Row:
 
 
 @contextmanager
-def scratch_api() -> Iterator[Api]:
-    """An Api on an empty state folder with its own running daemon, both gone afterwards."""
+def scratch() -> Iterator[Path]:
+    """A folder for a whole run: ext4 makes files slowly for minutes after many were removed."""
     with tempfile.TemporaryDirectory(prefix="cro-bench-") as folder:
-        home = Home.find({**os.environ, "CRO_HOME": folder})
-        api = Api(home, Settings())
-        api.ensure_daemon()
-        try:
-            yield api
-        finally:
-            api.stop_daemon()
+        yield Path(folder)
+
+
+@contextmanager
+def running_api(scratch_folder: Path) -> Iterator[Api]:
+    """An Api on a new, empty state folder within `scratch_folder`, with its own running daemon."""
+    folder = tempfile.mkdtemp(dir=scratch_folder)
+    api = Api(Home.find({**os.environ, "CRO_HOME": folder}), Settings())
+    api.ensure_daemon()
+    try:
+        yield api
+    finally:
+        api.stop_daemon()
+        api.close()
 
 
 def timed(work: Callable[[], object]) -> float:

@@ -16,7 +16,7 @@ import time
 from functools import partial
 from pathlib import Path
 
-from benchmarks.measure import Row, machine, scratch_api, table, timed, version
+from benchmarks.measure import Row, machine, running_api, scratch, table, timed, version
 from jobs.api import Api
 from jobs.model import StateName
 from jobs.views import NeedsRequest, SubmitRequest
@@ -29,32 +29,29 @@ def xargs(jobs: int) -> None:
     subprocess.run(["xargs", "-P2", "-n1", "true"], input=numbers, text=True, check=True)
 
 
-def task_spooler(jobs: int) -> None:
+def task_spooler(folder: str, jobs: int) -> None:
     tsp = shutil.which("tsp") or shutil.which("ts")
     if tsp is None:
         raise SystemExit("task-spooler is not installed: apt-get install task-spooler")
-    with tempfile.TemporaryDirectory() as folder:
-        environ = os.environ | {
-            "TS_SOCKET": f"{folder}/socket",
-            "TS_SLOTS": "2",
-            "TS_MAXFINISHED": str(jobs + 1),
-            "TMPDIR": folder,
-        }
-        try:
-            for _ in range(jobs):
-                subprocess.run([tsp, "true"], env=environ, stdout=subprocess.DEVNULL, check=True)
-            deadline = time.monotonic() + 300
-            while True:
-                listing = subprocess.run(
-                    [tsp], env=environ, capture_output=True, text=True, check=True
-                ).stdout
-                if not any(f" {word} " in listing for word in ("queued", "running", "allocating")):
-                    return
-                if time.monotonic() > deadline:
-                    raise TimeoutError("task-spooler did not finish")
-                time.sleep(0.005)
-        finally:
-            subprocess.run([tsp, "-K"], env=environ, check=False)
+    environ = os.environ | {
+        "TS_SOCKET": f"{folder}/socket",
+        "TS_SLOTS": "2",
+        "TS_MAXFINISHED": str(jobs + 1),
+        "TMPDIR": folder,
+    }
+    try:
+        for _ in range(jobs):
+            subprocess.run([tsp, "true"], env=environ, stdout=subprocess.DEVNULL, check=True)
+        deadline = time.monotonic() + 300
+        while True:
+            listing = subprocess.run([tsp], env=environ, capture_output=True, text=True, check=True).stdout
+            if not any(f" {word} " in listing for word in ("queued", "running", "allocating")):
+                return
+            if time.monotonic() > deadline:
+                raise TimeoutError("task-spooler did not finish")
+            time.sleep(0.005)
+    finally:
+        subprocess.run([tsp, "-K"], env=environ, check=False)
 
 
 def ours(api: Api, jobs: int) -> None:
@@ -65,7 +62,7 @@ def ours(api: Api, jobs: int) -> None:
         raise RuntimeError(f"not every job succeeded: {states}")
 
 
-def throughput(jobs: int, rounds: int) -> str:
+def throughput(folder: Path, jobs: int, rounds: int) -> str:
     rows: dict[str, list[float]] = {
         "xargs -P2": [],
         "cro-tui, two slots": [],
@@ -73,20 +70,22 @@ def throughput(jobs: int, rounds: int) -> str:
     }
     for _ in range(rounds):
         rows["xargs -P2"].append(timed(lambda: xargs(jobs)))
-        with scratch_api() as api:
+        with running_api(folder) as api:
             rows["cro-tui, two slots"].append(timed(partial(ours, api, jobs)))
-        rows["task-spooler, two slots"].append(timed(lambda: task_spooler(jobs)))
+        rows["task-spooler, two slots"].append(
+            timed(partial(task_spooler, tempfile.mkdtemp(dir=folder), jobs))
+        )
     measured = [Row(name, tuple(seconds), jobs) for name, seconds in rows.items()]
     return table(f"{jobs:,} jobs of `true`, median of {rounds}", measured, "xargs -P2")
 
 
-def latency(rounds: int) -> str:
+def latency(folder: Path, rounds: int) -> str:
     """From the acknowledged submit to the moment at which the job's own process runs, idle queue."""
     waits: list[float] = []
     ends: list[float] = []
-    with scratch_api() as api, tempfile.TemporaryDirectory() as folder:
+    with running_api(folder) as api:
         for number in range(rounds + 3):
-            stamp = Path(folder) / str(number)
+            stamp = folder / str(number)
             script = f"date +%s.%N > {stamp}"
             (job_id,) = api.submit([SubmitRequest(argv=("sh", "-c", script), name="stamp")])
             acknowledged = time.time()
@@ -113,8 +112,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
     print(f"{machine()}; {version('xargs', '--version')}; {version('tsp', '-V')}\n")
-    print(throughput(options.jobs, options.rounds) + "\n")
-    print(latency(options.rounds * 10))
+    with scratch() as folder:
+        print(throughput(folder, options.jobs, options.rounds) + "\n")
+        print(latency(folder, options.rounds * 10))
 
 
 if __name__ == "__main__":

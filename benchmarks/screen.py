@@ -15,7 +15,7 @@ import time
 
 import psutil
 
-from benchmarks.measure import cpu_percent, machine, scratch_api, version, wait_for
+from benchmarks.measure import cpu_percent, machine, running_api, scratch, version, wait_for
 from jobs.views import NeedsRequest, SubmitRequest
 
 
@@ -42,7 +42,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=20)
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
-    with scratch_api() as api:
+    with scratch() as folder, running_api(folder) as api:
         needs = NeedsRequest(cpus=0.5, mem_bytes=64 * 2**20)
         ids = api.submit([SubmitRequest(argv=("sleep", "3600"), name="sleeper", needs=needs)] * 13)
         environ = f"env CRO_HOME={api.home.data} TERM=xterm-256color"

@@ -29,7 +29,7 @@ from jobs.world import World
 log = logging.getLogger(__name__)
 
 SAMPLE_EVERY_S = 1.0
-RING_EVERY_S = 0.02  # a screen or a waiting client gains nothing from more
+RING_EVERY_S = 0.005  # bursts of ends wake those who wait no oftener
 STILL_FRESH_S = 0.95  # a little less, so that timers do not miss their own sample
 LOOK_EVERY_S = 1.0  # for lost rings and dead watchers, while anything is going on
 IDLE_LOOK_EVERY_S = 10.0
