@@ -97,7 +97,7 @@ class CroApp(App[str]):
     def on_looked(self, event: Looked) -> None:
         self.picture = event.picture
         for screen in self.screen_stack:
-            if isinstance(screen, Place):
+            if isinstance(screen, Place) and screen.ready:
                 screen.show_picture(self.picture)
 
     def on_returned(self, event: Returned) -> None:
@@ -136,7 +136,7 @@ class CroApp(App[str]):
     def say(self, text: str, kind: str = "info") -> None:
         self._notice = Notice(text, kind, None if kind == "bad" else self.now() + _NEWS_S)
         for screen in self.screen_stack:
-            if isinstance(screen, Place) and screen.is_mounted:
+            if isinstance(screen, Place) and screen.ready:
                 screen.show_notice()
 
     def notice(self) -> Notice | None:
@@ -248,5 +248,5 @@ def run(source: Source, settings: Settings) -> int:
     app = CroApp(source, settings)
     said = app.run()
     if said:
-        print(f"{said} cro-tui shows them again; cro-tui ls lists them.")
+        print(f"{said} cro-tui opens the screen again; cro-tui ls lists the jobs.")
     return app.return_code or 0

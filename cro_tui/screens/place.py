@@ -25,6 +25,7 @@ class Place(Screen[_Answer], Generic[_Answer]):
     """Subclasses yield `HeaderLine(id="header")` and `NoticeLine(id="notice")`, and name their mode."""
 
     MODE = ""
+    ready = False  # whether its widgets are there
     WHERE = Where.DASHBOARD
 
     @property
@@ -32,11 +33,13 @@ class Place(Screen[_Answer], Generic[_Answer]):
         return cast(Desk, self.app)
 
     def on_mount(self) -> None:
+        self.ready = True
         self.set_interval(1.0, self._tick)
         self.show_picture(self.desk.picture)
 
     def on_screen_resume(self) -> None:
-        self.show_picture(self.desk.picture)
+        if self.ready:
+            self.show_picture(self.desk.picture)
 
     def _tick(self) -> None:
         if self.is_current:
