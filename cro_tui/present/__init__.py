@@ -1,12 +1,12 @@
 """Values of the engine as words, rows and sentences, the same on the screen and in the plain commands.
 
-Pure: no I/O, no clock, no markup. Everything that comes from outside passes `clean`. This module is the
-one to import from; the work is done in its `present_*` neighbours.
+Pure: no I/O, no clock, no markup. Everything that comes from outside passes `clean`. Others import
+from here, not from the modules within.
 """
 
 from __future__ import annotations
 
-from cro_tui.present_amounts import (
+from cro_tui.present.amounts import (
     MISSING,
     ago,
     amount_text,
@@ -23,7 +23,7 @@ from cro_tui.present_amounts import (
     percent_text,
     span_text,
 )
-from cro_tui.present_jobs import (
+from cro_tui.present.jobs import (
     STATE_WORDS,
     JobRow,
     NextStep,
@@ -41,7 +41,7 @@ from cro_tui.present_jobs import (
     started_at,
     state_word,
 )
-from cro_tui.present_json import (
+from cro_tui.present.json import (
     capacity_json,
     counts_json,
     daemon_json,
@@ -51,7 +51,7 @@ from cro_tui.present_json import (
     reason_json,
     sample_json,
 )
-from cro_tui.present_machine import (
+from cro_tui.present.machine import (
     counts_line,
     cpu_line,
     daemon_line,
@@ -59,8 +59,8 @@ from cro_tui.present_machine import (
     machine_lines,
     memory_line,
 )
-from cro_tui.present_reasons import jobs_text, reason_name, reason_sentence, reason_short
-from cro_tui.present_why import Mark, WhyLine, advice_for, start_sentence, why_lines
+from cro_tui.present.reasons import jobs_text, reason_name, reason_sentence, reason_short
+from cro_tui.present.why import Mark, WhyLine, advice_for, start_sentence, why_lines
 
 __all__ = [
     "MISSING",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from cro_tui.present_amounts import bytes_text, clean, number_text, percent_text, span_text
+from cro_tui.present.amounts import bytes_text, clean, number_text, percent_text, span_text
 from jobs.model import Capacity, Device, DeviceSample, Sample, StateName
 from jobs.views import DaemonStatus
 

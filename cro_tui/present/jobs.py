@@ -8,7 +8,7 @@ from __future__ import annotations
 import signal as signals
 from dataclasses import dataclass
 
-from cro_tui.present_amounts import (
+from cro_tui.present.amounts import (
     MISSING,
     bytes_text,
     clean,
@@ -18,7 +18,7 @@ from cro_tui.present_amounts import (
     number_text,
     span_text,
 )
-from cro_tui.present_reasons import reason_short
+from cro_tui.present.reasons import reason_short
 from jobs.model import (
     GIB,
     Cancelled,

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from cro_tui.present_amounts import bytes_text, clock_text, duration_text, estimate_text, number_text
-from cro_tui.present_jobs import elapsed_s, ends_at, fate_sentence, next_step
-from cro_tui.present_reasons import reason_name, reason_sentence
+from cro_tui.present.amounts import bytes_text, clock_text, duration_text, estimate_text, number_text
+from cro_tui.present.jobs import elapsed_s, ends_at, fate_sentence, next_step
+from cro_tui.present.reasons import reason_name, reason_sentence
 from jobs.model import (
     Capacity,
     DependencyKind,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from cro_tui.present_amounts import amount_text, bytes_text, clean, clock_text, counted, estimate_text
+from cro_tui.present.amounts import amount_text, bytes_text, clean, clock_text, counted, estimate_text
 from jobs.model import JobId, Reason, ReasonCode, Unit
 
 _NAMED = 3

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from cro_tui.present_jobs import fate_sentence, finished_at, started_at, state_word
-from cro_tui.present_reasons import reason_sentence, reason_short
+from cro_tui.present.jobs import fate_sentence, finished_at, started_at, state_word
+from cro_tui.present.reasons import reason_sentence, reason_short
 from jobs.model import Capacity, Ended, Job, Needs, Reason, Running, Sample, StateName, Waiting
 from jobs.views import DaemonStatus, HistoryEntry
 
