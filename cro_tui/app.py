@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from textual.app import App
 from textual.binding import BindingType
+from textual.css.query import NoMatches
 from textual.screen import Screen
 
 from cro_tui.actions import Where, bindings, first_key, unknown_ids
@@ -96,12 +98,16 @@ class CroApp(App[str]):
 
     def on_looked(self, event: Looked) -> None:
         self.picture = event.picture
-        for screen in self.screen_stack:
-            if isinstance(screen, Place) and screen.ready:
+        for screen in self._places():
+            with suppress(NoMatches):  # it is being taken down
                 screen.show_picture(self.picture)
 
     def on_returned(self, event: Returned) -> None:
-        event.deliver()
+        with suppress(NoMatches):  # whoever asked is being taken down
+            event.deliver()
+
+    def _places(self) -> list[Place[None]]:
+        return [screen for screen in self.screen_stack if isinstance(screen, Place) and screen.ready]
 
     def read(
         self,
@@ -135,8 +141,8 @@ class CroApp(App[str]):
 
     def say(self, text: str, kind: str = "info") -> None:
         self._notice = Notice(text, kind, None if kind == "bad" else self.now() + _NEWS_S)
-        for screen in self.screen_stack:
-            if isinstance(screen, Place) and screen.ready:
+        for screen in self._places():
+            with suppress(NoMatches):  # it is being taken down
                 screen.show_notice()
 
     def notice(self) -> Notice | None:
