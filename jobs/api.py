@@ -18,18 +18,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from jobs.daemon import presence
-from jobs.model import (
-    Active,
-    Capacity,
-    Ended,
-    Held,
-    Job,
-    JobId,
-    JobSpec,
-    Queued,
-    Sample,
-    Usage,
-)
+from jobs.machine import Capacity, Sample
+from jobs.model import Active, Ended, Held, Job, JobId, JobSpec, Queued, Usage
 from jobs.ports import BadInput, Clock, NeverFits, NotNow, Unreachable
 from jobs.settings import HIGHEST_PRIORITY, LOWEST_PRIORITY, Home, Settings
 from jobs.store.intents import IntentKind, Intents, no_such_job

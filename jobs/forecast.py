@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from jobs.model import MIB, Held, Job, Reason, ReasonCode, Sample, Unit
+from jobs.machine import Sample
+from jobs.model import MIB, Held, Job, Reason, ReasonCode, Unit
 from jobs.policy.decide import decide_with_estimates, never_fits
 from jobs.sensing.viewer import Machine
 from jobs.store.queries import View

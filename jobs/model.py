@@ -1,4 +1,4 @@
-"""The nouns of the engine: jobs, needs, states, samples, reasons.
+"""The nouns of the engine: jobs, needs, states, reasons.
 
 Pure values, shared by the engine, the store and every front end. Nothing here does I/O, reads a
 clock or imports another module of this repository. Times are Unix seconds (`*_at`) or durations
@@ -289,77 +289,6 @@ class Job:
         if state.name not in TRANSITIONS[self.state.name]:
             raise IllegalTransition(f"job {self.id}: {self.state.name} -> {state.name}")
         return replace(self, state=state, reasons=(), estimated_start_at=None)
-
-
-# --- the machine -------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Device:
-    """One GPU. `index` is for people, `uuid` is its identity."""
-
-    uuid: str
-    index: int
-    name: str
-    mem_bytes: int
-
-
-@dataclass(frozen=True, slots=True)
-class Capacity:
-    """The machine's size: what could be used if nothing else ran."""
-
-    cpus: float
-    mem_bytes: int
-    devices: tuple[Device, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class DeviceSample:
-    """Live state of one GPU. `foreign_mem_bytes` is held by processes that are not our jobs'."""
-
-    uuid: str
-    mem_used_bytes: int | None = None
-    foreign_mem_bytes: int | None = None
-    foreign_processes: int | None = None
-    utilisation: float | None = None  # 0..1
-    temperature_c: float | None = None
-    power_w: float | None = None
-    power_limit_w: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Pressure:
-    """Kernel pressure-stall averages in percent (Linux PSI); `None` where the kernel has none."""
-
-    cpu_some_avg10: float | None = None
-    cpu_some_avg60: float | None = None
-    memory_some_avg10: float | None = None
-    memory_some_avg60: float | None = None
-    memory_full_avg10: float | None = None
-    memory_full_avg60: float | None = None
-    io_some_avg60: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """One reading of the machine.
-
-    `cpu_busy` and `cpu_foreign` are in cores (`cpu_foreign`: load that is not our jobs', smoothed by
-    the sensor), `per_core` in 0..1. `jobs` holds the live use of each running job that was seen.
-    """
-
-    at: float
-    cpu_busy: float | None = None
-    cpu_foreign: float | None = None
-    per_core: tuple[float, ...] = ()
-    mem_total_bytes: int | None = None
-    mem_available_bytes: int | None = None
-    swap_used_bytes: int | None = None
-    load_1m: float | None = None
-    pressure: Pressure = field(default_factory=Pressure)
-    devices: tuple[DeviceSample, ...] = ()
-    jobs: Mapping[JobId, Usage] = field(default_factory=dict)
-    gpu_note: str | None = None  # why there are no GPUs, in one line; None when there are
 
 
 # --- why a job waits ---------------------------------------------------------------------------

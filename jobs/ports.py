@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
-from jobs.model import Capacity, JobId, Sample, Usage
+from jobs.machine import Capacity, Sample
+from jobs.model import JobId, Usage
 
 
 class CroError(Exception):

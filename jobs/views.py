@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from jobs.model import Capacity, Dependency, Job, JobId, Needs, ParamValue, Reason, Sample, StateName
+from jobs.machine import Capacity, Sample
+from jobs.model import Dependency, Job, JobId, Needs, ParamValue, Reason, StateName
 
 
 @dataclass(frozen=True, slots=True)

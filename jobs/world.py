@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from jobs.model import GIB, Capacity, Grant, Job, JobId, Reason, Sample, StateName
+from jobs.machine import Capacity, Sample
+from jobs.model import GIB, Grant, Job, JobId, Reason, StateName
 
 
 @dataclass(frozen=True, slots=True)

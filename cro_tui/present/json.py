@@ -12,7 +12,8 @@ from typing import Any
 
 from cro_tui.present.jobs import fate_sentence, finished_at, started_at, state_word
 from cro_tui.present.reasons import reason_sentence, reason_short
-from jobs.model import Capacity, Ended, Job, Needs, Reason, Running, Sample, StateName, Waiting
+from jobs.machine import Capacity, Sample
+from jobs.model import Ended, Job, Needs, Reason, Running, StateName, Waiting
 from jobs.views import DaemonStatus, HistoryEntry
 
 Json = dict[str, Any]

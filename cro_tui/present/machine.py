@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from cro_tui.present.amounts import bytes_text, clean, number_text, percent_text, span_text
-from jobs.model import Capacity, Device, DeviceSample, Sample, StateName
+from jobs.machine import Capacity, Device, DeviceSample, Sample
+from jobs.model import StateName
 from jobs.views import DaemonStatus
 
 _COUNTED = (

@@ -12,8 +12,8 @@ from enum import StrEnum
 from cro_tui.present.amounts import bytes_text, clock_text, duration_text, estimate_text, number_text
 from cro_tui.present.jobs import elapsed_s, ends_at, fate_sentence, next_step
 from cro_tui.present.reasons import reason_name, reason_sentence
+from jobs.machine import Capacity
 from jobs.model import (
-    Capacity,
     DependencyKind,
     Ended,
     Held,

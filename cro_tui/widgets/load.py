@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 from cro_tui.present import bytes_text, number_text, percent_text
 from cro_tui.widgets.strips import plain
-from jobs.model import Active, Capacity, Device, DeviceSample, Job, Sample
+from jobs.machine import Capacity, Device, DeviceSample, Sample
+from jobs.model import Active, Job
 from jobs.world import Rules
 
 

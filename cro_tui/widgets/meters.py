@@ -27,7 +27,8 @@ from cro_tui.widgets.load import (
 )
 from cro_tui.widgets.meter import Lines, Meter
 from cro_tui.widgets.strips import fit, plain, strip
-from jobs.model import Capacity, Device, DeviceSample, Job, Sample
+from jobs.machine import Capacity, Device, DeviceSample, Sample
+from jobs.model import Job
 from jobs.world import Rules
 
 

@@ -17,7 +17,8 @@ from textual.widget import Widget
 from cro_tui.present import Mark, name_text, needs_text, state_word, why_lines
 from cro_tui.widgets.frame import Framed
 from cro_tui.widgets.strips import fit, plain, strip, wrapped
-from jobs.model import Capacity, Job
+from jobs.machine import Capacity
+from jobs.model import Job
 
 _LABEL_CELLS = 7
 

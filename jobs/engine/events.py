@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from jobs.model import Capacity, DependencyKind, Job, JobId, Reason, Sample, StateName
+from jobs.machine import Capacity, Sample
+from jobs.model import DependencyKind, Job, JobId, Reason, StateName
 from jobs.ports import Exit
 from jobs.world import Rules
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from jobs.model import Device, DeviceSample, JobId, Sample
+from jobs.machine import Device, DeviceSample, Sample
+from jobs.model import JobId
 from jobs.policy.holdings import Holding
 from jobs.world import Rules, World
 

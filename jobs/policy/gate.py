@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from jobs.model import Reason, ReasonCode, Sample
+from jobs.machine import Sample
+from jobs.model import Reason, ReasonCode
 from jobs.world import Gate, Rules
 
 _CALM = 0.5  # share of a limit below which a reading counts as calm

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from jobs.model import Active, Grant, Job, JobId, Needs, Paused, Running, Sample, Starting
+from jobs.machine import Sample
+from jobs.model import Active, Grant, Job, JobId, Needs, Paused, Running, Starting
 from jobs.world import World
 
 _STRETCH = 1.5  # a job that outlives its expected time is planned at this multiple of its age

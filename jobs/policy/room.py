@@ -13,7 +13,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from jobs.model import Active, Capacity, Grant, Job, JobId, Needs
+from jobs.machine import Capacity
+from jobs.model import Active, Grant, Job, JobId, Needs
 from jobs.policy.devices import DeviceRoom, build_devices
 from jobs.policy.holdings import Holding, holding_of, withheld_bytes
 from jobs.world import Rules, World

@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
 
-from jobs.model import Capacity, JobId, Needs, Reason, ReasonCode, Unit
+from jobs.machine import Capacity
+from jobs.model import JobId, Needs, Reason, ReasonCode, Unit
 from jobs.policy.backfill import emptied
 from jobs.policy.devices import DeviceRoom, gpu_headroom_bytes
 from jobs.policy.holdings import Holding

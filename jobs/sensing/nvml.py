@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from jobs.model import Device
+from jobs.machine import Device
 
 FRESH_S = 3.0
 READ_WAIT_S = 0.15

@@ -14,7 +14,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from jobs.boxed import proctree
-from jobs.model import Capacity, DeviceSample, JobId, Pressure, Sample, Usage
+from jobs.machine import Capacity, DeviceSample, Pressure, Sample
+from jobs.model import JobId, Usage
 from jobs.sensing import container
 from jobs.sensing.nvml import GpuReading, Nvml
 

@@ -9,7 +9,7 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jobs.model import Capacity, Sample
+from jobs.machine import Capacity, Sample
 from jobs.sensing import vitals
 from jobs.sensing.vitals import Vitals
 from jobs.views import DaemonStatus

@@ -10,7 +10,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from jobs.model import Capacity, Sample
+from jobs.machine import Capacity, Sample
 from jobs.store.codec import (
     Damaged,
     dump,

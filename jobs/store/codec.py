@@ -13,22 +13,18 @@ from dataclasses import fields
 from functools import cache
 from typing import Any, cast, get_args
 
+from jobs.machine import Capacity, Device, DeviceSample, Pressure, Sample
 from jobs.model import (
-    Capacity,
     Dependency,
     DependencyKind,
-    Device,
-    DeviceSample,
     Ended,
     Grant,
     Job,
     JobId,
     JobSpec,
     Needs,
-    Pressure,
     Reason,
     ReasonCode,
-    Sample,
     State,
     Unit,
     Usage,

@@ -26,11 +26,11 @@ from jobs.engine.events import (
     WakeAt,
 )
 from jobs.engine.step import step, wants_head
+from jobs.machine import Capacity, Sample
 from jobs.model import (
     GIB,
     TRANSITIONS,
     Active,
-    Capacity,
     DependencyKind,
     Grant,
     Held,
@@ -40,7 +40,6 @@ from jobs.model import (
     Needs,
     Queued,
     Running,
-    Sample,
     Starting,
     StateName,
     Usage,

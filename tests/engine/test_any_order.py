@@ -23,7 +23,8 @@ from jobs.engine.events import (
     Save,
 )
 from jobs.engine.step import step
-from jobs.model import GIB, Active, Capacity, Dependency, DependencyKind, Job, JobId, Needs
+from jobs.machine import Capacity
+from jobs.model import GIB, Active, Dependency, DependencyKind, Job, JobId, Needs
 from jobs.ports import ExitCause
 from jobs.world import Rules, World
 from tests.engine.shell import Shell, ended, exited, plain

@@ -24,10 +24,10 @@ from jobs.engine.events import (
     Submitted,
 )
 from jobs.engine.step import wants_head
+from jobs.machine import Capacity, Pressure
 from jobs.model import (
     GIB,
     Cancelled,
-    Capacity,
     Dependency,
     DependencyKind,
     Failed,
@@ -35,7 +35,6 @@ from jobs.model import (
     JobId,
     JobSpec,
     Needs,
-    Pressure,
     Queued,
     ReasonCode,
     StateName,

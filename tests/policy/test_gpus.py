@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from jobs.model import GIB, Device, Job, JobId, Needs, ReasonCode, Unit
+from jobs.machine import Device
+from jobs.model import GIB, Job, JobId, Needs, ReasonCode, Unit
 from jobs.policy.decide import decide, never_fits
 from jobs.world import Plan, Rules
 from tests.policy.worlds import (

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from jobs.model import DependencyKind, JobId, Needs, Pressure, ReasonCode, StateName, Unit
+from jobs.machine import Pressure
+from jobs.model import DependencyKind, JobId, Needs, ReasonCode, StateName, Unit
 from jobs.policy.decide import decide, next_gate
 from jobs.world import Gate, Rules
 from tests.policy.worlds import NOW, codes, held, only, queued, running, sample, started, world

@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
+from jobs.machine import Capacity, Device, DeviceSample, Pressure, Sample
 from jobs.model import (
     GIB,
-    Capacity,
     Dependency,
     DependencyKind,
-    Device,
-    DeviceSample,
     Grant,
     Held,
     Job,
@@ -19,12 +17,10 @@ from jobs.model import (
     JobSpec,
     Needs,
     Paused,
-    Pressure,
     Queued,
     Reason,
     ReasonCode,
     Running,
-    Sample,
     Starting,
     StateName,
     Usage,

@@ -8,13 +8,12 @@ from dataclasses import replace
 import pytest
 
 from cro_tui import present
+from jobs.machine import Capacity, Device
 from jobs.model import (
     GIB,
     MIB,
     Cancelled,
-    Capacity,
     Dependency,
-    Device,
     Failed,
     Grant,
     Held,

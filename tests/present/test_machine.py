@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from cro_tui import present
-from jobs.model import GIB, Capacity, Device, DeviceSample, Sample, StateName
+from jobs.machine import Capacity, Device, DeviceSample, Sample
+from jobs.model import GIB, StateName
 from jobs.views import DaemonStatus
 
 CAPACITY = Capacity(

@@ -12,14 +12,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from jobs.machine import Capacity, Device, DeviceSample, Pressure, Sample
 from jobs.model import (
     GIB,
     MIB,
     Cancelled,
-    Capacity,
     Dependency,
-    Device,
-    DeviceSample,
     Failed,
     Grant,
     Held,
@@ -28,12 +26,10 @@ from jobs.model import (
     JobSpec,
     Needs,
     OutOfMemory,
-    Pressure,
     Queued,
     Reason,
     ReasonCode,
     Running,
-    Sample,
     StateName,
     Succeeded,
     Unit,

@@ -24,19 +24,8 @@ from jobs.engine.events import (
     StartAttempt,
     StopAttempt,
 )
-from jobs.model import (
-    GIB,
-    Active,
-    Capacity,
-    DeviceSample,
-    Grant,
-    Job,
-    JobId,
-    JobSpec,
-    Running,
-    Sample,
-    Usage,
-)
+from jobs.machine import Capacity, DeviceSample, Sample
+from jobs.model import GIB, Active, Grant, Job, JobId, JobSpec, Running, Usage
 from jobs.policy.dependencies import ENDED
 from jobs.ports import Exit, ExitCause
 from jobs.world import Rules

@@ -7,17 +7,8 @@ from random import Random
 
 import pytest
 
-from jobs.model import (
-    GIB,
-    Capacity,
-    Dependency,
-    DependencyKind,
-    Device,
-    JobId,
-    Needs,
-    ReasonCode,
-    StateName,
-)
+from jobs.machine import Capacity, Device
+from jobs.model import GIB, Dependency, DependencyKind, JobId, Needs, ReasonCode, StateName
 from jobs.policy.dependencies import ENDED
 from tests.engine.shell import plain
 from tests.sim.simulator import Simulator, Work, with_times

@@ -9,13 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jobs.machine import Capacity, Device, DeviceSample, Pressure, Sample
 from jobs.model import (
     Cancelled,
-    Capacity,
     Dependency,
     DependencyKind,
-    Device,
-    DeviceSample,
     Failed,
     Grant,
     Held,
@@ -26,12 +24,10 @@ from jobs.model import (
     Needs,
     OutOfMemory,
     Paused,
-    Pressure,
     Queued,
     Reason,
     ReasonCode,
     Running,
-    Sample,
     Starting,
     State,
     Succeeded,
