@@ -10,7 +10,10 @@ import json
 import math
 import os
 import stat
-from typing import Any
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 SPEC = "spec.json"
 PID = "pid.json"

@@ -2,7 +2,8 @@
 
 Run by path with `python -I -S launcher.py REQUESTS ENDS` (descriptors of two sockets); standard library
 only. It keeps no state: when its socket closes it leaves, and the supervisors go on without it. It must
-stay single-threaded.
+stay single-threaded, and small: every imported module makes each fork dearer, `typing` and `socket`
+above all, so nothing in this package imports what it can do without.
 """
 
 from __future__ import annotations
@@ -12,10 +13,9 @@ import json
 import os
 import select
 import signal
-import socket
 import sys
-from typing import TYPE_CHECKING
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from jobs.boxed import proctree, supervisor
 else:
@@ -24,7 +24,7 @@ else:
     import supervisor
 
 
-def serve(requests: socket.socket, ends: int) -> None:
+def serve(requests: int, ends: int) -> None:
     """Answer each message (a job folder's path) with the supervisor's pid and start time, until the end."""
     wake_read, wake_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
     signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
@@ -38,21 +38,21 @@ def serve(requests: socket.socket, ends: int) -> None:
                 os.read(wake_read, 4096)
                 _reap()
                 continue
-            message = requests.recv(1 << 16)
+            message = os.read(requests, 1 << 16)  # a sequenced-packet socket: one message
             if not message:
                 return
             try:
                 pid = os.fork()
             except OSError as error:
-                requests.send(json.dumps({"error": f"fork: {error.strerror}"}).encode())
+                os.write(requests, json.dumps({"error": f"fork: {error.strerror}"}).encode())
                 continue
             if pid == 0:
-                requests.close()
+                os.close(requests)
                 os.close(wake_read)
                 signal.set_wakeup_fd(-1)
                 os.close(wake_write)
                 supervisor.main(os.fsdecode(message), ends)
-            requests.send(json.dumps({"pid": pid, "start_ticks": proctree.start_ticks(pid)}).encode())
+            os.write(requests, json.dumps({"pid": pid, "start_ticks": proctree.start_ticks(pid)}).encode())
 
 
 def _reap() -> None:
@@ -73,4 +73,4 @@ if __name__ == "__main__":
     os.set_blocking(int(sys.argv[2]), False)
     for inherited in sys.argv[1:]:
         os.set_inheritable(int(inherited), False)
-    serve(socket.socket(fileno=int(sys.argv[1])), int(sys.argv[2]))
+    serve(int(sys.argv[1]), int(sys.argv[2]))

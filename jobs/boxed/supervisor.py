@@ -13,10 +13,11 @@ import resource
 import select
 import signal
 import time
-import traceback
-from typing import TYPE_CHECKING, Any, NoReturn
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any, NoReturn
+
     from jobs.boxed import bundle, meter, proctree, spawn, tree
 else:
     import bundle
@@ -50,6 +51,8 @@ def main(folder: str, ends: int | None = None) -> NoReturn:
         _prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
         Supervisor(folder, ends).run()
     except BaseException:
+        import traceback
+
         code = 1
         with open(os.path.join(folder, bundle.SUPERVISOR_LOG), "a", encoding="utf-8") as file:
             traceback.print_exc(file=file)
