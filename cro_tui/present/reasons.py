@@ -66,9 +66,9 @@ def reason_short(reason: Reason) -> str:
             return "no scheduler runs"
 
 
-def reason_sentence(reason: Reason, now: float) -> str:
-    """The whole reason as one or two sentences, with its numbers and when it should pass."""
-    return _cause(reason) + _until(reason, now)
+def reason_sentence(reason: Reason, now: float | None) -> str:
+    """The whole reason with its numbers, and unless `now` is None, when it should pass."""
+    return _cause(reason) + ("" if now is None else _until(reason, now))
 
 
 def reason_name(reason: Reason) -> str:

@@ -56,14 +56,19 @@ class WhyLine:
         return f"{self.mark} {self.text}".rstrip()
 
 
-def why_lines(job: Job, now: float, capacity: Capacity | None = None) -> tuple[WhyLine, ...]:
-    """What holds it, with numbers, and when it should start; for other jobs, where they stand."""
+def why_lines(
+    job: Job, now: float, capacity: Capacity | None = None, *, keys: bool = False
+) -> tuple[WhyLine, ...]:
+    """What holds it, with numbers, and when it should start; for other jobs, where they stand.
+
+    With `keys`, what to do next is a key of the screen, else a command to type.
+    """
     if isinstance(job.state, Waiting):
-        return _waiting_lines(job, now, capacity)
-    return tuple(WhyLine(Mark.NONE, text) for text in _standing(job, now))
+        return _waiting_lines(job, now, capacity, keys)
+    return tuple(WhyLine(Mark.NONE, text) for text in _standing(job, now, keys))
 
 
-def _waiting_lines(job: Job, now: float, capacity: Capacity | None) -> tuple[WhyLine, ...]:
+def _waiting_lines(job: Job, now: float, capacity: Capacity | None, keys: bool) -> tuple[WhyLine, ...]:
     lines = [WhyLine(Mark.NONE, "Not started because:")]
     short = {reason_name(reason): reason for reason in job.reasons}
     plain = [reason for reason in job.reasons if not reason_name(reason)]
@@ -75,10 +80,17 @@ def _waiting_lines(job: Job, now: float, capacity: Capacity | None) -> tuple[Why
         else:
             lines.append(WhyLine(Mark.GOOD, f"{name:<5} needs {needed:>5}{most}"))
     lines.append(_after_line(job, short.get("after")))
-    sentences = [reason_sentence(r, now) for r in job.reasons if reason_name(r) not in ("", "after")]
+    told = job.estimated_start_at is not None
+    sentences = [
+        reason_sentence(r, None if told else now)
+        for r in job.reasons
+        if reason_name(r) not in ("", "after")
+    ]
     sentences += [reason_sentence(r, now) for r in job.reasons if r.code is ReasonCode.DEPENDENCY_FAILED]
     lines += [WhyLine(Mark.NONE, ""), *(WhyLine(Mark.NONE, text) for text in sentences)]
-    lines += [WhyLine(Mark.NONE, text) for text in (start_sentence(job, now), advice_for(job)) if text]
+    lines += [
+        WhyLine(Mark.NONE, text) for text in (start_sentence(job, now), advice_for(job, keys=keys)) if text
+    ]
     return tuple(lines)
 
 
@@ -93,20 +105,28 @@ def start_sentence(job: Job, now: float) -> str:
     return f"Fits about {clock_text(at, now)} ({estimate_text(at, now)}){because}."
 
 
-def advice_for(job: Job) -> str:
-    """What to type when waiting alone will not help; empty otherwise."""
+def advice_for(job: Job, *, keys: bool = False) -> str:
+    """What to press or type when waiting alone will not help; empty otherwise."""
+
+    def either(key: str, command: str) -> str:
+        return key if keys else command
+
     for reason in job.reasons:
         match reason.code:
             case ReasonCode.HELD:
-                return f"Let it go with: cro-tui release {job.id}"
+                return either("h lets it go.", f"Let it go with: cro-tui release {job.id}")
             case ReasonCode.TOO_BIG:
-                return f"Stop it with: cro-tui cancel {job.id}, and queue it again asking for less."
+                stop = either("Stop it with x", f"Stop it with: cro-tui cancel {job.id}")
+                return f"{stop}, and queue it again asking for less."
             case ReasonCode.DEPENDENCY_FAILED:
-                return f"It will not start by itself: cro-tui cancel {job.id}, or retry what failed."
+                stop = either("stop it with x", f"cro-tui cancel {job.id}")
+                return f"It will not start by itself: {stop}, or retry what failed."
             case ReasonCode.NO_SCHEDULER:
-                return "Start the scheduler with: cro-tui daemon"
+                return either("S starts the scheduler.", "Start the scheduler with: cro-tui daemon")
             case ReasonCode.DRAINING:
-                return "Let the queue go on with: cro-tui daemon --no-drain"
+                return either(
+                    "P lets the queue go on.", "Let the queue go on with: cro-tui daemon --no-drain"
+                )
             case _:
                 continue
     return ""
@@ -143,11 +163,12 @@ def _after_line(job: Job, reason: Reason | None) -> WhyLine:
     return WhyLine(Mark.GOOD if reason is None else Mark.BAD, f"after {shown}")
 
 
-def _standing(job: Job, now: float) -> Sequence[str]:
+def _standing(job: Job, now: float, keys: bool) -> Sequence[str]:
     state, usage, needs = job.state, job.usage, job.spec.needs
     if isinstance(state, Ended):
         step = next_step(job)
-        return [fate_sentence(job).capitalize() + ".", f"{step.command}  {step.what}."]
+        following = step.sentence if keys else f"{step.command}  {step.what}"
+        return [fate_sentence(job).capitalize() + ".", f"{following}."]
     if isinstance(state, Starting | Queued | Held):
         return ["It is being started."]
     lines = [f"Runs since {clock_text(state.started_at, now)} ({duration_text(elapsed_s(job, now))})."]

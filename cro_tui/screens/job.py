@@ -154,7 +154,7 @@ def _facts(job: Job, now: float) -> Content:
 
 
 def _story(job: Job, history: Sequence[HistoryEntry], now: float, picture: Picture) -> Content:
-    parts: list[Part] = [f" {line}\n" for line in why_lines(job, now, picture.snapshot.capacity)]
+    parts: list[Part] = [f" {line}\n" for line in why_lines(job, now, picture.snapshot.capacity, keys=True)]
     if history:
         parts.append(("\n History\n", "bold"))
     for entry in history:

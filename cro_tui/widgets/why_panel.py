@@ -82,7 +82,7 @@ class WhyPanel(Framed, Widget):
 def _facts(job: Job, now: float, capacity: Capacity | None) -> tuple[tuple[str, str, str], ...]:
     """(look, label, text) of each paragraph."""
     facts = [("head", f"#{job.id} {name_text(job)}", state_word(job)), ("", "", "")]
-    for line in why_lines(job, now, capacity):
+    for line in why_lines(job, now, capacity, keys=True):
         look = {Mark.BAD: "bad", Mark.GOOD: "good"}.get(line.mark, "")
         sign = "" if line.mark is Mark.NONE else f"{line.mark.value} "
         facts.append((look, sign, line.text))

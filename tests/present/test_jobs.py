@@ -205,6 +205,29 @@ def test_where_waiting_does_not_help_it_says_what_does(code: ReasonCode, advice:
     assert ("When it starts cannot be told yet." in lines) == (not advice)
 
 
+@pytest.mark.parametrize(
+    ("code", "key"),
+    [
+        (ReasonCode.HELD, "h "),
+        (ReasonCode.TOO_BIG, " x,"),
+        (ReasonCode.DEPENDENCY_FAILED, " x,"),
+        (ReasonCode.NO_SCHEDULER, "S "),
+        (ReasonCode.DRAINING, "P "),
+    ],
+)
+def test_on_the_screen_the_advice_names_a_key_and_no_command(code: ReasonCode, key: str) -> None:
+    advice = present.advice_for(job(Queued(NOW), reasons=(Reason(code),)), keys=True)
+    assert key in advice
+    assert "cro-tui" not in advice
+
+
+def test_when_it_fits_is_said_once() -> None:
+    reason = Reason(ReasonCode.CPUS, 1, 0, Unit.CPUS, (JobId(3),), until_at=NOW + 60)
+    waiting = replace(job(Queued(NOW), reasons=(reason,)), estimated_start_at=NOW + 60)
+    text = "\n".join(line.text for line in present.why_lines(waiting, NOW))
+    assert text.count(present.clock_text(NOW + 60, NOW)) == 1
+
+
 @pytest.mark.parametrize("state", STATES.values(), ids=lambda state: state.name)
 def test_json_has_the_same_keys_for_every_state(state: State) -> None:
     each = job(state, reasons=(Reason(ReasonCode.CPUS, 4, 2.4, Unit.CPUS, (JobId(3),)),))
