@@ -10,7 +10,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
-from textual.app import App
+from textual.app import App, ScreenStackError
 from textual.binding import BindingType
 from textual.css.query import NoMatches
 from textual.screen import Screen
@@ -93,6 +93,11 @@ class CroApp(App[str]):
         self._feed.close()
         self._reads.close()
         self._writes.close()
+
+    def clear_selection(self) -> None:
+        """As Textual has it, but also while the first screen is not up: its input asks for this then."""
+        with suppress(ScreenStackError):
+            super().clear_selection()
 
     # --- pictures and errands -------------------------------------------------------------------
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import pytest
 from rich.cells import cell_len
+from textual.app import ScreenStackError
 
+from cro_tui.app import CroApp
 from cro_tui.widgets.job_list import JobList
 from jobs.model import Failed, Grant, Held, Queued, Running, Usage
 from jobs.ports import Unreachable
+from jobs.settings import Settings
 from jobs.views import DaemonStatus
 from tests.screen.conftest import NARROW, WIDE, opened
 from tests.screen.fake import NOW, FakeSource, job
@@ -126,3 +129,10 @@ async def test_a_hostile_filter_and_a_hostile_note_are_plain_text(source: FakeSo
         await screen.press("escape")
         source.note = "[red]locked\x1b[31m"
         await screen.shows("[red]locked[31m")
+
+
+def test_an_input_that_settles_before_the_first_screen_is_up_harms_nothing(source: FakeSource) -> None:
+    app = CroApp(source, Settings())
+    with pytest.raises(ScreenStackError):
+        _ = app.screen
+    app.clear_selection()
