@@ -53,6 +53,18 @@ async def test_a_recipe_is_queued_wholly_by_keyboard(source: FakeSource) -> None
         await screen.until(lambda: jobs.job and jobs.job.id == 47, "the cursor on #47")
 
 
+async def test_typing_faster_than_the_picker_draws_takes_what_was_typed(source: FakeSource) -> None:
+    async with opened(source) as screen:
+        await screen.press("n")
+        await screen.until(lambda: isinstance(screen.app.screen, Pick), "the picker")
+        picker = screen.app.screen
+        assert isinstance(picker, Pick)
+        await screen.shows("Linear model")
+        picker.query_one(Input).value = "forest"
+        picker._take()
+        await screen.shows("Queue a job: sklearn_forest")
+
+
 async def test_when_it_would_start_and_why_not_now_is_said_live(source: FakeSource) -> None:
     source.preview_answer = WAITS
     async with opened(source) as screen:
