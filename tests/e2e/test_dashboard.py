@@ -50,6 +50,7 @@ def test_a_mistake_in_the_form_is_shown_beside_its_field_and_queues_nothing(mach
     terminal.wait("Queue a job: sklearn_forest")
     terminal.wait("Would start")
     terminal.press("Tab", "Tab", "Tab", "C-u")
+    terminal.wait("n_estimators is required")
     terminal.type("many")
     terminal.wait("whole number")
     terminal.press("C-s")
