@@ -29,6 +29,7 @@ from jobs.model import (
     Usage,
     Waiting,
 )
+from jobs.policy.predict import expected_run_s
 from jobs.store import schema
 from jobs.store.codec import Damaged, dump, duration_keys, load_job, load_spec
 from jobs.store.intents import LARGEST_ID, no_such_job, printable, states_of
@@ -153,7 +154,7 @@ class View:
         return states_of(self._connection, ids)
 
     def with_expected(self, specs: Sequence[JobSpec]) -> list[JobSpec]:
-        """The specs with the median wall time of earlier runs of the command, or else of the recipe."""
+        """The specs with the expected wall time by earlier runs of the command, or else of the recipe."""
         keys = {spec.argv: duration_keys(spec) for spec in specs}
         seconds: dict[str, list[float]] = {}
         for key, wall_s in self._connection.execute(
@@ -163,12 +164,10 @@ class View:
             seconds.setdefault(key, []).append(wall_s)
         if not seconds:
             return list(specs)
-        expected: dict[tuple[str, ...], float] = {}
-        for argv, some in keys.items():
-            for key in some:
-                if key in seconds:
-                    expected[argv] = sorted(seconds[key])[len(seconds[key]) // 2]
-                    break
+        expected = {
+            argv: expected_run_s(next((seconds[key] for key in some if key in seconds), ()))
+            for argv, some in keys.items()
+        }
         return [replace(spec, expected_s=expected.get(spec.argv)) for spec in specs]
 
     def ahead(self, priority: int, job_id: JobId) -> int:
