@@ -77,10 +77,8 @@ class QueueForm(ModalScreen[Queued | None]):
         self._params: tuple[RecipeParam, ...] = tuple(recipe.params) if recipe else ()
         self._timer: Timer | None = None
         self._asked = 0
-        self._preview: Preview | None = None
         self._problems: dict[str, str] = {}
         self._queueing = False
-        self._tried = False
 
     @property
     def desk(self) -> Desk:
@@ -172,7 +170,6 @@ class QueueForm(ModalScreen[Queued | None]):
     # --- what is said -------------------------------------------------------------------------
 
     def _show(self, preview: Preview, unreadable: Mapping[str, str]) -> None:
-        self._preview = preview
         self._problems = {**preview.problems, **unreadable}
         left = dict(self._problems)
         for number, param in enumerate(self._params):
