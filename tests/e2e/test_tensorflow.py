@@ -16,7 +16,7 @@ def test_train_a_network_and_evaluate_it_after(machine: Machine) -> None:
     )
     assert '"held"' in evaluate.stdout
     machine.run("release", str(train + 1))
-    done = machine.run("wait", str(train), str(train + 1), timeout_s=110)
+    done = machine.run("wait", str(train), str(train + 1), timeout_s=280)
     assert done.returncode == 0
     trained = machine.jobs()[train]
     assert trained["state"] == "succeeded"
