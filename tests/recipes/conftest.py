@@ -45,7 +45,7 @@ def run_recipe(tmp_path: Path) -> RunRecipe:
         command = [sys.executable, str(library_folder() / f"{name}.py"), *map(str, flags)]
         env = {**os.environ, "CRO_OUTPUT_DIR": str(output), "CRO_CPUS": "2"}
         done = subprocess.run(
-            command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=110, check=False
+            command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=280, check=False
         )
         return Ran(done.returncode, done.stdout, done.stderr, output)
 

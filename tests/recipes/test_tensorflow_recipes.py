@@ -83,7 +83,7 @@ def test_a_chain_of_them_in_one_process(tmp_path: Path) -> None:
         input=json.dumps(runs),
         capture_output=True,
         text=True,
-        timeout=110,
+        timeout=280,
         check=True,
     )
     codes = [line for line in done.stdout.splitlines() if line.startswith("code")]
