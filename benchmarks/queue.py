@@ -16,7 +16,9 @@ import time
 from functools import partial
 from pathlib import Path
 
-from benchmarks.measure import Row, machine, running_api, scratch, table, timed, version
+import psutil
+
+from benchmarks.measure import Row, machine, running_api, scratch, table, timed, version, wait_for
 from jobs.api import Api
 from jobs.model import StateName
 from jobs.views import NeedsRequest, SubmitRequest
@@ -79,6 +81,37 @@ def throughput(folder: Path, jobs: int, rounds: int) -> str:
     return table(f"{jobs:,} jobs of `true`, median of {rounds}", measured, "xargs -P2")
 
 
+def cpu_split(folder: Path, jobs: int, rounds: int) -> str:
+    """Whose CPU time it is, by the kernel's own accounts of each process and the children it waited for."""
+    parts: dict[str, list[float]] = {
+        "scheduler": [],
+        "launcher": [],
+        "supervisors and jobs": [],
+        "client": [],
+    }
+    for _ in range(rounds):
+        with running_api(folder) as api:
+            ours(api, 2)  # so that the launcher is there
+            daemon = psutil.Process(api.daemon_status().pid)
+            (launcher,) = daemon.children()
+            before = daemon.cpu_times(), launcher.cpu_times(), time.process_time()
+            ours(api, jobs)
+            wait_for(lambda: not launcher.children(), "the last supervisor's end")  # noqa: B023
+            after = daemon.cpu_times(), launcher.cpu_times(), time.process_time()
+        own = [
+            now.user + now.system - was.user - was.system
+            for now, was in zip(after[:2], before[:2], strict=True)
+        ]
+        waited = after[1].children_user + after[1].children_system
+        waited -= before[1].children_user + before[1].children_system
+        for name, seconds in zip(parts, (own[0], own[1], waited, after[2] - before[2]), strict=True):
+            parts[name].append(seconds * 1000 / jobs)
+    lines = ["| CPU, ms per job | median | min to max |", "| --- | ---: | ---: |"]
+    for name, each in parts.items():
+        lines.append(f"| {name} | {statistics.median(each):.2f} | {min(each):.2f} to {max(each):.2f} |")
+    return "\n".join(lines)
+
+
 def latency(folder: Path, rounds: int) -> str:
     """From the acknowledged submit to the moment at which the job's own process runs, idle queue."""
     submits: list[float] = []
@@ -118,6 +151,7 @@ def main() -> None:
     print(f"{machine()}; {version('xargs', '--version')}; {version('tsp', '-V')}\n")
     with scratch() as folder:
         print(throughput(folder, options.jobs, options.rounds) + "\n")
+        print(cpu_split(folder, options.jobs, options.rounds) + "\n")
         print(latency(folder, options.rounds * 10))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator
+from typing import cast
 
 from textual.command import DiscoveryHit, Hit, Hits, Provider
 from textual.dom import DOMNode
@@ -28,7 +29,7 @@ class Commands(Provider):
                 yield Hit(score, matcher.highlight(name), self._act(action, owner), help=action.help)
 
     def _there(self) -> Iterator[tuple[Action, DOMNode, str]]:
-        desk: Desk = self.app  # type: ignore[assignment]
+        desk = cast(Desk, self.app)
         for action in ACTIONS:
             if not action.palette:
                 continue

@@ -7,7 +7,6 @@ sentence that names the file. Reads only when asked to; never writes settings, n
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -18,9 +17,7 @@ from jobs.ports import BadInput
 from jobs.world import Rules
 
 _Section = TypeVar("_Section")
-_UNITS = {"": 1, "K": 1024, "M": 1024**2, "G": 1024**3, "T": 1024**4}
 LOWEST_PRIORITY, HIGHEST_PRIORITY = 0, 100
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(?:i?B)?", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,14 +168,6 @@ class Home:
             ) from error
 
 
-def parse_size(text: str) -> int:
-    """Bytes from "512M", "4G", "1.5GiB" or a plain number; units are powers of 1024. Raises ValueError."""
-    match = _SIZE.fullmatch(text.strip())
-    if match is None:
-        raise ValueError(f"{text!r} is not a size such as 512M or 4G")
-    return int(float(match[1]) * _UNITS[match[2].upper()])
-
-
 # --- checks ----------------------------------------------------------------------------------------
 
 _ALIASES = {"mem": "mem_bytes", "grace": "grace_s"}
@@ -229,10 +218,12 @@ def _value(value: object, key: str, known: Mapping[str, object], where: str) -> 
             raise BadInput(f"{where} must be {'one of ' + ', '.join(choices) if choices else 'a text'}.")
         return value
     if key.endswith("_bytes") and isinstance(value, str):
+        from jobs.amounts import parse_mem
+
         try:
-            value = parse_size(value)
-        except ValueError as error:
-            raise BadInput(f"{where}: {error}.") from None
+            value = parse_mem(value)
+        except BadInput as error:
+            raise BadInput(f"{where}: {error.title}") from None
     whole = isinstance(default, int)
     if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)):
         raise BadInput(f"{where} must be a {'whole number' if whole else 'number'}, not {value!r}.")

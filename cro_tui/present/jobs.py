@@ -184,6 +184,12 @@ class NextStep:
         return f"{self.key} {self.what}"
 
 
+def more_memory_bytes(needs: Needs, state: OutOfMemory) -> int:
+    """What to retry with: twice what was not enough, in whole GiB."""
+    base = max(state.limit_bytes or 0, needs.mem_bytes)
+    return max(GIB, -(-2 * base // GIB) * GIB)
+
+
 def next_step(job: Job) -> NextStep:
     number = job.id
     match job.state:
@@ -196,8 +202,7 @@ def next_step(job: Job) -> NextStep:
         case Succeeded():
             return NextStep("enter", f"cro-tui show {number}", "shows what it used and left")
         case OutOfMemory() as state:
-            base = max(state.limit_bytes or 0, job.spec.needs.mem_bytes)
-            more = max(GIB, -(-2 * base // GIB) * GIB)
+            more = more_memory_bytes(job.spec.needs, state)
             return NextStep(
                 "r", f"cro-tui retry {number} --mem {more // GIB}G", f"retries it with {bytes_text(more)}"
             )

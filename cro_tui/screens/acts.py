@@ -5,13 +5,14 @@ It words the questions and the news; every call to the engine is made elsewhere 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from cro_tui.present import (
     bytes_text,
     duration_text,
     elapsed_s,
     jobs_text,
+    more_memory_bytes,
     name_text,
     next_step,
     state_word,
@@ -19,7 +20,7 @@ from cro_tui.present import (
 from cro_tui.screens.ask import Answer, Ask
 from cro_tui.screens.place import Place
 from cro_tui.widgets.why_panel import command_text
-from jobs.model import GIB, Active, Ended, Held, Job, JobId, OutOfMemory, Paused, Queued, Running, Waiting
+from jobs.model import Active, Ended, Held, Job, JobId, OutOfMemory, Paused, Queued, Running, Waiting
 from jobs.views import NeedsRequest
 
 
@@ -77,19 +78,22 @@ class JobActs(Place[None]):
         if not jobs:
             self._nothing("has not ended: only an ended job can be retried.")
             return
-        out = [job for job in jobs if isinstance(job.state, OutOfMemory)]
-        if not out:
-            self._retry(jobs, None)
+        more = {
+            job.id: more_memory_bytes(job.spec.needs, job.state)
+            for job in jobs
+            if isinstance(job.state, OutOfMemory)
+        }
+        if not more:
+            self._retry(jobs, {})
             return
-        base = max(max(job.state.limit_bytes or 0, job.spec.needs.mem_bytes) for job in out)  # type: ignore[union-attr]
-        more = max(GIB, -(-2 * base // GIB) * GIB)
-        first = f"retry with {bytes_text(more)} of memory"
+        amounts = sorted({bytes_text(each) for each in more.values()})
+        first = f"retry with {amounts[0] if len(amounts) == 1 else 'twice as much'} of memory"
 
         def answered(answer: str | None) -> None:
             if answer is not None:
-                self._retry(jobs, NeedsRequest(mem_bytes=more) if answer == "more" else None)
+                self._retry(jobs, more if answer == "more" else {})
 
-        lines = [f"#{job.id} {name_text(job, 40)}: {next_step(job).sentence}." for job in out[:6]]
+        lines = [f"#{j.id} {name_text(j, 40)}: {next_step(j).sentence}." for j in jobs if j.id in more][:6]
         answers = [Answer("r", first, "more"), Answer("s", "retry with the same memory", "same")]
         self.app.push_screen(Ask(f"Retry {_these(jobs)}?", lines, answers), answered)
 
@@ -101,15 +105,24 @@ class JobActs(Place[None]):
 
     # --- how it is said -----------------------------------------------------------------------
 
-    def _retry(self, jobs: Sequence[Job], needs: NeedsRequest | None) -> None:
+    def _retry(self, jobs: Sequence[Job], mem_bytes: Mapping[JobId, int]) -> None:
+        """Queue them again: those in `mem_bytes` with so much, the others as they were."""
         ids = [job.id for job in jobs]
+        source = self.desk.source
+
+        def retry() -> tuple[JobId, ...]:
+            same = [job_id for job_id in ids if job_id not in mem_bytes]
+            new = source.retry(same) if same else ()
+            for job_id, grown in mem_bytes.items():
+                new += source.retry([job_id], NeedsRequest(mem_bytes=grown))
+            return new
 
         def done(new: tuple[JobId, ...]) -> None:
             if new:
                 self.desk.watch_for(new[0])
                 self._news(f"{jobs_text(new)} queued, a retry of {jobs_text(ids)}.")
 
-        self.desk.write(lambda: self.desk.source.retry(ids, needs), done)
+        self.desk.write(retry, done)
 
     def _news(self, text: str) -> None:
         self.desk.say(text)

@@ -5,10 +5,10 @@ Pure. The recipe's own parameters go to the engine as typed: it knows their boun
 
 from __future__ import annotations
 
-import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from cro_tui.present import (
     bytes_text,
@@ -20,12 +20,13 @@ from cro_tui.present import (
     span_text,
 )
 from cro_tui.source import RecipeNeeds, RecipeParam
+from jobs.amounts import parse_duration, parse_mem
 from jobs.model import Dependency, DependencyKind, JobId, ParamValue
-from jobs.settings import HIGHEST_PRIORITY, LOWEST_PRIORITY, parse_size
+from jobs.ports import BadInput
+from jobs.settings import HIGHEST_PRIORITY, LOWEST_PRIORITY
 from jobs.views import NeedsRequest, Preview, SubmitRequest
 
-_SPAN = re.compile(r"(?:(\d+)d)?\s*(?:(\d+)h)?\s*(?:(\d+)m)?\s*(?:(\d+)s?)?", re.IGNORECASE)
-_SECONDS = (86_400, 3_600, 60, 1)
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,25 +50,25 @@ def request_of(typed: Typed, default_priority: int) -> tuple[SubmitRequest, dict
     """The request, and one sentence for each field that cannot be read at all."""
     problems: dict[str, str] = {}
 
-    def read(name: str, text: str, parse: object, example: str) -> object:
+    def read(name: str, text: str, parse: Callable[[str], Value], example: str) -> Value | None:
         if not text.strip():
             return None
         try:
-            return parse(text)  # type: ignore[operator]
-        except ValueError:
+            return parse(text)
+        except (ValueError, BadInput):
             problems[name] = f"Write it like {example}."
             return None
 
     needs = NeedsRequest(
-        cpus=read("cpus", typed.cpus, float, "2 or 0.5"),  # type: ignore[arg-type]
-        mem_bytes=read("mem", typed.mem, parse_size, "600M or 1.5G"),  # type: ignore[arg-type]
-        gpus=read("gpus", typed.gpus, int, "0 or 1"),  # type: ignore[arg-type]
-        gpu_mem_bytes=read("vram", typed.vram, parse_size, "8G"),  # type: ignore[arg-type]
-        time_limit_s=read("time", typed.time, parse_span, "30m or 1h30m"),  # type: ignore[arg-type]
+        cpus=read("cpus", typed.cpus, float, "2 or 0.5"),
+        mem_bytes=read("mem", typed.mem, parse_mem, "600M or 1.5G"),
+        gpus=read("gpus", typed.gpus, int, "0 or 1"),
+        gpu_mem_bytes=read("vram", typed.vram, parse_mem, "8G"),
+        time_limit_s=read("time", typed.time, parse_duration, "30m or 1h30m"),
     )
     after = read("after", typed.after, parse_after, '"39 41", or "any:39"')
     priority = read("priority", typed.priority, int, "50")
-    if isinstance(priority, int) and not LOWEST_PRIORITY <= priority <= HIGHEST_PRIORITY:
+    if priority is not None and not LOWEST_PRIORITY <= priority <= HIGHEST_PRIORITY:
         problems["priority"] = f"From {LOWEST_PRIORITY} to {HIGHEST_PRIORITY}."
     argv: tuple[str, ...] = ()
     if typed.recipe is None:
@@ -83,20 +84,12 @@ def request_of(typed: Typed, default_priority: int) -> tuple[SubmitRequest, dict
             params=dict(typed.params),
             argv=argv,
             needs=needs,
-            priority=priority if isinstance(priority, int) else default_priority,
-            after=after if isinstance(after, tuple) else (),
+            priority=default_priority if priority is None else priority,
+            after=after or (),
             hold=typed.hold,
         ),
         problems,
     )
-
-
-def parse_span(text: str) -> float:
-    """Seconds from "90", "30m", "1h30m" or "2d". Raises ValueError."""
-    match = _SPAN.fullmatch(text.strip())
-    if match is None or not any(match.groups()):
-        raise ValueError(text)
-    return float(sum(int(part) * size for part, size in zip(match.groups(), _SECONDS, strict=True) if part))
 
 
 def parse_after(text: str) -> tuple[Dependency, ...]:
@@ -126,9 +119,9 @@ def expected(param: RecipeParam) -> str:
         if param.type == "path":
             words.append("or a file")
     elif param.minimum is not None and param.maximum is not None:
-        words.append(f"{param.minimum:g}-{param.maximum:g}")
+        words.append(f"{param.minimum}-{param.maximum}")
     elif param.minimum is not None:
-        words.append(f"{param.minimum:g} or more")
+        words.append(f"{param.minimum} or more")
     return ", ".join(words) if not param.choices else " ".join(words)
 
 

@@ -125,6 +125,22 @@ async def test_a_retry_after_out_of_memory_offers_twice_the_memory(source: FakeS
         assert needs.mem_bytes == 16 * 2**30
 
 
+async def test_a_retry_of_several_gives_more_memory_only_to_those_that_ran_out(source: FakeSource) -> None:
+    async with opened(source) as screen:
+        jobs = screen.app.screen.query_one(JobList)
+        for job_id in (37, 36):
+            jobs.choose(JobId(job_id))
+            await screen.press("space")
+        await screen.press("r")
+        await screen.shows("retry with 16.0G of memory")
+        await screen.press("enter")
+        await screen.shows("a retry of #")
+        calls = dict(source.called("retry"))
+        assert set(calls) == {(JobId(37),), (JobId(36),)}
+        assert calls[(JobId(37),)].mem_bytes == 16 * 2**30
+        assert calls[(JobId(36),)] is None
+
+
 async def test_the_filter_narrows_as_one_types_and_esc_shows_all(source: FakeSource) -> None:
     async with opened(source) as screen:
         await screen.press("slash")

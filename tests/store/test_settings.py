@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from jobs.amounts import parse_mem
 from jobs.model import GIB
 from jobs.ports import BadInput
-from jobs.settings import Home, Settings, parse_size
+from jobs.settings import Home, Settings
 
 
 def load(folder: Path, text: str) -> Settings:
@@ -67,7 +68,7 @@ def test_every_section_is_read(tmp_path: Path) -> None:
         ("[admission]\nwindow = 2.5\n", "whole number"),
         ("[admission]\nwindow = true\n", "whole number"),
         ("[admission]\nmem_headroom_fraction = 5\n", "from 0 to 1"),
-        ("[admission]\nmem_headroom_bytes = 'lots'\n", "512M or 4G"),
+        ("[admission]\nmem_headroom_bytes = 'lots'\n", "an amount of memory"),
         ("[daemon]\nidle_exit_s = nan\n", "0 or more"),
         ("[defaults]\npriority = 101\n", "from 0 to 100"),
         ("[recipes]\nfolders = 'here'\n", "list of texts"),
@@ -87,13 +88,13 @@ def test_what_is_wrong_is_refused_with_the_file(tmp_path: Path, text: str, says:
     [("512M", 512 * 2**20), ("4g", 4 * GIB), ("1.5GiB", 3 * GIB // 2), (" 7 ", 7), ("1 TB", 2**40)],
 )
 def test_sizes(text: str, size: int) -> None:
-    assert parse_size(text) == size
+    assert parse_mem(text) == size
 
 
 @pytest.mark.parametrize("text", ["", "G", "-1", "1X", "1e9", "4 G G", "inf"])
 def test_what_is_no_size(text: str) -> None:
-    with pytest.raises(ValueError, match="not a size"):
-        parse_size(text)
+    with pytest.raises(BadInput, match="amount of memory"):
+        parse_mem(text)
 
 
 def test_one_folder_holds_everything(tmp_path: Path) -> None:
