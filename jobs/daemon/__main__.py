@@ -55,6 +55,7 @@ def serve(home: Home, *, ready_fd: int | None = None, to_terminal: bool = True) 
 
 def _run(home: Home, settings: Settings, ready_fd: int | None) -> None:
     import asyncio
+    import contextlib
     import logging
     import signal
     import time
@@ -70,7 +71,8 @@ def _run(home: Home, settings: Settings, ready_fd: int | None) -> None:
     def ready() -> None:
         log.info("started, process %d", os.getpid())
         if ready_fd is not None:
-            os.write(ready_fd, b"ready")
+            with contextlib.suppress(BrokenPipeError):  # who started us may be gone already
+                os.write(ready_fd, b"ready")
             os.close(ready_fd)
 
     async def run() -> None:

@@ -70,8 +70,8 @@ def start(home: Home) -> DaemonStatus:
 
     home.make()
     ready, theirs = os.pipe()
-    package = str(Path(__file__).resolve().parent.parent)
-    paths = [package, *filter(None, [os.environ.get("PYTHONPATH")])]
+    above_the_packages = str(Path(__file__).resolve().parents[2])
+    paths = [above_the_packages, *filter(None, [os.environ.get("PYTHONPATH")])]
     command = [sys.executable, "-m", "jobs.daemon", "--detach", "--ready-fd", str(theirs)]
     command += ["--data", str(home.data), "--settings", str(home.settings_file)]
     try:

@@ -1,0 +1,138 @@
+"""A front end that queues, cancels and retries, to be killed at any moment: `-m tests.faults.client`.
+
+What it was promised it writes down with fsync before it goes on; what it wants cancelled, before it asks.
+Usage: HOME NOTES LEDGER SEED COUNT. It leaves when the notes hold COUNT acknowledged jobs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import random
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from jobs.api import Api
+from jobs.model import Dependency, DependencyKind, JobId, StateName
+from jobs.ports import CroError, NotNow
+from jobs.settings import Home, Settings
+from jobs.views import JobQuery, NeedsRequest, SubmitRequest
+
+BAD_ENDS = frozenset({StateName.FAILED, StateName.LOST, StateName.TIMED_OUT})
+# The job itself says in the ledger that it began, and what it ends with: one write each, O_APPEND.
+JOB = (
+    'say() {{ echo "$1 $CRO_JOB_ID $CRO_ATTEMPT $2" >> {ledger}; }}; '
+    "{manners} say begin 0; sleep {sleep_s}; say end {code}; exit {code}"
+)
+MANNERS = (
+    *[""] * 5,
+    "setsid sleep 600 & ",
+    "sleep 600 & ",
+    "trap '' TERM; ",
+    "(setsid sh -c 'sleep 600 & sleep 600' &) ;",
+)
+
+
+class Notes:
+    """What clients were promised and what they asked for: a line of JSON each, kept by fsync."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+
+    def add(self, **note: object) -> None:
+        os.write(self._descriptor, json.dumps(note).encode() + b"\n")
+        os.fsync(self._descriptor)
+
+    def read(self) -> Iterator[dict[str, Any]]:
+        for line in self._path.read_bytes().split(b"\n"):
+            with contextlib.suppress(ValueError):  # torn by a kill: never acknowledged
+                yield json.loads(line)
+
+    def codes(self) -> dict[int, int]:
+        """The acknowledged jobs and the exit code that each was told to end with."""
+        codes: dict[int, int] = {}
+        for note in self.read():
+            if note["what"] == "submit":
+                codes.update(zip(note["ids"], note["codes"], strict=True))
+            elif note["what"] == "retry":
+                codes[note["id"]] = codes[note["of"]]
+        return codes
+
+
+class Client:
+    def __init__(self, api: Api, notes: Notes, ledger: Path, chance: random.Random) -> None:
+        self._api = api
+        self._notes = notes
+        self._ledger = ledger
+        self._chance = chance
+
+    def rest_s(self) -> float:
+        return self._chance.uniform(0, 0.1)
+
+    def turn(self) -> None:
+        """One act. Raises CroError where the scheduler or its files do not answer."""
+        self._api.ensure_daemon()
+        known = list(self._notes.codes())
+        act = self._chance.random()
+        if act < 0.7 or len(known) < 10:
+            self._submit(known)
+        elif act < 0.85:
+            self._cancel(known)
+        else:
+            self._retry()
+
+    def _submit(self, known: list[int]) -> None:
+        codes = [
+            self._chance.choice([0, 0, 0, self._chance.randint(1, 99)])
+            for _ in range(self._chance.randint(1, 8))
+        ]
+        ids = self._api.submit([self._request(code, known) for code in codes])
+        self._notes.add(what="submit", ids=ids, codes=codes)
+
+    def _request(self, code: int, known: list[int]) -> SubmitRequest:
+        script = JOB.format(
+            ledger=self._ledger,
+            manners=self._chance.choice(MANNERS),
+            sleep_s=self._chance.choice(["0", "0", "0.05", "0.2", "0.5"]),
+            code=code,
+        )
+        after: tuple[Dependency, ...] = ()
+        if known and self._chance.random() < 0.3:
+            kind = self._chance.choice([DependencyKind.OK, DependencyKind.ANY])
+            after = (Dependency(JobId(self._chance.choice(known[-40:])), kind),)
+        needs = NeedsRequest(cpus=0.1, mem_bytes=32 * 2**20)
+        return SubmitRequest(argv=("sh", "-c", script), needs=needs, after=after, grace_s=0.5)
+
+    def _cancel(self, known: list[int]) -> None:
+        for job_id in self._chance.sample(known[-20:], 2):
+            self._notes.add(what="cancel", id=job_id)
+            with contextlib.suppress(NotNow):
+                self._api.cancel([JobId(job_id)])
+
+    def _retry(self) -> None:
+        known = self._notes.codes()
+        bad = [job.id for job in self._api.jobs(JobQuery(states=BAD_ENDS, limit=20)) if job.id in known]
+        if bad:
+            old = self._chance.choice(bad)
+            (new,) = self._api.retry([old])
+            self._notes.add(what="retry", id=new, of=old)
+
+
+def main(home: str, notes: str, ledger: str, seed: str, count: str) -> None:
+    found = Home.find({"CRO_HOME": home})
+    written = Notes(Path(notes))
+    with Api(found, Settings.load(found.settings_file), environ={"PATH": os.environ["PATH"]}) as api:
+        client = Client(api, written, Path(ledger), random.Random(seed))
+        while len(written.codes()) < int(count):
+            with contextlib.suppress(CroError):  # the scheduler was killed just now: again
+                client.turn()
+            time.sleep(client.rest_s())
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,173 @@
+"""kill -9 of any of our processes at random moments: no fate unknown, nothing twice, nothing left behind.
+
+The seed decides who is struck and after which pause; the machine's own timing is not repeatable. To try a
+seed again: `CRO_CHAOS_SEED=... uv run pytest tests/faults/test_chaos.py`. The long form: add `-m slow`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from jobs.model import Ended
+from jobs.ports import Unreachable
+from jobs.views import JobQuery
+from tests.daemon.conftest import Installation
+from tests.e2e.terminal import Terminal
+from tests.faults.auditor import Figures, Ledger, audit
+from tests.faults.client import Notes
+from tests.faults.processes import KINDS, Processes, kill
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+EVERYONE = (*KINDS,)
+END_WITHIN_S = 120.0
+
+
+class Chaos:
+    """One installation under fire: a client that is started again, a screen, and who kills them."""
+
+    def __init__(self, installation: Installation, folder: Path, seed: str, count: int) -> None:
+        self.installation = installation
+        self.processes = Processes(installation.home.data)
+        self.struck: Counter[str] = Counter()
+        self.robbed: set[int] = set()
+        self._chance = random.Random(seed)
+        self._count = count
+        self._ledger = folder / "ledger"
+        self._ledger.touch()
+        self._notes_path = folder / "notes"
+        self.notes = Notes(self._notes_path)
+        self._client: subprocess.Popen[bytes] | None = None
+        self._screen: Terminal | None = None
+
+    def run(self, kinds: tuple[str, ...]) -> None:
+        """Strike until every wish is made and every job has ended; then let it come to rest."""
+        deadline = time.monotonic() + END_WITHIN_S + self._count / 5
+        while not self._done():
+            assert time.monotonic() < deadline, self._state()
+            self._keep_up("screen" in kinds)
+            time.sleep(self._chance.uniform(0.02, 0.4))  # the random moment
+            for kind in self._chance.sample(kinds, self._chance.randint(1, min(2, len(kinds)))):
+                self._strike(kind)
+        self.installation.until(self._at_rest, "every job to end", END_WITHIN_S)
+
+    def audit(self) -> Figures:
+        """The figures, once everything of ours has left."""
+        api = self.installation.api
+        jobs = api.jobs(JobQuery(limit=100_000))
+        cancelled = {note["id"] for note in self.notes.read() if note["what"] == "cancel"}
+        self.close()
+        with contextlib.suppress(AssertionError):
+            self.installation.until(lambda: not self._left(), "our processes to leave", 10)
+        return audit(
+            jobs,
+            Ledger.read(self._ledger.read_text()),
+            codes=self.notes.codes(),
+            cancelled=cancelled,
+            robbed=self.robbed,
+            left=self._left(),
+        )
+
+    def close(self) -> None:
+        """End the client, the screen and the scheduler in order."""
+        if self._client is not None:
+            self._client.kill()
+            self._client.wait()
+        if self._screen is not None:
+            self._screen.close()
+        self.installation.api.stop_daemon()
+
+    # --- how it is done ------------------------------------------------------------------------------
+
+    def _left(self) -> dict[int, str]:
+        return {**self.processes.left_of_jobs(), **self.processes.own()}
+
+    def _strike(self, kind: str) -> None:
+        found = self.processes.of_kind(kind)
+        if found:
+            one = self._chance.choice(found)
+            if kill(one.pid):
+                self.struck[kind] += 1
+                if kind == "supervisor" and one.folder is not None:
+                    self.robbed.add(one.folder[0])
+
+    def _keep_up(self, screen: bool) -> None:
+        """Start again what a person would start again."""
+        if self._client is None or self._client.poll() is not None:
+            number = self._chance.randrange(10**9)
+            home, ledger = str(self.installation.home.data), str(self._ledger)
+            words = [
+                "-m",
+                "tests.faults.client",
+                home,
+                str(self._notes_path),
+                ledger,
+                str(number),
+                str(self._count),
+            ]
+            self._client = subprocess.Popen([sys.executable, *words], cwd=REPOSITORY)
+        if screen and (self._screen is None or not self.processes.of_kind("screen")):
+            if self._screen is not None:
+                self._screen.close()
+            environ = {"CRO_HOME": str(self.installation.home.data), "PATH": os.environ["PATH"]}
+            environ |= {"TERM": "xterm-256color", "TEXTUAL_ANIMATIONS": "none"}
+            self._screen = Terminal((sys.executable, "-m", "cro_tui"), 120, 40, environ)
+
+    def _done(self) -> bool:
+        return len(self.notes.codes()) >= self._count and self._all_ended()
+
+    def _at_rest(self) -> bool:
+        with contextlib.suppress(Unreachable):
+            self.installation.start()
+        return self._all_ended()
+
+    def _all_ended(self) -> bool:
+        jobs = self.installation.api.jobs(JobQuery(limit=100_000))
+        return all(isinstance(job.state, Ended) for job in jobs)
+
+    def _state(self) -> str:
+        waiting = [job for job in self.installation.api.jobs() if not isinstance(job.state, Ended)]
+        log = self.installation.log()[-3000:]
+        return f"{len(self.notes.codes())} jobs queued, not ended: {waiting[:5]}\n{log}"
+
+
+def storm(installation: Installation, folder: Path, kinds: tuple[str, ...], count: int) -> None:
+    """Queue `count` jobs while our processes are killed, and audit what has come of it."""
+    seed = os.environ.get("CRO_CHAOS_SEED") or str(random.SystemRandom().randrange(10**6))
+    print(f"CRO_CHAOS_SEED={seed}")
+    chaos = Chaos(installation, folder, seed, count)
+    try:
+        chaos.run(kinds)
+    finally:
+        chaos.close()
+    figures = chaos.audit()
+    print(f"{len(chaos.notes.codes())} jobs acknowledged; killed: {dict(chaos.struck)}")
+    assert figures.bad() == {}
+    assert len(chaos.notes.codes()) >= count
+    assert set(chaos.struck) >= set(kinds) - {"zygote"}, "those that were to be killed were there"
+
+
+def test_kill_9_of_anybody_at_random_moments(installation: Installation, tmp_path: Path) -> None:
+    storm(installation, tmp_path, EVERYONE, 200)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize("kind", [kind for kind in EVERYONE if kind != "zygote"])
+def test_kill_9_of_one_kind_again_and_again(installation: Installation, tmp_path: Path, kind: str) -> None:
+    storm(installation, tmp_path, (kind,), 400)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3000)
+@pytest.mark.parametrize("number", range(5))
+def test_kill_9_of_anybody_for_long(installation: Installation, tmp_path: Path, number: int) -> None:
+    storm(installation, tmp_path, EVERYONE, 2000)
