@@ -78,6 +78,7 @@ class Phase(StrEnum):
     PAUSED = "paused"
     ENDED = "ended"
     MISSING = "missing"  # nothing is known of this name now; lost only after several such answers
+    ORPHANED = "orphaned"  # its supervisor is surely dead, and left no word of how it ended
 
 
 class ExitCause(StrEnum):

@@ -26,6 +26,8 @@ else:
 
 def serve(requests: int, ends: int) -> None:
     """Answer each message (a job folder's path) with the supervisor's pid and start time, until the end."""
+    ours = set(proctree.children(os.getpid()))
+    supervisor.adopt_orphans()
     wake_read, wake_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
     signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
     signal.signal(signal.SIGCHLD, lambda *_: None)
@@ -36,7 +38,7 @@ def serve(requests: int, ends: int) -> None:
         for descriptor, _ in poller.poll():
             if descriptor == wake_read:
                 os.read(wake_read, 4096)
-                _reap()
+                _reap(ours)
                 continue
             message = os.read(requests, 1 << 16)  # a sequenced-packet socket: one message
             if not message:
@@ -52,15 +54,33 @@ def serve(requests: int, ends: int) -> None:
                 signal.set_wakeup_fd(-1)
                 os.close(wake_write)
                 supervisor.main(os.fsdecode(message), ends)
+            ours.add(pid)
             os.write(requests, json.dumps({"pid": pid, "start_ticks": proctree.start_ticks(pid)}).encode())
 
 
-def _reap() -> None:
+def _reap(ours: set[int]) -> None:
+    """Wait for who has ended. What a killed supervisor leaves comes back to us, and is ended here.
+
+    A supervisor that ends by itself leaves nothing. Only own children are killed: nobody else can get their
+    numbers, and their children come back to us in turn.
+    """
+    orphaned = False
     try:
-        while os.waitpid(-1, os.WNOHANG)[0]:
-            pass
+        while True:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+            if pid == 0:
+                break
+            orphaned |= status != 0 or pid not in ours
+            ours.discard(pid)
     except ChildProcessError:
-        pass
+        return
+    me = os.getpid()
+    for pid in proctree.descendants(me) if orphaned else ():
+        if pid not in ours and proctree.parent(pid) == me:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except PermissionError:
+                pass  # it has become another user's
 
 
 if __name__ == "__main__":

@@ -48,7 +48,7 @@ def main(folder: str, ends: int | None = None) -> NoReturn:
         os.setsid()
         os.chdir(folder)
         _own_streams()
-        _prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+        adopt_orphans()
         Supervisor(folder, ends).run()
     except BaseException:
         import traceback
@@ -58,6 +58,11 @@ def main(folder: str, ends: int | None = None) -> NoReturn:
             traceback.print_exc(file=file)
     finally:
         os._exit(code)
+
+
+def adopt_orphans() -> None:
+    """From here on, a process below us that loses its parent becomes our child."""
+    _prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def _own_streams() -> None:

@@ -49,8 +49,8 @@ class MeasuredExecutor(Executor, Protocol):
     def own_cpu_s(self) -> float:
         """CPU seconds of ended jobs and of the executor's own processes, ever growing."""
 
-    async def sweep(self, name: str) -> None:
-        """End what is left of a lost attempt's tree."""
+    async def sweep(self, name: str) -> bool:
+        """End what is left of a lost attempt's tree; whether nothing is left of it now."""
 
 
 class Attempts:
@@ -192,8 +192,10 @@ class Attempts:
     async def _told(self, name: str, job: Job, status: Status) -> list[Event]:
         now, state = self._clock(), job.state
         assert isinstance(state, Active)
+        if status.phase is Phase.ORPHANED:
+            return await self._unknown(name, job, now, sure=True)
         if status.phase is Phase.MISSING or (status.phase is Phase.ENDED and status.exit is None):
-            return await self._unknown(name, job, now)
+            return await self._unknown(name, job, now, sure=False)
         self._missing.pop(name, None)
         if status.exit is not None and status.phase is Phase.ENDED:
             return [AttemptEnded(now, job.id, state.attempt, status.exit)]
@@ -202,23 +204,39 @@ class Attempts:
             return [LaunchAccepted(now, job.id, state.attempt, status.pid, started_at)]
         return []
 
-    async def _unknown(self, name: str, job: Job, now: float) -> list[Event]:
-        """Nothing is known of it now; a verdict only after a second look some seconds later."""
+    async def _unknown(self, name: str, job: Job, now: float, *, sure: bool) -> list[Event]:
+        """How it ended is not known; if it may still be told, a verdict only after a second look."""
         if name in self._launching:
+            self._changed.add(name)  # once it has been launched
             return []
-        if monotonic() - self._missing.setdefault(name, monotonic()) < self._lost_after_s:
+        since = self._missing.setdefault(name, monotonic())
+        if not sure and monotonic() - since < self._lost_after_s:
             return []
         del self._missing[name]
-        await self._executor.sweep(name)
+        clean = await self._executor.sweep(name)
         assert isinstance(job.state, Active)
         attempt = job.state.attempt
-        boot_id = _boot_of(self._home.attempt(job.id, attempt))
-        if boot_id is None and isinstance(job.state, Starting):
+        folder = self._home.attempt(job.id, attempt)
+        boot_id = _boot_of(folder)
+        begun = boot_id is not None or (folder / "output.log").exists()
+        if not begun and isinstance(job.state, Starting):
             return [LaunchFailed(now, job.id, attempt, "the scheduler stopped before it was launched")]
         log.warning("attempt %s is lost", name)
         if boot_id is not None and boot_id != _read(_BOOT_ID):
             return [Rebooted(now, job.id, attempt)]
-        return [AttemptMissing(now, job.id, attempt, "its supervisor is gone and left no exit code")]
+        return [AttemptMissing(now, job.id, attempt, _cause(folder, begun=begun, clean=clean))]
+
+
+def _cause(folder: Path, *, begun: bool, clean: bool) -> str:
+    """Why nobody knows how an attempt ended, from what is left of it."""
+    if not folder.exists():
+        return "its job folder is gone, and with it what its supervisor wrote"
+    if (folder / "supervisor.log").exists():
+        return "its supervisor failed: see supervisor.log"
+    if not begun:
+        return "its supervisor was killed before the job began"
+    stopped = "the job was stopped" if clean else "not all of the job could be stopped"
+    return f"its supervisor was killed; {stopped}"
 
 
 def _boot_of(folder: Path) -> str | None:

@@ -94,10 +94,13 @@ class LocalExecutor:
         self._unwatch(name)
         self._uncounted.discard(name)
 
-    async def sweep(self, name: str) -> None:
-        """Kill what an attempt left running after its supervisor died; nothing while that one lives."""
-        if self._look(name).phase is not Phase.MISSING:
-            return
+    async def sweep(self, name: str) -> bool:
+        """Kill what an attempt left running after its supervisor died; nothing while that one lives.
+
+        Whether nothing of it is left.
+        """
+        if self._look(name).phase not in (Phase.MISSING, Phase.ORPHANED):
+            return False
         folder = self.folder(name)
         record = bundle.read_json(str(folder / bundle.PID)) or {}
         job = record.get("job") if record.get("boot_id") == proctree.boot_id() else None
@@ -105,8 +108,9 @@ class LocalExecutor:
         belongs = partial(_belongs, job if isinstance(job, dict) else {}, mark)
         for _ in range(SWEEP_ROUNDS):
             if not sum(kill_if(pid, belongs) for pid in proctree.all_pids() if belongs(pid)):
-                return
+                return True
             await asyncio.sleep(SWEEP_AGAIN_S)
+        return False
 
     async def close(self) -> None:
         for name in list(self._watched):
@@ -163,7 +167,9 @@ class LocalExecutor:
                 self._uncounted.add(name)
         known = self._watched.get(name)
         if known is None:
-            return self._end(name, folder) or Status(Phase.MISSING)  # it may have ended while we looked
+            written = pids is not None and isinstance(pids.get("supervisor"), dict)
+            gone = Status(Phase.ORPHANED if written else Phase.MISSING)
+            return self._end(name, folder) or gone  # it may have ended while we looked
         if pids is None:
             return Status(Phase.PENDING, known.pid)
         last = bundle.last_usage(folder)

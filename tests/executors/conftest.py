@@ -105,7 +105,7 @@ async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
     for folder in (tmp_path / "jobs").glob("*/*/*"):
         name = f"cro-test-{folder.parent.name}-{folder.name}"
         await bench.executor.cancel(name, 0)
-        await bench.until(name, Phase.ENDED, Phase.MISSING)
+        await bench.until(name, Phase.ENDED, Phase.MISSING, Phase.ORPHANED)
         await bench.executor.sweep(name)
         assert bench.left_running(name) == []
     await bench.executor.close()

@@ -73,8 +73,9 @@ async def test_it_works_where_there_are_no_process_descriptors(
     assert (await bench.end(first)).cause is ExitCause.CANCELLED
     await bench.until_true(lambda: len(bench.left_running(second)) >= 2)
     assert running.pid is not None
+    os.kill(bench.launcher, signal.SIGKILL)
     os.kill(running.pid, signal.SIGKILL)
-    await bench.until(second, Phase.MISSING)
+    await bench.until(second, Phase.ORPHANED)
     await bench.executor.sweep(second)
     assert bench.left_running(second) == []
 
@@ -151,8 +152,9 @@ async def test_the_sweep_finds_what_hid_its_environment_and_spares_the_living(be
     await bench.executor.sweep(name)
     assert (await bench.status(name)).phase is Phase.RUNNING
     assert running.pid is not None
+    os.kill(bench.launcher, signal.SIGKILL)
     os.kill(running.pid, signal.SIGKILL)
-    await bench.until(name, Phase.MISSING)
+    await bench.until(name, Phase.ORPHANED)
     assert proctree.start_ticks(hidden) is not None
     await bench.executor.sweep(name)
     await bench.until_true(lambda: proctree.start_ticks(hidden) is None)

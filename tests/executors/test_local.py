@@ -212,14 +212,16 @@ async def test_a_killed_launcher_takes_no_job_with_it_and_is_replaced(bench: Ben
     assert (await bench.end(name)).exit_code == 6
 
 
-async def test_a_killed_supervisor_is_missing_and_its_tree_can_be_swept(bench: Bench) -> None:
+async def test_without_a_launcher_the_tree_of_a_killed_supervisor_can_be_swept(bench: Bench) -> None:
     name = await bench.start(bench.launch(1, "sh", "-c", "setsid sleep 600 & sleep 600"))
     running = await bench.until(name, Phase.RUNNING)
+    await bench.until_true(lambda: len(bench.left_running(name)) >= 2)
     assert running.pid is not None
+    os.kill(bench.launcher, signal.SIGKILL)
     os.kill(running.pid, signal.SIGKILL)
-    await bench.until(name, Phase.MISSING)
+    await bench.until(name, Phase.ORPHANED)
     assert len(bench.left_running(name)) >= 2
-    await bench.executor.sweep(name)
+    assert await bench.executor.sweep(name)
     assert bench.left_running(name) == []
 
 
@@ -231,13 +233,13 @@ async def test_another_process_with_the_same_pid_is_not_taken_for_the_supervisor
     identity = {"pid": me, "start_ticks": (proctree.start_ticks(me) or 0) - 1}
     record = {"boot_id": proctree.boot_id(), "supervisor": identity, "job": identity, "started_at": 1.0}
     (folder / "pid.json").write_text(json.dumps(record))
-    assert (await bench.status(name)).phase is Phase.MISSING
+    assert (await bench.status(name)).phase is Phase.ORPHANED
     await bench.executor.cancel(name, 0)
     await bench.executor.sweep(name)
     record["boot_id"] = "another boot"
     record["supervisor"] = {"pid": me, "start_ticks": proctree.start_ticks(me)}
     (folder / "pid.json").write_text(json.dumps(record))
-    assert (await bench.status(name)).phase is Phase.MISSING
+    assert (await bench.status(name)).phase is Phase.ORPHANED
 
 
 @pytest.mark.parametrize(
