@@ -61,7 +61,8 @@ class JobSpec:
     `argv` is run as a list, never through a shell. `env_digest` names the captured environment file
     (`CRO_HOME/environments/<digest>.json`, mode 0600): variables can hold secrets, so they never enter
     the database. `recipe` and `params` are set for recipe jobs only. `stack` is the recipe's framework
-    ("sklearn", "tensorflow") and is the seam for warm starts. `expected_s` is what earlier runs took.
+    ("sklearn", "tensorflow"); `warm` lets it start from a process that has imported it. `expected_s` is
+    what earlier runs took.
     """
 
     name: str
@@ -74,6 +75,7 @@ class JobSpec:
     recipe: str | None = None
     params: tuple[tuple[str, ParamValue], ...] = ()
     stack: str | None = None
+    warm: bool = True
     grace_s: float = 10.0
     start_held: bool = False
     retry_of: JobId | None = None

@@ -56,7 +56,8 @@ class Launch:
 
     `name` (`cro-<instance>-<job>-<attempt>`, DNS-1123, at most 52 characters) is the key of every other
     call. `environment_path` is the captured environment; `extra_env` is laid over it.
-    `mem_limit_bytes` None: memory is watched, not limited.
+    `mem_limit_bytes` None: memory is watched, not limited. `stack` set: start it from a process that has
+    imported that framework, where one can be had; `why_cold` says why it is not to be, or could not be.
     """
 
     name: str
@@ -70,6 +71,7 @@ class Launch:
     time_limit_s: float | None
     grace_s: float
     stack: str | None = None
+    why_cold: str = ""
 
 
 class Phase(StrEnum):

@@ -96,6 +96,7 @@ class Resolver:
                 recipe=recipe.name if recipe else None,
                 params=params,
                 stack=recipe.framework.value if recipe and recipe.framework.value != "none" else None,
+                warm=recipe is None or recipe.warm,
                 grace_s=float(grace_s),
                 start_held=request.hold,
             ),

@@ -1,4 +1,4 @@
-"""What the scheduler sees and what it answers: World, Rules, Plan.
+"""What the scheduler sees and what it answers: World, Rules, Plan, WarmPlan.
 
 Pure values for `policy.decide` and `engine.step`. A World holds the active jobs and the *head* of the
 queue, never the whole table, so its size does not grow with the number of queued jobs.
@@ -22,7 +22,8 @@ class Rules:
     load counts as taken. `settle_s`: how long a fresh job's whole reservation is withheld from what the
     machine reports as available. `*_close`: pressure-stall percentages above which nothing starts;
     the gate reopens after `pressure_reopen_s` below half of them. `window`: how many waiting jobs one
-    decision looks at. A sample older than `max_sample_age_s` counts as no sample.
+    decision looks at. A sample older than `max_sample_age_s` counts as no sample. `warm_starts`: whether
+    processes that have imported a framework are kept for its recipes, for `warm_idle_s` after the last use.
     """
 
     mem_headroom_fraction: float = 0.05
@@ -37,6 +38,8 @@ class Rules:
     pressure_reopen_s: float = 30.0
     window: int = 256
     max_sample_age_s: float = 15.0
+    warm_starts: bool = True
+    warm_idle_s: float = 300.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +52,26 @@ class Gate:
 
 
 @dataclass(frozen=True, slots=True)
+class WarmProcess:
+    """A process that has imported a stack for its jobs. `mem_bytes` None: it is starting.
+
+    `used_at`: when it last started a job, or was started itself.
+    """
+
+    stack: str
+    mem_bytes: int | None
+    used_at: float
+
+
+@dataclass(frozen=True, slots=True)
 class World:
     """Everything a decision may look at.
 
     `jobs`: active jobs and the head of the queue. `fates`: states of dependency targets that are not
     in `jobs`. `beyond`: how many more jobs wait behind those in `jobs`, None while the head of the queue
     has not been loaded. `retry_at`: jobs whose last start failed, with the earliest time for the next try
-    and the cause. `sample` None: the machine could not be read.
+    and the cause. `sample` None: the machine could not be read. `warm`: the processes kept warm, whose
+    memory nobody else can have.
     """
 
     now: float
@@ -68,6 +84,7 @@ class World:
     gate: Gate = field(default_factory=Gate)
     retry_at: Mapping[JobId, tuple[float, str]] = field(default_factory=dict)
     beyond: int | None = None
+    warm: tuple[WarmProcess, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,3 +106,15 @@ class Plan:
     held: Mapping[JobId, tuple[Reason, ...]] = field(default_factory=dict)
     estimates: Mapping[JobId, float] = field(default_factory=dict)
     wake_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WarmPlan:
+    """For which stacks a warm process is to be started, and for which it is to be stopped.
+
+    `without`: why a stack that jobs would use gets none.
+    """
+
+    start: frozenset[str] = frozenset()
+    stop: frozenset[str] = frozenset()
+    without: Mapping[str, str] = field(default_factory=dict)

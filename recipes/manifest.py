@@ -87,7 +87,7 @@ def _recipe(checker: Checker, document: Mapping[str, Any], path: Path, name: str
         metrics=_metrics(checker, checker.table(cro, *_CRO, "metrics")),
         grace_s=checker.amount(parse_seconds, cro, *_CRO, "grace"),
         repeatable=checker.flag(cro, *_CRO, "repeatable") or False,
-        warm=checker.flag(cro, *_CRO, "warm") or False,
+        warm=checker.flag(cro, *_CRO, "warm") is not False,
     )
 
 

@@ -97,7 +97,7 @@ class Recipe:
     metrics: tuple[tuple[str, str], ...] = ()
     grace_s: float | None = None
     repeatable: bool = False
-    warm: bool = False
+    warm: bool = True
 
     def param(self, name: str) -> Param | None:
         return next((param for param in self.params if param.name == name), None)

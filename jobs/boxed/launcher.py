@@ -17,17 +17,42 @@ import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from jobs.boxed import proctree, supervisor
+    from collections.abc import Callable
+    from typing import Any
+
+    from jobs.boxed import proctree, spawn, supervisor
 else:
     sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
     import proctree
+    import spawn
     import supervisor
 
 
-def serve(requests: int, ends: int) -> None:
-    """Answer each message (a job folder's path) with the supervisor's pid and start time, until the end."""
+def settle(requests: int, ends: int) -> None:
+    """Be a process that nobody's terminal ends, whose children inherit as little as can be."""
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_BLOCK, supervisor.ORDERS)  # a new supervisor must not miss one
+    os.chdir("/")
+    gc.disable()
+    os.set_blocking(ends, False)
+    for inherited in (requests, ends):
+        os.set_inheritable(inherited, False)
+
+
+def serve(
+    requests: int,
+    ends: int,
+    start: Callable[[dict[str, Any], int], int] = spawn.start,
+    refuse: Callable[[str], dict[str, Any] | None] = lambda _: None,
+) -> None:
+    """Answer each message (a job folder's path) with the supervisor's pid and start time, until the end.
+
+    The supervisor begins the job by `start`. What `refuse` returns is answered instead of forking.
+    """
     ours = set(proctree.children(os.getpid()))
     supervisor.adopt_orphans()
+    gc.freeze()  # so that a fork does not touch, and copy, what it shares
     wake_read, wake_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
     signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
     signal.signal(signal.SIGCHLD, lambda *_: None)
@@ -43,6 +68,10 @@ def serve(requests: int, ends: int) -> None:
             message = os.read(requests, 1 << 16)  # a sequenced-packet socket: one message
             if not message:
                 return
+            folder = os.fsdecode(message)
+            if (refusal := refuse(folder)) is not None:
+                os.write(requests, json.dumps(refusal).encode())
+                continue
             try:
                 pid = os.fork()
             except OSError as error:
@@ -53,7 +82,7 @@ def serve(requests: int, ends: int) -> None:
                 os.close(wake_read)
                 signal.set_wakeup_fd(-1)
                 os.close(wake_write)
-                supervisor.main(os.fsdecode(message), ends)
+                supervisor.main(folder, ends, start)
             ours.add(pid)
             os.write(requests, json.dumps({"pid": pid, "start_ticks": proctree.start_ticks(pid)}).encode())
 
@@ -84,13 +113,6 @@ def _reap(ours: set[int]) -> None:
 
 
 if __name__ == "__main__":
-    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
-    signal.pthread_sigmask(signal.SIG_BLOCK, supervisor.ORDERS)  # a new supervisor must not miss one
-    os.chdir("/")
-    gc.disable()
-    gc.freeze()  # so that a fork does not touch, and copy, what it shares
-    os.set_blocking(int(sys.argv[2]), False)
-    for inherited in sys.argv[1:]:
-        os.set_inheritable(int(inherited), False)
-    serve(int(sys.argv[1]), int(sys.argv[2]))
+    sockets = int(sys.argv[1]), int(sys.argv[2])
+    settle(*sockets)
+    serve(*sockets)

@@ -35,15 +35,8 @@ def start(spec: dict[str, Any], log: int) -> int:
 
     Raises CannotStart.
     """
-    captured = bundle.read_json(spec["environment_path"])
-    if captured is None:
-        raise CannotStart("its captured environment is gone; submit it again")
-    environ = {**captured, **spec["extra_env"]}
+    environ = prepare(spec)
     argv: list[str] = spec["argv"]
-    try:
-        os.chdir(spec["cwd"])
-    except (OSError, ValueError) as error:
-        raise CannotStart(f"its folder {spec['cwd']} cannot be entered: {_why(error)}") from None
     try:
         os.environ["PATH"] = environ.get("PATH", os.defpath)  # where posix_spawnp looks
         return os.posix_spawnp(
@@ -62,6 +55,18 @@ def start(spec: dict[str, Any], log: int) -> int:
     except (OSError, ValueError, TypeError) as error:
         missing = isinstance(error, (FileNotFoundError, NotADirectoryError))
         raise CannotStart(f"{argv[0]} cannot be run: {_why(error)}", 127 if missing else 126) from None
+
+
+def prepare(spec: dict[str, Any]) -> dict[str, str]:
+    """Enter the job's cwd and return its environment. Raises CannotStart."""
+    captured = bundle.read_json(spec["environment_path"])
+    if captured is None:
+        raise CannotStart("its captured environment is gone; submit it again")
+    try:
+        os.chdir(spec["cwd"])
+    except (OSError, ValueError) as error:
+        raise CannotStart(f"its folder {spec['cwd']} cannot be entered: {_why(error)}") from None
+    return {**captured, **spec["extra_env"]}
 
 
 def stand_back(pid: int) -> bool:

@@ -16,6 +16,7 @@ import time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any, NoReturn
 
     from jobs.boxed import bundle, meter, proctree, spawn, tree
@@ -37,11 +38,13 @@ ORDERS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
 _prctl = ctypes.CDLL(None, use_errno=True).prctl
 
 
-def main(folder: str, ends: int | None = None) -> NoReturn:
+def main(
+    folder: str, ends: int | None = None, start: Callable[[dict[str, Any], int], int] = spawn.start
+) -> NoReturn:
     """Supervise the attempt of this folder from start to end, and leave. To be called in a fresh fork.
 
-    `ends` is a datagram socket on which the folder is named as soon as its `exit.json` can be read: the
-    next job need not wait until the disk has it.
+    `start` begins the job and returns its pid. `ends` is a datagram socket on which the folder is named as
+    soon as its `exit.json` can be read: the next job need not wait until the disk has it.
     """
     code = 0
     try:
@@ -49,7 +52,7 @@ def main(folder: str, ends: int | None = None) -> NoReturn:
         os.chdir(folder)
         _own_streams()
         adopt_orphans()
-        Supervisor(folder, ends).run()
+        Supervisor(folder, ends, start).run()
     except BaseException:
         import traceback
 
@@ -75,9 +78,10 @@ def _own_streams() -> None:
 class Supervisor:
     """The life of one attempt."""
 
-    def __init__(self, folder: str, ends: int | None) -> None:
+    def __init__(self, folder: str, ends: int | None, start: Callable[[dict[str, Any], int], int]) -> None:
         self.folder = folder
         self.ends = ends
+        self.start_job = start
         spec = bundle.read_json(bundle.SPEC)
         if spec is None:
             raise ValueError("spec.json cannot be read")
@@ -122,7 +126,7 @@ class Supervisor:
         """Start the job and write down who is who."""
         me = os.getpid()
         try:
-            self.job = spawn.start(self.spec, log)
+            self.job = self.start_job(self.spec, log)
             os.chdir(self.folder)
             bundle.write_json(
                 bundle.PID,
@@ -131,6 +135,9 @@ class Supervisor:
                     "supervisor": {"pid": me, "start_ticks": proctree.start_ticks(me)},
                     "job": {"pid": self.job, "start_ticks": proctree.start_ticks(self.job)},
                     "started_at": self.started_at,
+                    "warm": self.start_job is not spawn.start,
+                    "why_cold": self.spec["why_cold"],
+                    "took_s": round(time.time() - self.spec["asked_at"], 4),
                 },
             )
         except spawn.CannotStart as problem:

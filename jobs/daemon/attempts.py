@@ -29,9 +29,11 @@ from jobs.engine.events import (
 )
 from jobs.executors.environment import grant_environment
 from jobs.model import Active, Job, JobId, Starting, Usage
+from jobs.policy.warm import warm_plan
 from jobs.ports import Clock, CroError, Executor, Launch, Phase, Status
 from jobs.settings import Home
 from jobs.store import environments
+from jobs.world import WarmPlan, WarmProcess, World
 
 log = logging.getLogger(__name__)
 FINISH_S = 5.0
@@ -51,6 +53,12 @@ class MeasuredExecutor(Executor, Protocol):
 
     async def sweep(self, name: str) -> bool:
         """End what is left of a lost attempt's tree; whether nothing is left of it now."""
+
+    def kept_warm(self) -> tuple[WarmProcess, ...]:
+        """The processes that have imported a framework, or are about to."""
+
+    def keep_warm(self, plan: WarmPlan, by: Mapping[str, tuple[str, str]]) -> None:
+        """Start and stop them; `by` has the interpreter and the captured environment's path by stack."""
 
 
 class Attempts:
@@ -107,6 +115,14 @@ class Attempts:
                     name = self.name(job_id, attempt)
                     self._spawn(self._tell(name, self._executor.resume(name)))
 
+    def keep_warm(self, world: World) -> tuple[WarmProcess, ...]:
+        """Have the warm processes that the policy wants; those there are now."""
+        plan = warm_plan(world)
+        jobs = {job.spec.stack: job for job in world.jobs.values() if job.spec.stack in plan.start}
+        by = {str(stack): (job.spec.argv[0], str(self._environment(job))) for stack, job in jobs.items()}
+        self._executor.keep_warm(plan, by)
+        return self._executor.kept_warm()
+
     def forget(self, job_id: JobId, attempt: int) -> None:
         """Let the executor drop what it keeps for an ended attempt."""
         self._spawn(self._executor.forget(self.name(job_id, attempt)))
@@ -151,13 +167,17 @@ class Attempts:
             attempt=attempt,
             argv=spec.argv,
             cwd=spec.cwd,
-            environment_path=str(environments.path_of(self._home.environments, spec.env_digest)),
+            environment_path=str(self._environment(job)),
             extra_env=grant_environment(needs, job.state.grant),
             mem_limit_bytes=needs.mem_bytes if needs.mem_is_limit else None,
             time_limit_s=needs.time_limit_s,
             grace_s=spec.grace_s,
-            stack=spec.stack,
+            stack=spec.stack if spec.warm else None,
+            why_cold="its recipe says warm = false" if spec.stack and not spec.warm else "",
         )
+
+    def _environment(self, job: Job) -> Path:
+        return environments.path_of(self._home.environments, job.spec.env_digest)
 
     def _spawn(self, work: Awaitable[object]) -> None:
         task = asyncio.get_running_loop().create_task(self._guarded(work))

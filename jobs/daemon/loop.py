@@ -15,7 +15,7 @@ from time import monotonic
 
 from jobs.daemon.attempts import Attempts, MeasuredExecutor
 from jobs.daemon.cycle import Cycle
-from jobs.engine.events import CapacityChanged, Sampled
+from jobs.engine.events import CapacityChanged, Sampled, WarmChanged
 from jobs.engine.step import unfinished
 from jobs.model import JobId, Paused, Running, Usage
 from jobs.ports import Clock, Sensor
@@ -140,6 +140,7 @@ class Daemon:
         now = self._clock()
         if (cycle.due or cycle.is_time(now)) and self._store.waiting():
             cycle.decide(now)
+        self._keep_warm(now)
         changed = cycle.commit(now)
         self._waiting = self._store.waiting()
         effects, cycle.todo = cycle.todo, []
@@ -151,6 +152,13 @@ class Daemon:
         if self._ring_due and monotonic() - self._rang_at >= RING_EVERY_S:
             self._ring_due, self._rang_at = False, monotonic()
             self._watched = self._ringer.ring_all(self._watchers)
+
+    def _keep_warm(self, now: float) -> None:
+        world = self._cycle.world
+        if world.warm or any(job.spec.stack for job in world.jobs.values()):
+            warm = self._attempts.keep_warm(world)
+            if warm != world.warm:
+                self._cycle.apply(WarmChanged(now, warm))
 
     async def _hear(self) -> None:
         """News of attempts; all of them are asked now and then, should a word have been lost."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from jobs.machine import Capacity, Sample
 from jobs.model import DependencyKind, Job, JobId, Reason, StateName
 from jobs.ports import Exit
-from jobs.world import Rules
+from jobs.world import Rules, WarmProcess
 
 # --- the queue ------------------------------------------------------------------------------------
 
@@ -123,6 +123,14 @@ class RulesChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class WarmChanged:
+    """The processes that are kept warm now."""
+
+    at: float
+    warm: tuple[WarmProcess, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Decide:
     """Run the policy and turn its starts into Starting.
 
@@ -198,6 +206,7 @@ Event = (
     | Sampled
     | CapacityChanged
     | RulesChanged
+    | WarmChanged
     | Decide
     | LaunchAccepted
     | LaunchFailed

@@ -43,6 +43,7 @@ from jobs.engine.events import (
     StopAttempt,
     Submitted,
     WakeAt,
+    WarmChanged,
 )
 from jobs.model import (
     Active,
@@ -105,6 +106,8 @@ def step(world: World, event: Event) -> _Answer:
             return replace(world, capacity=event.capacity), ()
         case RulesChanged():
             return replace(world, rules=event.rules), ()
+        case WarmChanged():
+            return replace(world, warm=event.warm), ()
         case Decide():
             return _decide(world, event.estimate)
         case LaunchAccepted():

@@ -12,6 +12,7 @@ import os
 import re
 import signal
 import sys
+import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict
 from functools import partial
@@ -22,8 +23,10 @@ from jobs.boxed import bundle, proctree
 from jobs.executors.forker import Forker
 from jobs.executors.records import exit_of, supervisor_cpu_s, usage_of
 from jobs.executors.watch import Watch, kill_if, watch
+from jobs.executors.zygotes import Zygotes
 from jobs.model import Usage
 from jobs.ports import Launch, Phase, Status
+from jobs.world import WarmPlan, WarmProcess
 
 NAME = re.compile(r"cro-[a-z0-9]+-([0-9]{1,18})-([0-9]{1,9})", re.ASCII)
 SWEEP_ROUNDS = 20
@@ -36,6 +39,7 @@ class LocalExecutor:
     def __init__(self, jobs_folder: Path, python: str = sys.executable) -> None:
         self._jobs_folder = jobs_folder
         self._forker = Forker(python, self._told_of_an_end)
+        self._zygotes = Zygotes(self._told_of_an_end)
         self._on_change: Callable[[str], None] = lambda _: None
         self._watched: dict[str, Watch] = {}
         self._submitting: dict[str, asyncio.Task[str]] = {}
@@ -115,6 +119,7 @@ class LocalExecutor:
     async def close(self) -> None:
         for name in list(self._watched):
             self._unwatch(name)
+        self._zygotes.close()
         self._forker.close()
 
     # --- measuring ---------------------------------------------------------------------------------
@@ -125,11 +130,21 @@ class LocalExecutor:
         return {name: usage_of(record) for name, record in found.items() if record is not None}
 
     def own_cpu_s(self) -> float:
-        """CPU seconds of the launcher and of ended attempts, supervisors included; ever growing.
+        """CPU seconds of our resident processes and of ended attempts with supervisors; ever growing.
 
         An attempt counts from the `poll` on that tells its end.
         """
-        return self._cpu_of_ended_s + self._forker.cpu_s()
+        return self._cpu_of_ended_s + self._forker.cpu_s() + self._zygotes.cpu_s()
+
+    # --- warm processes ------------------------------------------------------------------------------
+
+    def kept_warm(self) -> tuple[WarmProcess, ...]:
+        """The processes that have imported a framework, or are about to."""
+        return self._zygotes.kept()
+
+    def keep_warm(self, plan: WarmPlan, by: Mapping[str, tuple[str, str]]) -> None:
+        """Start and stop them; `by` has the interpreter and the captured environment's path by stack."""
+        self._zygotes.keep(plan, by)
 
     # --- how it is done ----------------------------------------------------------------------------
 
@@ -139,6 +154,7 @@ class LocalExecutor:
             found = self._look(name)
             return found.phase.value if found.pid is None else str(found.pid)
         spec = asdict(launch)
+        spec["asked_at"] = time.time()
         spec["extra_env"] = {
             **launch.extra_env,
             "CRO_JOB_ID": str(launch.job_id),
@@ -147,11 +163,20 @@ class LocalExecutor:
         }
         bundle.make_folder(str(folder))
         bundle.write_json(str(folder / bundle.SPEC), spec)
-        pid, start_ticks = await self._forker.fork(folder)
+        pid, start_ticks = await self._fork(launch, folder, spec)
         self._uncounted.add(name)
         if not self._watch(name, pid, start_ticks):
             asyncio.get_running_loop().call_soon(self._on_change, name)
         return str(pid)
+
+    async def _fork(self, launch: Launch, folder: Path, spec: dict[str, Any]) -> tuple[int, int | None]:
+        if launch.stack is None:
+            return await self._forker.fork(folder)
+        forked = await self._zygotes.fork(launch, folder)
+        if not isinstance(forked, str):
+            return forked
+        bundle.write_json(str(folder / bundle.SPEC), {**spec, "why_cold": forked})
+        return await self._forker.fork(folder)
 
     def _look(self, name: str) -> Status:
         folder = str(self.folder(name))

@@ -1,4 +1,4 @@
-"""What our jobs hold of the machine, and until when they are planned to hold it.
+"""What our jobs and warm processes hold of the machine, and until when they are planned to hold it.
 
 Pure. Plan time and kill time are two things: nothing here ever stops a job, and a job that outlives its
 expected time is stretched (Tsafrir, Etsion, Feitelson, TPDS 2007).
@@ -6,11 +6,14 @@ expected time is stretched (Tsafrir, Etsion, Feitelson, TPDS 2007).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from jobs.machine import Sample
-from jobs.model import Active, Grant, Job, JobId, Needs, Paused, Running, Starting
-from jobs.world import World
+from jobs.model import GIB, MIB, Active, Grant, Job, JobId, Needs, Paused, Running, Starting
+from jobs.world import WarmProcess, World
+
+EXPECTED_WARM_BYTES: Mapping[str, int] = {"sklearn": 300 * MIB, "tensorflow": GIB}  # until measured
 
 _STRETCH = 1.5  # a job that outlives its expected time is planned at this multiple of its age
 
@@ -40,6 +43,11 @@ def planned_end_at(job: Job, now: float) -> float | None:
         if job.spec.needs.time_limit_s is not None:
             run_s = min(run_s, job.spec.needs.time_limit_s)
     return max(now, started_at + run_s)
+
+
+def warm_bytes(process: WarmProcess) -> int:
+    """The memory that counts as taken by a warm process."""
+    return EXPECTED_WARM_BYTES.get(process.stack, GIB) if process.mem_bytes is None else process.mem_bytes
 
 
 @dataclass(frozen=True, slots=True)

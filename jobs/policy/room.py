@@ -4,8 +4,9 @@ A Room is the scratch paper of one decision: it is built from a world, changed w
 and thrown away. It never starts anything and never explains; see `shortage` for the reasons.
 
 Memory is judged in two ways, and the smaller result counts: by reservation (capacity less what our jobs
-reserve or use, whichever is more) and live (what the machine says is available, less what our jobs have
-reserved and not yet used). The live use of a job that has only just started counts as 0.
+reserve or use, whichever is more, and less what warm processes hold) and live (what the machine says is
+available, less what our jobs have reserved and not yet used). The live use of a job that has only just
+started counts as 0.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from dataclasses import dataclass, field
 from jobs.machine import Capacity
 from jobs.model import Active, Grant, Job, JobId, Needs
 from jobs.policy.devices import DeviceRoom, build_devices
-from jobs.policy.holdings import Holding, holding_of, withheld_bytes
+from jobs.policy.holdings import Holding, holding_of, warm_bytes, withheld_bytes
 from jobs.world import Rules, World
 
 CPU_GRAIN = 1e-6  # sums of fractions of cores are equal within this
@@ -143,12 +144,15 @@ def build(world: World) -> Room:
     coming = sum(usage.mem_bytes or 0 for job_id, usage in sample.jobs.items() if job_id not in active)
     coming += sum(min(h.seen_bytes or 0, h.mem_bytes) for h in holdings if h.settles_at is not None)
     foreign_cpus = max(0.0, (sample.cpu_foreign or 0.0) - rules.foreign_cpu_tolerance * capacity.cpus)
+    warm = sum(map(warm_bytes, world.warm))
+    unseen = sum(warm_bytes(process) for process in world.warm if process.mem_bytes is None)
     return Room(
         cpus=capacity.cpus - foreign_cpus - sum(h.needs.cpus for h in holdings),
         foreign_cpus=foreign_cpus,
-        mem_reserved_free_bytes=capacity.mem_bytes - headroom - sum(h.mem_bytes for h in holdings),
+        mem_reserved_free_bytes=capacity.mem_bytes - headroom - warm - sum(h.mem_bytes for h in holdings),
         mem_live_free_bytes=sample.mem_available_bytes
         - headroom
+        - unseen
         - sum(withheld_bytes(h) for h in holdings),
         coming_bytes=coming,
         devices=build_devices(world, sample, holdings),

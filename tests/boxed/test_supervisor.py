@@ -40,6 +40,8 @@ def specify(folder: Path, *argv: str, **more: object) -> None:
         "mem_limit_bytes": None,
         "time_limit_s": None,
         "grace_s": 5.0,
+        "asked_at": time.time(),
+        "why_cold": "",
     }
     bundle.write_json(str(folder / bundle.SPEC), {**spec, **more})
 

@@ -61,7 +61,7 @@ def test_a_whole_header() -> None:
     assert recipe.dependencies == ("scikit-learn>=1.5,<2",)
     assert recipe.requires_python == ">=3.11"
     assert recipe.metrics == (("accuracy", "max"), ("loss", "min"))
-    assert (recipe.grace_s, recipe.repeatable, recipe.warm) == (30.0, True, False)
+    assert (recipe.grace_s, recipe.repeatable, recipe.warm) == (30.0, True, True)
     needs = recipe.needs
     assert (needs.cpus, needs.mem_bytes, needs.gpus) == (2.0, 600 * 1024**2, 1)
     assert (needs.gpu_mem_bytes, needs.time_limit_s) == (2 * 1024**3, 180.0)

@@ -1,0 +1,153 @@
+"""The warm processes of this machine: one for each stack, started and stopped as it is told.
+
+Performs what `policy.warm` plans. Whatever is wrong with a warm process has one consequence only: the job
+is started cold, with the reason. Needs a running event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from jobs.boxed import bundle, variables
+from jobs.executors.resident import Resident
+from jobs.ports import Launch
+from jobs.world import WarmPlan, WarmProcess
+
+log = logging.getLogger(__name__)
+ZYGOTE = Path(__file__).resolve().parent.parent / "boxed" / "zygote.py"
+START_WITHIN_S = 90.0
+UNFIT_FOR_S = 300.0
+PASSED_ON = ("PATH", "TZ", "TMPDIR", "USER", "LOGNAME")
+PRELOADED: Mapping[str, tuple[str, ...]] = {
+    "sklearn": (
+        *("numpy", "scipy", "joblib", "threadpoolctl", "pandas", "sklearn", "sklearn.base"),
+        *("sklearn.datasets", "sklearn.preprocessing", "sklearn.pipeline", "sklearn.compose"),
+        *("sklearn.model_selection", "sklearn.metrics", "sklearn.linear_model", "sklearn.ensemble"),
+    ),
+    "tensorflow": (
+        *("numpy", "joblib", "threadpoolctl", "pandas", "sklearn", "sklearn.datasets"),
+        *("sklearn.model_selection", "tensorflow"),
+    ),
+}
+
+
+class Zygotes:
+    """Warm processes by stack. `on_end` is called with a job folder once its `exit.json` is there."""
+
+    def __init__(self, on_end: Callable[[Path], None], clock: Callable[[], float] = time.time) -> None:
+        self._on_end = on_end
+        self._clock = clock
+        self._all: dict[str, Zygote] = {}
+        self._unfit: dict[str, tuple[float, str]] = {}  # until when, and why
+        self._without: Mapping[str, str] = {}
+        self._cpu_of_gone_s = 0.0
+
+    def kept(self) -> tuple[WarmProcess, ...]:
+        """What there is now."""
+        for stack, each in list(self._all.items()):
+            if each.process.lost:
+                self._give_up(stack, each, "the warm process ended")
+        return tuple(
+            WarmProcess(stack, each.mem_bytes, each.used_at) for stack, each in sorted(self._all.items())
+        )
+
+    def keep(self, plan: WarmPlan, by: Mapping[str, tuple[str, str]]) -> None:
+        """Start and stop what the plan says; `by` has interpreter and environment's path by stack."""
+        self._without = plan.without
+        for stack in plan.stop:
+            self._drop(stack)
+        for stack in plan.start:
+            unfit = self._unfit.get(stack)
+            if stack not in self._all and stack in by and (unfit is None or self._clock() >= unfit[0]):
+                self._start(stack, *by[stack])
+
+    async def fork(self, launch: Launch, folder: Path) -> tuple[int, int | None] | str:
+        """Pid and start time of a supervisor that starts the job warm, or why it has to start cold."""
+        stack = launch.stack
+        assert stack is not None
+        zygote = self._all.get(stack)
+        if zygote is None:
+            unfit = self._unfit.get(stack)
+            return unfit[1] if unfit is not None else self._without.get(stack, "no warm process is kept")
+        if zygote.python != launch.argv[0]:
+            return "the warm process runs another Python"
+        zygote.used_at = self._clock()
+        try:
+            greeting = await asyncio.wait_for(zygote.process.greeting(), START_WITHIN_S)
+            if "unfit" in greeting:
+                return self._give_up(stack, zygote, str(greeting["unfit"]))
+            answer = await zygote.process.ask(folder)
+        except TimeoutError:
+            return self._give_up(stack, zygote, "the warm process did not start in time")
+        except OSError:
+            return self._give_up(stack, zygote, "the warm process ended")
+        zygote.used_at = self._clock()
+        if "pid" in answer:
+            return answer["pid"], answer["start_ticks"]
+        if answer.get("retire"):
+            self._drop(stack, zygote)
+        return str(answer.get("cold") or answer.get("error"))
+
+    def cpu_s(self) -> float:
+        """CPU seconds of all warm processes so far; ever growing."""
+        return self._cpu_of_gone_s + sum(each.process.cpu_s() for each in self._all.values())
+
+    def close(self) -> None:
+        for stack in list(self._all):
+            self._drop(stack)
+
+    def _start(self, stack: str, python: str, environment_path: str) -> None:
+        captured = bundle.read_json(environment_path) or {}
+        environ = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+        environ |= variables.read_at_start(captured)
+        environ |= {**variables.ONE_THREAD, "PYTHONUNBUFFERED": "1", "CUDA_VISIBLE_DEVICES": ""}
+        try:
+            process = Resident(
+                [python, str(ZYGOTE)],
+                environ,
+                self._on_end,
+                arguments=(stack, *PRELOADED[stack]),
+                greets=True,
+            )
+        except OSError as error:
+            self._unfit[stack] = self._clock() + UNFIT_FOR_S, f"no warm process: {error.strerror}"
+            return
+        log.info("warm process %d for %s starts", process.pid, stack)
+        self._unfit.pop(stack, None)
+        self._all[stack] = Zygote(python, process, self._clock())
+
+    def _give_up(self, stack: str, zygote: Zygote, why: str) -> str:
+        """Not again for a while: what failed once at its start mostly fails twice."""
+        self._drop(stack, zygote)
+        self._unfit[stack] = self._clock() + UNFIT_FOR_S, why
+        return why
+
+    def _drop(self, stack: str, zygote: Zygote | None = None) -> None:
+        """Let it go, unless it is another one by now; its jobs go on."""
+        known = self._all.get(stack)
+        if known is None or (zygote is not None and known is not zygote):
+            return
+        del self._all[stack]
+        known.process.close(0.0)
+        self._cpu_of_gone_s += known.process.cpu_s()
+        log.info("warm process %d for %s is gone", known.process.pid, stack)
+
+
+class Zygote:
+    """One warm process."""
+
+    def __init__(self, python: str, process: Resident, used_at: float) -> None:
+        self.python = python
+        self.process = process
+        self.used_at = used_at
+
+    @property
+    def mem_bytes(self) -> int | None:
+        """What it holds, None while it starts."""
+        greeting = self.process.greeting_now()
+        return None if greeting is None else greeting.get("mem_bytes", 0)

@@ -1,0 +1,66 @@
+"""Which frameworks are kept imported for the jobs that come, and when that memory is given back.
+
+Pure. A warm process is a convenience: it is started only from memory that nothing waits for, counts as
+taken while it lives, and goes as soon as a job waits for memory that it holds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from jobs.model import Job, Queued, ReasonCode, Starting
+from jobs.policy.holdings import EXPECTED_WARM_BYTES
+from jobs.policy.room import build, readable
+from jobs.world import WarmPlan, World
+
+_SHORT_OF_MEMORY = frozenset({ReasonCode.MEMORY, ReasonCode.FOREIGN_MEMORY})
+
+
+def warm_plan(world: World) -> WarmPlan:
+    """What to start and stop now; with no readable sample nothing is started."""
+    wanted = _wanted(world)
+    kept = {process.stack: process for process in world.warm}
+    if not world.rules.warm_starts:
+        return WarmPlan(stop=frozenset(kept), without=dict.fromkeys(wanted, "warm starts are switched off"))
+    stop = {
+        stack
+        for stack, process in kept.items()
+        if stack not in wanted and world.now - process.used_at >= world.rules.warm_idle_s
+    }
+    if any(_waits_for_memory(job) for job in world.jobs.values()):
+        stop |= _in_the_way(world, wanted)
+    start, without = set(), dict.fromkeys(wanted, "the machine could not be read")
+    if readable(world):
+        room = build(world).mem_bytes
+        for stack in sorted(wanted.keys() - kept.keys()):
+            without[stack] = "no room in memory for a warm process"
+            if room - EXPECTED_WARM_BYTES[stack] >= wanted[stack]:
+                room -= EXPECTED_WARM_BYTES[stack]
+                start.add(stack)
+    return WarmPlan(frozenset(start), frozenset(stop), without)
+
+
+def _wanted(world: World) -> dict[str, int]:
+    """The stacks that jobs at hand would use, with the least memory that one of those waiting asks for."""
+    wanted: dict[str, int] = {}
+    for job in world.jobs.values():
+        stack = job.spec.stack
+        if stack is None or stack not in EXPECTED_WARM_BYTES or not job.spec.warm:
+            continue
+        if isinstance(job.state, Starting):
+            wanted[stack] = 0
+        elif isinstance(job.state, Queued):
+            wanted[stack] = min(wanted.get(stack, job.spec.needs.mem_bytes), job.spec.needs.mem_bytes)
+    return wanted
+
+
+def _in_the_way(world: World, wanted: Mapping[str, int]) -> set[str]:
+    """Those that nobody at hand uses; all of them once nothing else will give memory back."""
+    stacks = {process.stack for process in world.warm}
+    unused = stacks - wanted.keys()
+    active = any(not isinstance(job.state, Queued) for job in world.jobs.values())
+    return unused if unused or active else stacks
+
+
+def _waits_for_memory(job: Job) -> bool:
+    return isinstance(job.state, Queued) and any(each.code in _SHORT_OF_MEMORY for each in job.reasons)
