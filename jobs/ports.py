@@ -58,6 +58,7 @@ class Launch:
     call. `environment_path` is the captured environment; `extra_env` is laid over it.
     `mem_limit_bytes` None: memory is watched, not limited. `stack` set: start it from a process that has
     imported that framework, where one can be had; `why_cold` says why it is not to be, or could not be.
+    `stand_back`: it gets CPU, disk and memory after the programs of the person at the keyboard.
     """
 
     name: str
@@ -72,6 +73,7 @@ class Launch:
     grace_s: float
     stack: str | None = None
     why_cold: str = ""
+    stand_back: bool = True
 
 
 class Phase(StrEnum):
@@ -108,12 +110,23 @@ class Exit:
 
 
 @dataclass(frozen=True, slots=True)
+class Launched:
+    """The answer to a submit: the native id, or "ended" when it is over already, and how it was started."""
+
+    native: str
+    how: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Status:
+    """`how` tells how it was started: warm, or cold and why, and how long that took."""
+
     phase: Phase
     pid: int | None = None  # of the supervisor
     started_at: float | None = None
     usage: Usage = field(default_factory=Usage)
     exit: Exit | None = None
+    how: str = ""
 
 
 class Executor(Protocol):
@@ -122,8 +135,8 @@ class Executor(Protocol):
     def listen(self, on_change: Callable[[str], None]) -> None:
         """Call `on_change(name)` soon after the attempt of that name starts or ends."""
 
-    async def submit(self, launch: Launch) -> str:
-        """Start it and return the native id; a name that already runs or ran is not started again."""
+    async def submit(self, launch: Launch) -> Launched:
+        """Start it; a name that already runs or ran is not started again."""
 
     async def poll(self, names: Collection[str]) -> Mapping[str, Status]:
         """One answer for each name; an unknown name is MISSING."""

@@ -31,7 +31,7 @@ from jobs.executors.environment import grant_environment
 from jobs.model import Active, Job, JobId, Starting, Usage
 from jobs.policy.warm import warm_plan
 from jobs.ports import Clock, CroError, Executor, Launch, Phase, Status
-from jobs.settings import Home
+from jobs.settings import Home, JobSettings
 from jobs.store import environments
 from jobs.world import WarmPlan, WarmProcess, World
 
@@ -65,9 +65,17 @@ class Attempts:
     """All attempts of one installation. `on_news` is called, on the loop, when there are events to take."""
 
     def __init__(
-        self, home: Home, executor: MeasuredExecutor, instance: str, clock: Clock, *, lost_after_s: float
+        self,
+        home: Home,
+        executor: MeasuredExecutor,
+        instance: str,
+        clock: Clock,
+        *,
+        lost_after_s: float,
+        settings: JobSettings | None = None,
     ) -> None:
         self._home = home
+        self._settings = settings or JobSettings()
         self._executor = executor
         self._instance = instance
         self._clock = clock
@@ -138,14 +146,14 @@ class Attempts:
         name = self.name(job.id, attempt)
         self._launching.add(name)
         try:
-            native = await self._executor.submit(self._launch(name, job, attempt))
+            launched = await self._executor.submit(self._launch(name, job, attempt))
         except (CroError, OSError, ValueError) as error:
             log.warning("job %d could not be launched: %s", job.id, error)
             self._events.append(LaunchFailed(self._clock(), job.id, attempt, str(error)))
         else:
-            if native.isdigit():
-                now = self._clock()
-                self._events.append(LaunchAccepted(now, job.id, attempt, int(native), now))
+            if launched.native.isdigit():
+                now, pid = self._clock(), int(launched.native)
+                self._events.append(LaunchAccepted(now, job.id, attempt, pid, now, launched.how))
                 asyncio.get_running_loop().call_later(TELL_STARTS_AFTER_S, self._on_news)
                 return
             self._changed.add(name)  # it has ended already
@@ -174,6 +182,7 @@ class Attempts:
             grace_s=spec.grace_s,
             stack=spec.stack if spec.warm else None,
             why_cold="its recipe says warm = false" if spec.stack and not spec.warm else "",
+            stand_back=self._settings.stand_back,
         )
 
     def _environment(self, job: Job) -> Path:
@@ -221,7 +230,7 @@ class Attempts:
             return [AttemptEnded(now, job.id, state.attempt, status.exit)]
         if isinstance(state, Starting) and status.pid is not None and status.phase is not Phase.PENDING:
             started_at = now if status.started_at is None else status.started_at
-            return [LaunchAccepted(now, job.id, state.attempt, status.pid, started_at)]
+            return [LaunchAccepted(now, job.id, state.attempt, status.pid, started_at, status.how)]
         return []
 
     async def _unknown(self, name: str, job: Job, now: float, *, sure: bool) -> list[Event]:

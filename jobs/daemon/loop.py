@@ -58,7 +58,12 @@ class Daemon:
         self._sensor = sensor
         self._clock = clock
         self._attempts = Attempts(
-            home, executor, store.meta("instance"), clock, lost_after_s=settings.daemon.lost_after_s
+            home,
+            executor,
+            store.meta("instance"),
+            clock,
+            lost_after_s=settings.daemon.lost_after_s,
+            settings=settings.jobs,
         )
         self._ringer = Ringer()
         self._bell: Bell | None = None

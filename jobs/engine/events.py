@@ -147,13 +147,14 @@ class Decide:
 
 @dataclass(frozen=True, slots=True)
 class LaunchAccepted:
-    """The supervisor `pid` runs the attempt since `started_at`."""
+    """The supervisor `pid` runs the attempt since `started_at`; `how` is for people."""
 
     at: float
     job_id: JobId
     attempt: int
     pid: int
     started_at: float
+    how: str = ""
 
 
 @dataclass(frozen=True, slots=True)

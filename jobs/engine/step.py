@@ -299,7 +299,7 @@ def _launch_accepted(world: World, event: LaunchAccepted) -> _Answer:
     running = job.to(Running(event.started_at, state.attempt, state.grant, event.pid, asked_at))
     effects: tuple[Effect, ...] = (
         Save(running),
-        Record(world.now, job.id, "running", state.attempt, f"supervisor {event.pid}"),
+        Record(world.now, job.id, "running", state.attempt, _joined(f"supervisor {event.pid}", event.how)),
     )
     if asked_at is not None:
         effects += (StopAttempt(job.id, state.attempt, job.spec.grace_s),)
@@ -380,6 +380,10 @@ def _end(world: World, job: Job, state: Ended, detail: str = "", attempt: int | 
         Record(world.now, job.id, state.name.value.replace("_", " "), attempt, detail),
         SettleDependents(job.id, state.name, met, never),
     )
+
+
+def _joined(*texts: str) -> str:
+    return ", ".join(filter(None, texts))
 
 
 def _stop_record(world: World, job_id: JobId, attempt: int) -> Record:

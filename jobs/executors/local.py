@@ -21,11 +21,11 @@ from typing import Any
 
 from jobs.boxed import bundle, proctree
 from jobs.executors.forker import Forker
-from jobs.executors.records import exit_of, supervisor_cpu_s, usage_of
+from jobs.executors.records import exit_of, how_started, supervisor_cpu_s, usage_of
 from jobs.executors.watch import Watch, kill_if, watch
 from jobs.executors.zygotes import Zygotes
 from jobs.model import Usage
-from jobs.ports import Launch, Phase, Status
+from jobs.ports import Launch, Launched, Phase, Status
 from jobs.world import WarmPlan, WarmProcess
 
 NAME = re.compile(r"cro-[a-z0-9]+-([0-9]{1,18})-([0-9]{1,9})", re.ASCII)
@@ -42,7 +42,7 @@ class LocalExecutor:
         self._zygotes = Zygotes(self._told_of_an_end)
         self._on_change: Callable[[str], None] = lambda _: None
         self._watched: dict[str, Watch] = {}
-        self._submitting: dict[str, asyncio.Task[str]] = {}
+        self._submitting: dict[str, asyncio.Task[Launched]] = {}
         self._uncounted: set[str] = set()  # known as running, and their end not read yet
         self._cpu_of_ended_s = 0.0
 
@@ -60,7 +60,7 @@ class LocalExecutor:
 
     # --- the port ----------------------------------------------------------------------------------
 
-    async def submit(self, launch: Launch) -> str:
+    async def submit(self, launch: Launch) -> Launched:
         """Start it and return the supervisor's pid, or "ended" when it is over already.
 
         Raises Unreachable when no process can be made, OSError when its folder cannot.
@@ -148,13 +148,13 @@ class LocalExecutor:
 
     # --- how it is done ----------------------------------------------------------------------------
 
-    async def _submit(self, launch: Launch) -> str:
+    async def _submit(self, launch: Launch) -> Launched:
         name, folder = launch.name, self.folder(launch.name)
         if (folder / bundle.PID).exists() or (folder / bundle.EXIT).exists():
             found = self._look(name)
-            return found.phase.value if found.pid is None else str(found.pid)
+            return Launched(found.phase.value if found.pid is None else str(found.pid), found.how)
         spec = asdict(launch)
-        spec["asked_at"] = time.time()
+        spec["asked_at"] = asked_at = time.time()
         spec["extra_env"] = {
             **launch.extra_env,
             "CRO_JOB_ID": str(launch.job_id),
@@ -163,20 +163,26 @@ class LocalExecutor:
         }
         bundle.make_folder(str(folder))
         bundle.write_json(str(folder / bundle.SPEC), spec)
-        pid, start_ticks = await self._fork(launch, folder, spec)
+        pid, start_ticks, why_cold = await self._fork(launch, folder, spec)
         self._uncounted.add(name)
         if not self._watch(name, pid, start_ticks):
             asyncio.get_running_loop().call_soon(self._on_change, name)
-        return str(pid)
+        warm = launch.stack is not None and not why_cold
+        how = {"warm": warm, "why_cold": why_cold, "took_s": time.time() - asked_at}
+        return Launched(str(pid), how_started(how))
 
-    async def _fork(self, launch: Launch, folder: Path, spec: dict[str, Any]) -> tuple[int, int | None]:
-        if launch.stack is None:
-            return await self._forker.fork(folder)
-        forked = await self._zygotes.fork(launch, folder)
-        if not isinstance(forked, str):
-            return forked
-        bundle.write_json(str(folder / bundle.SPEC), {**spec, "why_cold": forked})
-        return await self._forker.fork(folder)
+    async def _fork(
+        self, launch: Launch, folder: Path, spec: dict[str, Any]
+    ) -> tuple[int, int | None, str]:
+        """Pid and start time of the supervisor, and why it did not start its job warm."""
+        why_cold = launch.why_cold
+        if launch.stack is not None:
+            forked = await self._zygotes.fork(launch, folder)
+            if not isinstance(forked, str):
+                return *forked, ""
+            why_cold = forked
+            bundle.write_json(str(folder / bundle.SPEC), {**spec, "why_cold": why_cold})
+        return *await self._forker.fork(folder), why_cold
 
     def _look(self, name: str) -> Status:
         folder = str(self.folder(name))
@@ -201,7 +207,8 @@ class LocalExecutor:
         phase = Phase.PAUSED if last is not None and last.get("paused") else Phase.RUNNING
         used = Usage() if last is None else usage_of(last)
         started_at = pids.get("started_at")
-        return Status(phase, known.pid, started_at if isinstance(started_at, float) else None, used)
+        began_at = started_at if isinstance(started_at, float) else None
+        return Status(phase, known.pid, began_at, used, how=how_started(pids))
 
     def _end(self, name: str, folder: str) -> Status | None:
         record = bundle.read_json(os.path.join(folder, bundle.EXIT))

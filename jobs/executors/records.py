@@ -55,6 +55,15 @@ def exit_of(record: Mapping[str, Any]) -> Exit | None:
     )
 
 
+def how_started(record: Mapping[str, Any]) -> str:
+    """From `pid.json`, for people: warm and how soon, or cold and why; empty for what has no other way."""
+    if record.get("warm") is True:
+        took_s = _number(record.get("took_s"))
+        return "started warm" if took_s is None else f"started warm in {took_s * 1000:.0f} ms"
+    why = _words(record.get("why_cold") or "", MAX_DETAIL)
+    return f"started cold: {why}" if why else ""
+
+
 def supervisor_cpu_s(record: Mapping[str, Any]) -> float:
     """What supervising cost, from `exit.json`; 0 when it does not say."""
     return _number(record.get("supervisor_cpu_s")) or 0.0
