@@ -58,6 +58,13 @@ class DefaultSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class JobSettings:
+    """How jobs run. `stand_back`: the person's own programs get CPU, disk and memory first."""
+
+    stand_back: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """Everything a person can set; `keys` maps an action id to the keys that replace its own."""
 
@@ -67,6 +74,7 @@ class Settings:
     recipes: RecipeSettings = field(default_factory=RecipeSettings)
     daemon: DaemonSettings = field(default_factory=DaemonSettings)
     defaults: DefaultSettings = field(default_factory=DefaultSettings)
+    jobs: JobSettings = field(default_factory=JobSettings)
 
     @classmethod
     def load(cls, path: Path) -> Settings:
@@ -89,6 +97,7 @@ class Settings:
             recipes=_section(RecipeSettings, table, "recipes", path),
             daemon=_section(DaemonSettings, table, "daemon", path),
             defaults=_section(DefaultSettings, table, "defaults", path),
+            jobs=_section(JobSettings, table, "jobs", path),
         )
 
 
@@ -216,6 +225,10 @@ def _value(value: object, key: str, known: Mapping[str, object], where: str) -> 
         choices = _CHOICES.get(key)
         if not isinstance(value, str) or (choices and value not in choices):
             raise BadInput(f"{where} must be {'one of ' + ', '.join(choices) if choices else 'a text'}.")
+        return value
+    if isinstance(default, bool):
+        if not isinstance(value, bool):
+            raise BadInput(f"{where} must be true or false, not {value!r}.")
         return value
     if key.endswith("_bytes") and isinstance(value, str):
         from jobs.amounts import parse_mem

@@ -19,7 +19,6 @@ else:
 
 # what this process or the launcher ignores; handlers are reset by exec anyway
 IGNORED = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGPIPE, signal.SIGXFSZ)
-NICE_OF_SESSION = b"10"
 
 
 class CannotStart(Exception):
@@ -67,23 +66,6 @@ def prepare(spec: dict[str, Any]) -> dict[str, str]:
     except (OSError, ValueError) as error:
         raise CannotStart(f"its folder {spec['cwd']} cannot be entered: {_why(error)}") from None
     return {**captured, **spec["extra_env"]}
-
-
-def stand_back(pid: int) -> bool:
-    """Let the person's own sessions go first; False: the kernel limits the rate, try again later."""
-    try:
-        descriptor = os.open(f"/proc/{pid}/autogroup", os.O_WRONLY | os.O_CLOEXEC)
-    except OSError:
-        return True  # there is no such thing here
-    try:
-        os.write(descriptor, NICE_OF_SESSION)
-    except BlockingIOError:
-        return False
-    except OSError:
-        pass
-    finally:
-        os.close(descriptor)
-    return True
 
 
 def _why(error: Exception) -> str:

@@ -19,12 +19,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, NoReturn
 
-    from jobs.boxed import bundle, meter, proctree, spawn, tree
+    from jobs.boxed import bundle, meter, proctree, spawn, standing, tree
 else:
     import bundle
     import meter
     import proctree
     import spawn
+    import standing
     import tree
 
 PR_SET_CHILD_SUBREAPER = 36
@@ -95,7 +96,7 @@ class Supervisor:
         self.mem_limit: int | None = spec["mem_limit_bytes"]
         self.kill_at: float | None = None
         self.paused_at: float | None = None
-        self.stands_back = False
+        self.stands_back = not spec["stand_back"]
         self.oom_kills = _oom_kills()
         self.started_at = time.time()
         limit_s: float | None = spec["time_limit_s"]
@@ -126,7 +127,8 @@ class Supervisor:
         """Start the job and write down who is who."""
         me = os.getpid()
         try:
-            self.job = self.start_job(self.spec, log)
+            with standing.Aside(self.spec["stand_back"]):
+                self.job = self.start_job(self.spec, log)
             os.chdir(self.folder)
             bundle.write_json(
                 bundle.PID,
@@ -189,7 +191,7 @@ class Supervisor:
 
     def _look(self, now: float, *, write: bool = False) -> None:
         if not self.stands_back and self.status is None:
-            self.stands_back = spawn.stand_back(self.job)
+            self.stands_back = standing.step_back(self.job)
         if self.meter.look(now, write=write):
             self._stop("out_of_memory", 0.0, "it used more memory than its limit")
 

@@ -42,6 +42,7 @@ def specify(folder: Path, *argv: str, **more: object) -> None:
         "grace_s": 5.0,
         "asked_at": time.time(),
         "why_cold": "",
+        "stand_back": True,
     }
     bundle.write_json(str(folder / bundle.SPEC), {**spec, **more})
 

@@ -188,19 +188,6 @@ async def test_the_launcher_holds_nothing_of_ours(bench: Bench, monkeypatch: pyt
     await bench.end(name)
 
 
-@pytest.mark.skipif(not Path("/proc/self/autogroup").exists(), reason="the kernel does not group sessions")
-async def test_jobs_stand_back_behind_the_person_at_the_keyboard(bench: Bench) -> None:
-    name = await bench.start(bench.launch(1, "sleep", "600"))
-    await bench.until_true(
-        lambda: any(
-            Path(f"/proc/{pid}/autogroup").read_text().rstrip().endswith("nice 10")
-            for pid in bench.left_running(name)
-        )
-    )
-    await bench.executor.cancel(name, 1)
-    await bench.end(name)
-
-
 OWNER = """
 import asyncio, json, sys
 from pathlib import Path

@@ -44,6 +44,8 @@ def test_every_section_is_read(tmp_path: Path) -> None:
         mem = "512M"
         grace = 3
         priority = 10
+        [jobs]
+        stand_back = false
         """,
     )
     assert settings.admission.mem_headroom_bytes == 2 * GIB
@@ -55,6 +57,7 @@ def test_every_section_is_read(tmp_path: Path) -> None:
     assert settings.daemon.idle_exit_s == 0
     assert (settings.defaults.mem_bytes, settings.defaults.grace_s) == (GIB // 2, 3.0)
     assert settings.defaults.priority == 10
+    assert settings.jobs.stand_back is False
 
 
 @pytest.mark.parametrize(
@@ -70,6 +73,7 @@ def test_every_section_is_read(tmp_path: Path) -> None:
         ("[admission]\nmem_headroom_fraction = 5\n", "from 0 to 1"),
         ("[admission]\nmem_headroom_bytes = 'lots'\n", "an amount of memory"),
         ("[daemon]\nidle_exit_s = nan\n", "0 or more"),
+        ("[jobs]\nstand_back = 1\n", "must be true or false"),
         ("[defaults]\npriority = 101\n", "from 0 to 100"),
         ("[recipes]\nfolders = 'here'\n", "list of texts"),
         ("[keys]\nnew = 5\n", "new in \\[keys\\]"),
