@@ -29,6 +29,7 @@ from tests.faults.processes import KINDS, Processes, kill
 REPOSITORY = Path(__file__).resolve().parents[2]
 EVERYONE = (*KINDS,)
 END_WITHIN_S = 120.0
+LAST_STRIKES = 20
 
 
 class Chaos:
@@ -49,10 +50,12 @@ class Chaos:
         self._screen: Terminal | None = None
 
     def run(self, kinds: tuple[str, ...]) -> None:
-        """Strike until every wish is made and every job has ended; then let it come to rest."""
+        """Strike until every wish is made, and some more; then let the jobs end in peace."""
         deadline = time.monotonic() + END_WITHIN_S + self._count / 5
-        while not self._done():
+        last_strikes = LAST_STRIKES
+        while last_strikes and not (self._all_queued() and self._all_ended()):
             assert time.monotonic() < deadline, self._state()
+            last_strikes -= self._all_queued()
             self._keep_up("screen" in kinds)
             time.sleep(self._chance.uniform(0.02, 0.4))  # the random moment
             for kind in self._chance.sample(kinds, self._chance.randint(1, min(2, len(kinds)))):
@@ -101,7 +104,10 @@ class Chaos:
 
     def _keep_up(self, screen: bool) -> None:
         """Start again what a person would start again."""
-        if self._client is None or self._client.poll() is not None:
+        if self._all_queued():
+            with contextlib.suppress(Unreachable):
+                self.installation.start()
+        elif self._client is None or self._client.poll() is not None:
             number = self._chance.randrange(10**9)
             home, ledger = str(self.installation.home.data), str(self._ledger)
             words = [
@@ -121,8 +127,8 @@ class Chaos:
             environ |= {"TERM": "xterm-256color", "TEXTUAL_ANIMATIONS": "none"}
             self._screen = Terminal((sys.executable, "-m", "cro_tui"), 120, 40, environ)
 
-    def _done(self) -> bool:
-        return len(self.notes.codes()) >= self._count and self._all_ended()
+    def _all_queued(self) -> bool:
+        return len(self.notes.codes()) >= self._count
 
     def _at_rest(self) -> bool:
         with contextlib.suppress(Unreachable):
