@@ -40,12 +40,13 @@ def command(*argv: str, cpus: float = 0.1, **changes: object) -> SubmitRequest:
 
 
 class Installation:
-    """One state folder with its scheduler."""
+    """One state folder with its scheduler; `database` None: the folder has one already."""
 
-    def __init__(self, folder: Path, database: Path) -> None:
+    def __init__(self, folder: Path, database: Path | None) -> None:
         self.home = Home.find({"CRO_HOME": str(folder)})
         self.home.make()
-        shutil.copy(database, self.home.database)
+        if database is not None:
+            shutil.copy(database, self.home.database)
         self.settings(TOLERANT)
         environ = {"PATH": os.environ["PATH"], "SECRET": SECRET}
         self.api = Api(self.home, Settings.load(self.home.settings_file), environ=environ)
