@@ -1,7 +1,8 @@
 """What a job's tree uses: looks often and cheaply while memory is limited, writes down once a second.
 
-Standard library only. Resident memory is the quick measure; it counts shared pages and those of mapped
-files too much, so a limit is confirmed by an exact measure, which stalls the job and is therefore rare.
+Standard library only. In a control group the kernel counts memory and keeps the limit. Without one,
+resident memory is the quick measure; it counts shared pages and those of mapped files too much, so a limit
+is confirmed by an exact measure, which stalls the job and is therefore rare.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from jobs.boxed import bundle, proctree
+    from jobs.boxed import bundle, cgroup, proctree
 else:
     import bundle
     import proctree
@@ -28,16 +29,21 @@ MAX_LINES = 20_000
 
 
 class Meter:
-    """The use of everything below this process. `peak_bytes` is over all looks."""
+    """The use of everything below this process. `peak_bytes` is over all looks.
+
+    `group`: the control group that all of it is in; the kernel keeps the limit then.
+    """
 
     def __init__(self, mem_limit_bytes: int | None) -> None:
         self.mem_limit_bytes = mem_limit_bytes
         self.peak_bytes = 0
         self.ended_cpu_s = 0.0  # of the processes that were waited for
         self.paused = False
+        self.group: cgroup.Cgroup | None = None
+        self._most_cached_bytes = 0
         self._started = time.monotonic()
         self._pids: list[int] = []
-        self._rss_bytes = 0
+        self._mem_bytes = 0
         self._walked: float | None = None
         self._wait_s = FIRST_LOOK_S
         self._look_at = self._started + FIRST_LOOK_S
@@ -53,33 +59,52 @@ class Meter:
 
     def look(self, now: float, *, write: bool = False) -> bool:
         """Read what is due and write it down once a second, or now; whether the memory limit is broken."""
-        limit = self.mem_limit_bytes
+        limit = self.mem_limit_bytes if self.group is None else None
         write = write or now >= self._write_at
         if limit is None or write or self._walked is None or now - self._walked >= WALK_EVERY_S:
             self._pids, self._walked = proctree.descendants(os.getpid()), now
-        self._rss_bytes = sum(map(proctree.rss_bytes, self._pids))
-        self.peak_bytes = max(self.peak_bytes, self._rss_bytes)
+        if self.group is not None:
+            self._read_group(self.group)
+        else:
+            self._mem_bytes = sum(map(proctree.rss_bytes, self._pids))
+        self.peak_bytes = max(self.peak_bytes, self._mem_bytes)
         if limit is None:
             self._wait_s = min(self._wait_s * 2, LOOK_EVERY_S)
         else:
-            self._wait_s = NEAR_LOOK_S if self._rss_bytes > limit * NEAR_LIMIT else LIMITED_LOOK_S
+            self._wait_s = NEAR_LOOK_S if self._mem_bytes > limit * NEAR_LIMIT else LIMITED_LOOK_S
         self._look_at = now + self._wait_s
         if write:
             self._write_at = now + WRITE_EVERY_S
             self._write(now)
-        return limit is not None and self._rss_bytes > limit and self._really_over(now, limit)
+        if self.group is not None:
+            return self.group.over_limit()
+        return limit is not None and self._mem_bytes > limit and self._really_over(now, limit)
+
+    def close(self, *, out_of_memory: bool) -> None:
+        """Take in what the control group knows of the time between the looks. Nothing runs any more."""
+        if self.group is None:
+            return
+        self._read_group(self.group)
+        peak = self.group.peak_bytes() or 0
+        # files that were read are kept while there is room for them: no job needs them to be
+        needed = peak if out_of_memory else peak - self._most_cached_bytes
+        self.peak_bytes = max(self.peak_bytes, needed)
+
+    def _read_group(self, group: cgroup.Cgroup) -> None:
+        self._mem_bytes, cached = group.memory()
+        self._most_cached_bytes = max(self._most_cached_bytes, cached)
 
     def _really_over(self, now: float, limit: int) -> bool:
         if self._confirmed is not None:
             at, resident, real = self._confirmed
-            grown = self._rss_bytes - resident > (limit - real) / 2
+            grown = self._mem_bytes - resident > (limit - real) / 2
             if not grown and now - at < CONFIRM_EVERY_S:
                 return False
         real = 0
         for pid in self._pids:
             held = proctree.held_bytes(pid)
             real += proctree.rss_bytes(pid) if held is None else held
-        self._confirmed = (now, self._rss_bytes, real)
+        self._confirmed = (now, self._mem_bytes, real)
         return real > limit
 
     def _write(self, now: float) -> None:
@@ -93,7 +118,7 @@ class Meter:
         line = {
             "at": time.time(),
             "cpu_s": round(used, 3),
-            "mem_bytes": self._rss_bytes,
+            "mem_bytes": self._mem_bytes,
             "peak_mem_bytes": self.peak_bytes,
             "processes": len(self._pids),
             "cpus": cpus if cpus is None else round(cpus, 3),

@@ -19,9 +19,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, NoReturn
 
-    from jobs.boxed import bundle, meter, proctree, spawn, standing, tree
+    from jobs.boxed import bundle, cgroup, meter, proctree, spawn, standing, tree
 else:
     import bundle
+    import cgroup
     import meter
     import proctree
     import spawn
@@ -34,6 +35,7 @@ KILL_AGAIN_S = 0.05
 MAX_WAIT_S = 60.0
 FULL_DISK_TRIES = 600
 FULL_DISK_RETRY_S = 1.0
+OVER_LIMIT = "it used more memory than its limit"
 ORDERS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
 
 _prctl = ctypes.CDLL(None, use_errno=True).prctl
@@ -93,6 +95,7 @@ class Supervisor:
         self.alone = False  # every process of the tree has been waited for
         self.cause: str | None = None
         self.detail = ""
+        self.group: cgroup.Cgroup | None = None
         self.mem_limit: int | None = spec["mem_limit_bytes"]
         self.kill_at: float | None = None
         self.paused_at: float | None = None
@@ -127,8 +130,7 @@ class Supervisor:
         """Start the job and write down who is who."""
         me = os.getpid()
         try:
-            with standing.Aside(self.spec["stand_back"]):
-                self.job = self.start_job(self.spec, log)
+            self._make_job(log)
             os.chdir(self.folder)
             bundle.write_json(
                 bundle.PID,
@@ -140,6 +142,7 @@ class Supervisor:
                     "warm": self.start_job is not spawn.start,
                     "why_cold": self.spec["why_cold"],
                     "took_s": round(time.time() - self.spec["asked_at"], 4),
+                    "cgroup": None if self.group is None else self.group.folder,
                 },
             )
         except spawn.CannotStart as problem:
@@ -153,6 +156,24 @@ class Supervisor:
             tree.send(signal.SIGKILL)
             self.kill_at = time.monotonic() + KILL_AGAIN_S
         os.chdir(self.folder)
+
+    def _make_job(self, log: int) -> None:
+        """Whatever the job must have from its first instruction, this process has while it is made."""
+        limit = self.mem_limit
+        self.group = None if limit is None else cgroup.make(self.spec["name"])
+        with standing.Aside(self.spec["stand_back"]):
+            if self.group is None:
+                self.job = self.start_job(self.spec, log)
+                return
+            with self.group:
+                self.job = self.start_job(self.spec, log)
+        assert limit is not None
+        try:
+            if not self.group.limit(limit):
+                self._stop("out_of_memory", 0.0, OVER_LIMIT)
+            self.meter.group = self.group
+        except OSError:
+            pass  # then it is a fence only, and the limit is kept by looking
 
     def _could_not_start(self, detail: str, code: int) -> None:
         self.cause, self.detail, self.status, self.job = "could_not_start", detail, code << 8, 0
@@ -181,6 +202,8 @@ class Supervisor:
                     "timed_out", self.spec["grace_s"], f"it ran into its time limit of {limit_s:g} s"
                 )
             if self.kill_at is not None and now >= self.kill_at:
+                if self.group is not None:
+                    self.group.kill()
                 tree.send(signal.SIGKILL)
                 self.kill_at = now + KILL_AGAIN_S
             if now >= self.meter.look_at:
@@ -193,7 +216,7 @@ class Supervisor:
         if not self.stands_back and self.status is None:
             self.stands_back = standing.step_back(self.job)
         if self.meter.look(now, write=write):
-            self._stop("out_of_memory", 0.0, "it used more memory than its limit")
+            self._stop("out_of_memory", 0.0, OVER_LIMIT)
 
     def _signalled(self, number: int) -> None:
         now = time.monotonic()
@@ -226,7 +249,8 @@ class Supervisor:
             if pid == self.job:
                 self.status = status
                 own_peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-                if used.ru_maxrss > own_peak:  # below it, the figure was inherited from us
+                # below our own, the figure was inherited from us
+                if used.ru_maxrss > own_peak and self.meter.group is None:
                     self.meter.peak_bytes = max(self.meter.peak_bytes, used.ru_maxrss * 1024)
         if self.status is not None and self.kill_at is None:
             tree.send(signal.SIGTERM)
@@ -260,6 +284,11 @@ class Supervisor:
 
     def _write_exit(self) -> None:
         code = None if self.status is None else os.waitstatus_to_exitcode(self.status)
+        if self.group is not None:
+            if self.cause is None and code != 0 and self.group.over_limit():
+                self.cause, self.detail = "out_of_memory", OVER_LIMIT
+            self.meter.close(out_of_memory=self.cause == "out_of_memory")
+            self.group.remove()
         if self.cause is None and code == -signal.SIGKILL and _oom_kills() > self.oom_kills:
             self.cause, self.mem_limit = "out_of_memory", None
             self.detail = "the kernel ended it: the machine was out of memory"
@@ -271,6 +300,7 @@ class Supervisor:
             "finished_at": max(time.time(), self.started_at),
             "detail": self.detail,
             "mem_limit_bytes": self.mem_limit,
+            "mem_by": "polling" if self.meter.group is None else "cgroup",
             "metrics": bundle.read_metrics("."),
             "usage": {
                 "cpu_s": round(self.meter.ended_cpu_s, 6),

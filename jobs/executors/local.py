@@ -19,7 +19,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from jobs.boxed import bundle, proctree
+from jobs.boxed import bundle, cgroup, proctree
 from jobs.executors.forker import Forker
 from jobs.executors.records import exit_of, how_started, supervisor_cpu_s, usage_of
 from jobs.executors.watch import Watch, kill_if, watch
@@ -110,9 +110,11 @@ class LocalExecutor:
         job = record.get("job") if record.get("boot_id") == proctree.boot_id() else None
         mark = f"CRO_OUTPUT_DIR={folder / bundle.OUTPUT}".encode()
         belongs = partial(_belongs, job if isinstance(job, dict) else {}, mark)
+        groups = cgroup.left(name, record.get("cgroup"))
         for _ in range(SWEEP_ROUNDS):
-            if not sum(kill_if(pid, belongs) for pid in proctree.all_pids() if belongs(pid)):
-                return True
+            inside = sum(map(cgroup.kill, groups))
+            if not inside + sum(kill_if(pid, belongs) for pid in proctree.all_pids() if belongs(pid)):
+                return all(map(cgroup.remove, groups))
             await asyncio.sleep(SWEEP_AGAIN_S)
         return False
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import signal
@@ -17,6 +18,7 @@ import pytest
 from jobs.boxed import bundle, proctree
 
 BOXED = Path(bundle.__file__).parent
+COUNT = itertools.count(1)
 
 
 @pytest.fixture
@@ -33,6 +35,7 @@ def folder(tmp_path: Path) -> Iterator[Path]:
 
 def specify(folder: Path, *argv: str, **more: object) -> None:
     spec: dict[str, object] = {
+        "name": f"cro-test{os.getpid()}-{next(COUNT)}-1",
         "argv": argv,
         "cwd": str(folder.parent),
         "environment_path": str(folder.parent / "environment.json"),
@@ -116,13 +119,14 @@ def test_the_terminals_signals_do_not_reach_it(folder: Path) -> None:
     assert ended(folder)["cause"] == "cancelled"
 
 
-def test_fast_growth_is_caught_near_the_limit(folder: Path) -> None:
+def test_without_a_control_group_fast_growth_is_caught_near_the_limit(folder: Path) -> None:
     mib = 2**20
     grow = f"import time; kept = []\nwhile True: kept.append(b'x' * {8 * mib}); time.sleep(0.02)"
-    specify(folder, sys.executable, "-c", grow, mem_limit_bytes=200 * mib)
+    nowhere = "no/such/group"
+    specify(folder, sys.executable, "-c", grow, mem_limit_bytes=200 * mib, name=nowhere)
     assert supervise(folder).wait(30) == 0
     record = ended(folder)
-    assert record["cause"] == "out_of_memory"
+    assert (record["cause"], record["mem_by"]) == ("out_of_memory", "polling")
     assert 200 * mib < record["usage"]["peak_mem_bytes"] < 1200 * mib
 
 
