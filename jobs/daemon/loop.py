@@ -36,6 +36,7 @@ IDLE_LOOK_EVERY_S = 10.0
 POLL_EVERY_S = 5.0
 CAPACITY_EVERY_S = 60.0
 AFTER_ERROR_S = 1.0
+CLOCK_SET_S = 5.0  # a jump of the wall clock that makes every planned moment worthless
 
 
 class Daemon:
@@ -76,6 +77,7 @@ class Daemon:
         self._waiting = self._ring_due = False
         self._rang_at = self._looked_at = self._polled_at = -math.inf
         self._sized_at = self._busy_at = monotonic()
+        self._clock_ahead_s = clock() - monotonic()
         self._poison: set[int] = set()
         self._cycle = Cycle(store, self._load(), self._poison)
 
@@ -133,6 +135,7 @@ class Daemon:
             return
 
     async def _work(self) -> None:
+        self._mind_the_clock()
         cycle, now = self._cycle, self._clock()
         self._wake.clear()
         await self._hear()  # before the first write: nothing waits while the database is locked
@@ -164,6 +167,14 @@ class Daemon:
             warm = self._attempts.keep_warm(world)
             if warm != world.warm:
                 self._cycle.apply(WarmChanged(now, warm))
+
+    def _mind_the_clock(self) -> None:
+        """Once the clock was set, forget every moment that was reckoned by it."""
+        before_s, self._clock_ahead_s = self._clock_ahead_s, self._clock() - monotonic()
+        if abs(self._clock_ahead_s - before_s) > CLOCK_SET_S:
+            log.warning("the clock was set by %+.0f s", self._clock_ahead_s - before_s)
+            self._cycle = Cycle(self._store, self._load(), self._poison)
+            self._intents_due = True
 
     async def _hear(self) -> None:
         """News of attempts; all of them are asked now and then, should a word have been lost."""

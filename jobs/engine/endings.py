@@ -54,7 +54,9 @@ def ending(state: Active, needs: Needs, exit_: Exit) -> Ended:
 
 def lost(state: Active, at: float, cause: str, usage: Usage) -> Lost:
     """The end of an attempt of which nothing can be known."""
-    return Lost(None if isinstance(state, Starting) else state.started_at, at, cause, usage)
+    if isinstance(state, Starting):
+        return Lost(None, at, cause, usage)
+    return Lost(state.started_at, max(at, state.started_at), cause, usage)  # the clock may be set back
 
 
 def stop_asked_at(state: Active) -> float | None:

@@ -323,7 +323,9 @@ def _launch_failed(world: World, event: LaunchFailed) -> _Answer:
         queued = job.to(Queued(world.now))
         again_at = world.now + world.rules.start_retry_s
         retry_at = dict(world.retry_at) | {job.id: (again_at, event.cause)}
-        world = enter(replace(_leave(world, job.id), retry_at=retry_at), queued, world.fates)
+        world = replace(_leave(world, job.id), retry_at=retry_at)
+        forgotten = blocked(world, queued, {})  # its dependencies are met, but only the store knows it
+        world = replace(world, beyond=None) if forgotten else enter(world, queued, {})
         effects = (Save(queued),)
     return world, (failed, *effects)
 

@@ -11,7 +11,8 @@ from jobs.executors.resident import Resident
 from jobs.ports import Unreachable
 
 LAUNCHER = Path(__file__).resolve().parent.parent / "boxed" / "launcher.py"
-PASSED_ON = ("LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "PATH", "TZ")  # the rest may hold secrets
+LOADER = ("LD_LIBRARY_PATH", "LD_PRELOAD")
+PASSED_ON = ("LANG", "LC_ALL", "LC_CTYPE", *LOADER, "PATH", "TZ")  # the rest may hold secrets
 NO_PROCESS = "No process could be made for the job."
 
 

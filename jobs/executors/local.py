@@ -22,7 +22,7 @@ from typing import Any
 from jobs.boxed import bundle, cgroup, proctree
 from jobs.executors.forker import Forker
 from jobs.executors.records import exit_of, how_started, supervisor_cpu_s, usage_of
-from jobs.executors.watch import Watch, kill_if, watch
+from jobs.executors.watch import Watch, kill_if, make_sure_files_can_be_read, watch
 from jobs.executors.zygotes import Zygotes
 from jobs.model import Usage
 from jobs.ports import Launch, Launched, Phase, Status
@@ -167,7 +167,11 @@ class LocalExecutor:
         bundle.write_json(str(folder / bundle.SPEC), spec)
         pid, start_ticks, why_cold = await self._fork(launch, folder, spec)
         self._uncounted.add(name)
-        if not self._watch(name, pid, start_ticks):
+        try:
+            watched = self._watch(name, pid, start_ticks)
+        except OSError:
+            watched = False  # it runs all the same, and is looked for with the next poll
+        if not watched:
             asyncio.get_running_loop().call_soon(self._on_change, name)
         warm = launch.stack is not None and not why_cold
         how = {"warm": warm, "why_cold": why_cold, "took_s": time.time() - asked_at}
@@ -201,6 +205,7 @@ class LocalExecutor:
         known = self._watched.get(name)
         if known is None:
             written = pids is not None and isinstance(pids.get("supervisor"), dict)
+            make_sure_files_can_be_read()
             gone = Status(Phase.ORPHANED if written else Phase.MISSING)
             return self._end(name, folder) or gone  # it may have ended while we looked
         if pids is None:

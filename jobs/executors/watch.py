@@ -1,18 +1,21 @@
 """Holds on to one live process and hears of its end; never takes another process for it.
 
-By a process descriptor where the kernel gives one, else by asking now and then. Needs a running event loop.
+By a process descriptor where the kernel gives one and enough are left, else by asking now and then. What cannot be
+told for want of a descriptor is an error, never an end. Needs a running event loop.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
+import resource
 import signal
 from collections.abc import Callable
 
 from jobs.boxed import proctree
 
 ASK_EVERY_S = 0.1
+SPARE_DESCRIPTORS = 32  # for everything else that this process opens
 
 
 class Watch:
@@ -50,7 +53,10 @@ class Watch:
             self._pidfd = None
 
     def _alive(self) -> bool:
-        return proctree.start_ticks(self.pid) == self._start_ticks
+        try:
+            return _is_there(self.pid, self._start_ticks)
+        except OSError:
+            return True
 
     def _ask(self) -> None:
         self._timer = None
@@ -65,15 +71,40 @@ class Watch:
 
 
 def watch(pid: object, start_ticks: object, on_end: Callable[[], None]) -> Watch | None:
-    """Watch the process that had this pid and start time; None when it is gone or another has its pid."""
+    """Watch the process that had this pid and start time; None when it is gone or another has its pid.
+
+    Raises OSError when that cannot be told.
+    """
     if not isinstance(pid, int) or not isinstance(start_ticks, int) or pid <= 0:
         return None
     pidfd = _open(pid)
-    if proctree.start_ticks(pid) != start_ticks:
+    if pidfd is not None and pidfd >= resource.getrlimit(resource.RLIMIT_NOFILE)[0] - SPARE_DESCRIPTORS:
+        os.close(pidfd)
+        pidfd = None
+    try:
+        there = _is_there(pid, start_ticks)
+    except OSError:
         if pidfd is not None:
             os.close(pidfd)
-        return None
-    return Watch(pid, start_ticks, pidfd, on_end)
+        raise
+    if there:
+        return Watch(pid, start_ticks, pidfd, on_end)
+    if pidfd is not None:
+        os.close(pidfd)
+    return None
+
+
+def make_sure_files_can_be_read() -> None:
+    """Raise OSError if what was not found may only not have been readable."""
+    os.close(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC))
+
+
+def _is_there(pid: int, start_ticks: int) -> bool:
+    """Whether this very process is there. Raises OSError when that cannot be told."""
+    if proctree.start_ticks(pid) == start_ticks:
+        return True
+    make_sure_files_can_be_read()
+    return proctree.start_ticks(pid) == start_ticks
 
 
 def kill_if(pid: int, ours: Callable[[int], bool]) -> bool:

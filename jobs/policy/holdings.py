@@ -75,7 +75,7 @@ def holding_of(world: World, sample: Sample, job: Job) -> Holding:
     live = usage.mem_bytes if usage is not None else None
     started_at = state.since_at if isinstance(state, Starting) else state.started_at
     settles_at = started_at + world.rules.settle_s
-    settling = live is None or settles_at > sample.at
+    settling = live is None or abs(sample.at - started_at) < world.rules.settle_s
     seen = live if live is not None or started_at <= sample.at else 0
     return Holding(
         job.id,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from jobs.engine.events import (
@@ -18,10 +20,11 @@ from jobs.engine.events import (
     StartAttempt,
     StopAttempt,
 )
-from jobs.engine.step import LAUNCH_TRIES, unfinished
+from jobs.engine.step import LAUNCH_TRIES, unfinished, wants_head
 from jobs.model import (
     GIB,
     Cancelled,
+    Dependency,
     Failed,
     JobId,
     Lost,
@@ -222,3 +225,17 @@ def test_a_restarted_shell_asks_again_for_what_may_be_undone(running: Shell) -> 
     assert unfinished(running.world) == (PauseAttempt(ONE, 1),)
     running.tell(CancelRequested(1_500.0, running.saved[ONE]))
     assert unfinished(running.world) == (ResumeAttempt(ONE, 1), StopAttempt(ONE, 1, 7.0))
+
+
+def test_a_start_that_failed_after_a_restart_is_tried_again_though_its_dependencies_ended_before() -> None:
+    """The world of a new scheduler has the active jobs only; what they had waited for is in the store."""
+    shell = Shell()
+    shell.submit(1, plain())
+    shell.decide()
+    shell.tell(AttemptEnded(1_001.0, ONE, 1, exited(0)))
+    shell.submit(2, plain(after=(Dependency(ONE),)))
+    (start,) = shell.decide()
+    assert isinstance(start, StartAttempt)
+    shell.world = replace(shell.world, fates={}, beyond=0)
+    shell.tell(LaunchFailed(shell.at, JobId(2), 1, "the scheduler stopped before it was launched"))
+    assert wants_head(shell.world), "its place is found from the store, with the fates"
