@@ -68,6 +68,11 @@ def start(home: Home) -> DaemonStatus:
     import select
     import subprocess
 
+    if Path(os.environ.get("CRO_OUTPUT_DIR", "/")).is_relative_to(home.jobs):
+        raise Unreachable(
+            "No scheduler runs, and a job cannot start one: it would end with the job.",
+            "Type in a terminal: cro-tui daemon --start",
+        )
     home.make()
     ready, theirs = os.pipe()
     above_the_packages = str(Path(__file__).resolve().parents[2])

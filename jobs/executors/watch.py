@@ -1,7 +1,7 @@
 """Holds on to one live process and hears of its end; never takes another process for it.
 
-By a process descriptor where the kernel gives one and enough are left, else by asking now and then. What cannot be
-told for want of a descriptor is an error, never an end. Needs a running event loop.
+By a process descriptor where the kernel gives one and enough are left, else by asking now and then. What
+cannot be told for want of a descriptor is an error, never an end. Needs a running event loop.
 """
 
 from __future__ import annotations
