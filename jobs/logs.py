@@ -1,7 +1,8 @@
 """A job's log file of any size: where its lines start, its tail at once, and what is found in it.
 
 Reads only what is asked for and keeps one offset for each 64 lines, so a 2 GB log costs a few megabytes.
-It never writes, and hands out printable text only.
+The dropped middle of a log that grew too long is one line. It never writes, and hands out printable text
+only.
 """
 
 from __future__ import annotations
@@ -9,12 +10,16 @@ from __future__ import annotations
 import os
 import stat
 from array import array
+from bisect import bisect_right
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO
 
+from jobs.boxed.log_cap import hole_in, line_for
 from jobs.text import collapse
+
+__all__ = ["LogFile", "hole_in", "line_for"]
 
 EVERY_LINES = 64
 BLOCK_BYTES = 1 << 16
@@ -28,12 +33,14 @@ class LogFile:
     """A growing file. Not for sharing between threads; close it when done.
 
     `refresh` takes in what was written since and is bounded in work: while `complete` is False, call it
-    again. `line_count` counts the lines indexed so far, the unfinished last one included.
+    again. `line_count` counts the lines indexed so far, the unfinished last one included. `era` changes
+    when lines known before may have another number now, or are gone.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.size_bytes = 0
+        self.era = 0
         self._file: BinaryIO | None = None
         self._identity: tuple[int, int] | None = None
         self._reset()
@@ -43,6 +50,8 @@ class LogFile:
         self._newlines = 0
         self._scanned_bytes = 0
         self._ends_in_newline = True
+        self._dropped: tuple[int, int] | None = None
+        self.era += 1
 
     def __enter__(self) -> LogFile:
         return self
@@ -91,11 +100,14 @@ class LogFile:
             self._identity = identity
         changed = found.st_size != self.size_bytes or self._scanned_bytes < found.st_size
         self.size_bytes = found.st_size
+        changed |= self._take_in_dropped()
         self._index(min(self.size_bytes, self._scanned_bytes + budget_bytes))
         return changed
 
     def read_lines(self, start: int, stop: int) -> list[str]:
         """Lines `start` to `stop` (exclusive), numbered from 0, as far as they are indexed."""
+        if self._file is not None:
+            self._take_in_dropped()
         start, stop = max(0, start), min(stop, self.line_count)
         if start >= stop or self._file is None:
             return []
@@ -112,11 +124,17 @@ class LogFile:
         """The last lines, read from the end without the index; fewer when they are very long."""
         if self._file is None or count <= 0:
             return []
-        start, text = self.size_bytes, b""
-        while start > 0 and text.count(b"\n") <= count and self.size_bytes - start < TAIL_BYTES:
-            size = min(BLOCK_BYTES, start)
+        first, after = self._hole() or (0, 0)
+        start, text = max(self.size_bytes, after), b""
+        while start > 0 and text.count(b"\n") <= count and len(text) < TAIL_BYTES:
+            if start == after:
+                text, start = self._line_for_dropped(first, after) + text, first
+                continue
+            size = min(BLOCK_BYTES, start - (after if start > after else 0))
             start -= size
-            text = self._pread(size, start) + text
+            if not (block := self._pread(size, start)):
+                break
+            text = block + text
         lines = text.split(b"\n")
         if lines[-1] == b"":
             lines.pop()
@@ -152,39 +170,87 @@ class LogFile:
 
     # --- how it is done -----------------------------------------------------------------------
 
+    def _hole(self) -> tuple[int, int] | None:
+        return None if self._file is None else hole_in(self._file.fileno())
+
+    def _line_for_dropped(self, first: int, after: int) -> bytes:
+        last = self._pread(1, first - 1) if first > 0 else b""
+        return line_for(after - first, after=last)
+
+    def _take_in_dropped(self) -> bool:
+        """Forget what was indexed and is dropped now; whether something was.
+
+        What follows is indexed again, for nobody knows how many lines were dropped.
+        """
+        hole = self._hole()
+        if hole == self._dropped:
+            return False
+        starts = [each[0] for each in (hole, self._dropped) if each is not None]
+        self._dropped = hole
+        if self._scanned_bytes <= min(starts):
+            return False
+        step = bisect_right(self._offsets, min(starts)) - 1
+        del self._offsets[step + 1 :]
+        self._newlines, self._scanned_bytes = step * EVERY_LINES, self._offsets[step]
+        self._ends_in_newline = True
+        self.era += 1
+        return True
+
     def _index(self, until: int) -> None:
+        first, after = self._dropped or (-1, -1)
         while self._scanned_bytes < until:
-            block = self._pread(min(BLOCK_BYTES * 4, until - self._scanned_bytes), self._scanned_bytes)
+            if self._scanned_bytes == first:
+                if self._line_for_dropped(first, after).startswith(b"\n"):
+                    self._next_line_at(first)
+                self._next_line_at(after)
+                self._ends_in_newline = True
+                self._scanned_bytes = after
+                until = min(until + after - first, self.size_bytes)  # what is dropped is no work
+                continue
+            stop = first if self._scanned_bytes < first < until else until
+            block = self._pread(min(BLOCK_BYTES * 4, stop - self._scanned_bytes), self._scanned_bytes)
             if not block:
                 return
             at = block.find(b"\n")
             while at >= 0:
-                self._newlines += 1
-                if self._newlines % EVERY_LINES == 0:
-                    self._offsets.append(self._scanned_bytes + at + 1)
+                self._next_line_at(self._scanned_bytes + at + 1)
                 at = block.find(b"\n", at + 1)
             self._ends_in_newline = block.endswith(b"\n")
             self._scanned_bytes += len(block)
 
+    def _next_line_at(self, offset: int) -> None:
+        self._newlines += 1
+        if self._newlines % EVERY_LINES == 0:
+            self._offsets.append(offset)
+
     def _raw_lines(self, offset: int) -> Iterator[bytes]:
         """Lines from an offset on, of each at most the last MAX_RAW_LINE_BYTES."""
         rest = b""
+        first, after = self._dropped or (-1, -1)
         while offset < self._scanned_bytes:
-            block = self._pread(min(BLOCK_BYTES, self._scanned_bytes - offset), offset)
+            if offset == first:
+                block, offset = line_for(after - first, after=rest), after
+            else:
+                stop = first if offset < first < self._scanned_bytes else self._scanned_bytes
+                block = self._pread(min(BLOCK_BYTES, stop - offset), offset)
+                offset += len(block)
             if not block:
                 break
-            offset += len(block)
             *lines, rest = (rest + block).split(b"\n")
             yield from map(_bounded, lines)
             rest = rest[-MAX_RAW_LINE_BYTES:]
-        yield _bounded(rest)
+        if rest:
+            yield _bounded(rest)
 
     def _pread(self, size: int, offset: int) -> bytes:
+        """What is there; nothing when some of it was dropped by now, for then it reads as zeros."""
         assert self._file is not None
         try:
-            return os.pread(self._file.fileno(), size, offset)
+            block = os.pread(self._file.fileno(), size, offset)
         except OSError:
             return b""
+        first, after = self._hole() or (0, 0)
+        return b"" if first < offset + len(block) and offset < after else block
 
 
 def _bounded(raw: bytes) -> bytes:

@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from jobs.machine import Capacity, Sample
-from jobs.model import JobId, Usage
+from jobs.model import MIB, JobId, Usage
 
 
 class CroError(Exception):
@@ -59,6 +59,7 @@ class Launch:
     `mem_limit_bytes` None: memory is watched, not limited. `stack` set: start it from a process that has
     imported that framework, where one can be had; `why_cold` says why it is not to be, or could not be.
     `stand_back`: it gets CPU, disk and memory after the programs of the person at the keyboard.
+    Of an output longer than `log_max_bytes`, the middle is dropped; 0 keeps all of it.
     """
 
     name: str
@@ -74,6 +75,7 @@ class Launch:
     stack: str | None = None
     why_cold: str = ""
     stand_back: bool = True
+    log_max_bytes: int = 256 * MIB
 
 
 class Phase(StrEnum):

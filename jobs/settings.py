@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
-from jobs.model import GIB
+from jobs.model import GIB, MIB
 from jobs.ports import BadInput
 from jobs.world import Rules
 
@@ -59,9 +59,13 @@ class DefaultSettings:
 
 @dataclass(frozen=True, slots=True)
 class JobSettings:
-    """How jobs run. `stand_back`: the person's own programs get CPU, disk and memory first."""
+    """How jobs run. `stand_back`: the person's own programs get CPU, disk and memory first.
+
+    `log_max_bytes`, written `log_max`: of a longer output the middle is dropped; 0 keeps all of it.
+    """
 
     stand_back: bool = True
+    log_max_bytes: int = 256 * MIB
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +183,7 @@ class Home:
 
 # --- checks ----------------------------------------------------------------------------------------
 
-_ALIASES = {"mem": "mem_bytes", "grace": "grace_s"}
+_ALIASES = {"mem": "mem_bytes", "grace": "grace_s", "log_max": "log_max_bytes"}
 _CHOICES = {"graph": ("braille", "ascii")}
 _NOT_ZERO = frozenset({"refresh_s", "cpus", "mem_bytes", "window", "max_sample_age_s", "lost_after_s"})
 
@@ -205,7 +209,11 @@ def _section(kind: type[_Section], table: Mapping[str, Any], name: str, path: Pa
     section = _table(table, name, path)
     default = kind()
     known = {f.name: getattr(default, f.name) for f in fields(kind)}  # type: ignore[arg-type]
-    aliases = {alias: real for alias, real in _ALIASES.items() if real in known and kind is DefaultSettings}
+    aliases = {
+        alias: real
+        for alias, real in _ALIASES.items()
+        if real in known and kind in (DefaultSettings, JobSettings)
+    }
     shown = [next((a for a, real in aliases.items() if real == k), k) for k in known]
     _refuse_unknown(section, shown, path, f"key in [{name}]")
     values = {

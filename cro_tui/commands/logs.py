@@ -29,6 +29,7 @@ from cro_tui.commands.options import job_id, json_option, whole
 from cro_tui.commands.wait import ending
 from cro_tui.present import cut, next_step, reason_sentence, state_word
 from jobs.api import Api
+from jobs.logs import hole_in, line_for
 from jobs.model import Job, JobId, Waiting
 from jobs.ports import BadInput
 from jobs.text import collapse
@@ -135,6 +136,7 @@ class _Printer:
         self._clean = sys.stdout.isatty() and not raw
         self._descriptor: int | None = None
         self._offset = 0
+        self._last = b""
         self._rest = b""
 
     def close(self) -> None:
@@ -147,10 +149,14 @@ class _Printer:
         if lines is None or not self._opened():
             return
         assert self._descriptor is not None
+        dropped, after = hole_in(self._descriptor) or (0, 0)
         start = os.fstat(self._descriptor).st_size
         wanted, first = lines, True
         while start > 0 and wanted >= 0:
-            size = min(BLOCK_BYTES, start)
+            if start == after:  # the rest, and before it the line that says how much was dropped
+                self._offset = dropped
+                return
+            size = min(BLOCK_BYTES, start - (after if start > after else 0))
             block = os.pread(self._descriptor, size, start - size)
             at = len(block)
             if first and block.endswith(b"\n"):
@@ -168,13 +174,27 @@ class _Printer:
         if not self._opened():
             return
         assert self._descriptor is not None
-        while block := os.pread(self._descriptor, BLOCK_BYTES, self._offset):
-            self._offset += len(block)
+        while block := self._next():
             if self._clean:
                 self._print_clean(block)
             else:
                 sys.stdout.buffer.write(block)
         sys.stdout.flush()
+
+    def _next(self) -> bytes:
+        """The next bytes; for a part that was dropped before it was read here, a line that says so."""
+        assert self._descriptor is not None
+        while True:
+            first, after = hole_in(self._descriptor) or (0, 0)
+            if first <= self._offset < after:
+                missed, self._offset = after - self._offset, after
+                return line_for(missed, after=self._last)
+            size = min(BLOCK_BYTES, first - self._offset) if self._offset < first else BLOCK_BYTES
+            block = os.pread(self._descriptor, size, self._offset)
+            if (hole_in(self._descriptor) or (0, 0))[1] <= max(after, self._offset):
+                self._offset += len(block)
+                self._last = block[-1:] or self._last
+                return block
 
     def finish(self) -> None:
         """End an unfinished line on a terminal."""

@@ -58,6 +58,7 @@ class LogView(Framed, ScrollView, can_focus=True):
         self._title = "Log"
         self._empty = ""
         self._lines: dict[int, str] = {}
+        self._era = 0
         self._hit: int | None = None
         self._grew_at = 0.0
         self._widest = 0
@@ -95,7 +96,8 @@ class LogView(Framed, ScrollView, can_focus=True):
         before = self._log.line_count
         if self._log.refresh(_BUDGET_BYTES):
             self._grew_at = monotonic()
-            if self._log.line_count < before:
+            if self._log.line_count < before or self._log.era != self._era:
+                self._era = self._log.era
                 self._lines = {}
                 before = 0
             for number in [each for each in self._lines if each >= before - 1]:

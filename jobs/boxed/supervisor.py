@@ -19,10 +19,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, NoReturn
 
-    from jobs.boxed import bundle, cgroup, meter, proctree, spawn, standing, tree
+    from jobs.boxed import bundle, cgroup, log_cap, meter, proctree, spawn, standing, tree
 else:
     import bundle
     import cgroup
+    import log_cap
     import meter
     import proctree
     import spawn
@@ -114,9 +115,9 @@ class Supervisor:
             )
         except FileExistsError:
             return  # another supervisor has claimed this attempt
+        self.log_cap = log_cap.LogCap(log, self.spec["log_max_bytes"])
         try:
             self._start(log)
-            os.close(log)
             self._wait(wake_read)
         except Exception:
             self._give_up()
@@ -185,7 +186,7 @@ class Supervisor:
         poller = select.poll()
         poller.register(wake_read, select.POLLIN)
         while not self._over():
-            until = [self.meter.look_at]
+            until = [self.meter.look_at, self.log_cap.look_at]
             if self.kill_at is not None:
                 until.append(self.kill_at)
             if self.end_by is not None and self.paused_at is None:
@@ -206,6 +207,8 @@ class Supervisor:
                     self.group.kill()
                 tree.send(signal.SIGKILL)
                 self.kill_at = now + KILL_AGAIN_S
+            if now >= self.log_cap.look_at:
+                self.log_cap.look(now)
             if now >= self.meter.look_at:
                 self._look(now)
 
@@ -215,6 +218,7 @@ class Supervisor:
     def _look(self, now: float, *, write: bool = False) -> None:
         if not self.stands_back and self.status is None:
             self.stands_back = standing.step_back(self.job)
+        self.log_cap.look(now)
         if self.meter.look(now, write=write):
             self._stop("out_of_memory", 0.0, OVER_LIMIT)
 
@@ -322,6 +326,7 @@ class Supervisor:
             except OSError:
                 pass  # nobody listens any more; the folder tells who asks
         bundle.sync(bundle.EXIT)
+        self.log_cap.finish(bundle.LOG)
 
 
 def _hear_signals() -> int:

@@ -183,6 +183,7 @@ class Attempts:
             stack=spec.stack if spec.warm else None,
             why_cold="its recipe says warm = false" if spec.stack and not spec.warm else "",
             stand_back=self._settings.stand_back,
+            log_max_bytes=self._settings.log_max_bytes,
         )
 
     def _environment(self, job: Job) -> Path:

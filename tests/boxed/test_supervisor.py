@@ -46,6 +46,7 @@ def specify(folder: Path, *argv: str, **more: object) -> None:
         "asked_at": time.time(),
         "why_cold": "",
         "stand_back": True,
+        "log_max_bytes": 0,
     }
     bundle.write_json(str(folder / bundle.SPEC), {**spec, **more})
 

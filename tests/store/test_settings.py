@@ -46,6 +46,7 @@ def test_every_section_is_read(tmp_path: Path) -> None:
         priority = 10
         [jobs]
         stand_back = false
+        log_max = "10M"
         """,
     )
     assert settings.admission.mem_headroom_bytes == 2 * GIB
@@ -58,6 +59,7 @@ def test_every_section_is_read(tmp_path: Path) -> None:
     assert (settings.defaults.mem_bytes, settings.defaults.grace_s) == (GIB // 2, 3.0)
     assert settings.defaults.priority == 10
     assert settings.jobs.stand_back is False
+    assert settings.jobs.log_max_bytes == 10 * 2**20
 
 
 @pytest.mark.parametrize(
