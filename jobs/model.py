@@ -51,6 +51,13 @@ class Dependency:
     kind: DependencyKind = DependencyKind.OK
 
 
+class OnReboot(StrEnum):
+    """What becomes of a job that ran when the machine was restarted."""
+
+    REQUEUE = "requeue"
+    FAIL = "fail"
+
+
 ParamValue = int | float | bool | str
 
 
@@ -77,6 +84,7 @@ class JobSpec:
     stack: str | None = None
     warm: bool = True
     grace_s: float = 10.0
+    on_reboot: OnReboot = OnReboot.FAIL
     start_held: bool = False
     retry_of: JobId | None = None
     expected_s: float | None = None
@@ -259,8 +267,8 @@ TRANSITIONS: Mapping[StateName, frozenset[StateName]] = {
     ),
     StateName.HELD: frozenset({StateName.QUEUED, StateName.CANCELLED, StateName.FAILED}),
     StateName.STARTING: frozenset({StateName.STARTING, StateName.RUNNING, StateName.QUEUED}) | _ENDED,
-    StateName.RUNNING: frozenset({StateName.RUNNING, StateName.PAUSED}) | _ENDED,
-    StateName.PAUSED: frozenset({StateName.RUNNING}) | _ENDED,
+    StateName.RUNNING: frozenset({StateName.RUNNING, StateName.PAUSED, StateName.QUEUED}) | _ENDED,
+    StateName.PAUSED: frozenset({StateName.RUNNING, StateName.HELD}) | _ENDED,
 } | {name: frozenset[StateName]() for name in _ENDED}
 
 
@@ -274,6 +282,7 @@ class Job:
 
     `reasons` and `estimated_start_at` are set only while it waits, `metrics` once it has ended and
     left a `metrics.json`. `usage` is the last one seen while it runs and the final one afterwards.
+    `failed_starts` counts the launches in a row, up to now, that failed before the job did anything.
     """
 
     id: JobId
@@ -285,6 +294,7 @@ class Job:
     reasons: tuple[Reason, ...] = ()
     estimated_start_at: float | None = None
     metrics: tuple[tuple[str, float], ...] = ()
+    failed_starts: int = 0
 
     def to(self, state: State) -> Job:
         """Return the job in its next state; raises IllegalTransition for a move not in TRANSITIONS."""

@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jobs.model import Job, JobId, JobSpec, Needs, ParamValue
+from jobs.model import Job, JobId, JobSpec, Needs, OnReboot, ParamValue
 from jobs.ports import BadInput
 from jobs.settings import HIGHEST_PRIORITY, LOWEST_PRIORITY, Home, Settings
 from jobs.store import environments
@@ -82,6 +82,9 @@ class Resolver:
             grace_s = self._settings.defaults.grace_s
         priority = self._settings.defaults.priority if request.priority is None else request.priority
         _check_rest(request, priority, grace_s, problems)
+        on_reboot = request.on_reboot
+        if on_reboot is None:
+            on_reboot = recipe.on_reboot.value if recipe else OnReboot.FAIL
         if problems:
             return None, problems
         return (
@@ -98,6 +101,7 @@ class Resolver:
                 stack=recipe.framework.value if recipe and recipe.framework.value != "none" else None,
                 warm=recipe is None or recipe.warm,
                 grace_s=float(grace_s),
+                on_reboot=OnReboot(on_reboot),
                 start_held=request.hold,
             ),
             {},
@@ -214,6 +218,8 @@ def _check_rest(request: SubmitRequest, priority: int, grace_s: float, problems:
         problems["priority"] = f"The priority must be a whole number from 0 to 100, not {priority}."
     if not (math.isfinite(grace_s) and grace_s >= 0):
         problems["grace"] = "The grace time must be 0 seconds or more."
+    if request.on_reboot is not None and request.on_reboot not in {each.value for each in OnReboot}:
+        problems["on_reboot"] = f"on_reboot must be requeue or fail, not {request.on_reboot!r}."
     for name, value in (request.env or {}).items():
         if "\0" in name or "\0" in value or "=" in name or not name:
             problems["env"] = "A variable's name or value holds a character that the system cannot pass on."

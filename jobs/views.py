@@ -30,7 +30,8 @@ class SubmitRequest:
     """One job to queue: either `recipe` (with `params` as typed, still text or values) or `argv`.
 
     `env` None captures the caller's environment. `cwd` None is the caller's working directory.
-    `priority` None is the default of the settings.
+    `priority` None is the default of the settings. `on_reboot` is "requeue" or "fail"; None leaves it to
+    the recipe, and a command fails.
     """
 
     recipe: str | None = None
@@ -44,6 +45,7 @@ class SubmitRequest:
     after: tuple[Dependency, ...] = ()
     hold: bool = False
     grace_s: float | None = None
+    on_reboot: str | None = None
 
 
 class SortKey(StrEnum):

@@ -13,7 +13,17 @@ from typing import Any
 
 from recipes import block
 from recipes.checking import Checker, kind_of, quoted
-from recipes.model import Framework, Kind, Param, ParamType, ParamValue, Problem, Recipe, RecipeNeeds
+from recipes.model import (
+    Framework,
+    Kind,
+    OnReboot,
+    Param,
+    ParamType,
+    ParamValue,
+    Problem,
+    Recipe,
+    RecipeNeeds,
+)
 from recipes.param_table import read_params
 from recipes.quantities import parse_bytes, parse_seconds
 
@@ -31,7 +41,7 @@ __all__ = [
 
 _CRO_KEYS = (
     *("title", "framework", "kind", "description", "summary", "resources", "metrics"),
-    *("grace", "repeatable", "warm", "params"),
+    *("grace", "repeatable", "on_reboot", "warm", "params"),
 )
 _RESOURCE_KEYS = ("cpus", "mem", "gpus", "vram", "time")
 _METRIC = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}")
@@ -73,6 +83,8 @@ def _recipe(checker: Checker, document: Mapping[str, Any], path: Path, name: str
             f'requires-python {quoted(requires_python)} is no version range: write it like ">=3.11".',
             "requires-python",
         )
+    repeatable = checker.flag(cro, *_CRO, "repeatable") or False
+    on_reboot = checker.one_of(OnReboot, cro, *_CRO, "on_reboot")
     return Recipe(
         name=name,
         path=path,
@@ -86,7 +98,8 @@ def _recipe(checker: Checker, document: Mapping[str, Any], path: Path, name: str
         params=read_params(checker, checker.table(cro, *_CRO, "params")),
         metrics=_metrics(checker, checker.table(cro, *_CRO, "metrics")),
         grace_s=checker.amount(parse_seconds, cro, *_CRO, "grace"),
-        repeatable=checker.flag(cro, *_CRO, "repeatable") or False,
+        repeatable=repeatable,
+        on_reboot=on_reboot or (OnReboot.REQUEUE if repeatable else OnReboot.FAIL),
         warm=checker.flag(cro, *_CRO, "warm") is not False,
     )
 

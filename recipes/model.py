@@ -29,6 +29,13 @@ class Framework(StrEnum):
     NONE = "none"
 
 
+class OnReboot(StrEnum):
+    """What becomes of a run that was going on when the machine was restarted."""
+
+    REQUEUE = "requeue"
+    FAIL = "fail"
+
+
 class Kind(StrEnum):
     PREPROCESS = "preprocess"
     TRAIN = "train"
@@ -80,7 +87,8 @@ class Recipe:
     """One recipe, known from its header alone.
 
     `metrics` pairs a metric's name with "max" or "min" (which end is better), the first is the main one.
-    `repeatable` says that the same parameters give the same metrics. `warm` says that the recipe may run
+    `repeatable` says that the same parameters give the same metrics; such a run is queued again after a
+    restart of the machine, unless `on_reboot` says otherwise. `warm` says that the recipe may run
     in a process that has its framework imported already.
     """
 
@@ -97,6 +105,7 @@ class Recipe:
     metrics: tuple[tuple[str, str], ...] = ()
     grace_s: float | None = None
     repeatable: bool = False
+    on_reboot: OnReboot = OnReboot.FAIL
     warm: bool = True
 
     def param(self, name: str) -> Param | None:

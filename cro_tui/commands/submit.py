@@ -53,6 +53,11 @@ class _Submit(click.Command):
 @click.option(
     "--grace", type=duration_s, metavar="TIME", help="Time between TERM and KILL when it is stopped."
 )
+@click.option(
+    "--on-reboot",
+    metavar="requeue|fail",
+    help="If the machine is restarted while it runs (default: what its recipe says, else fail).",
+)
 @click.option("--hold", is_flag=True, help="Queue it held; cro-tui release lets it go.")
 @click.option("--wait", "waits", is_flag=True, help="Wait for its end and leave with its fate.")
 @click.option("--follow", is_flag=True, help="Show what it prints, and leave with its fate.")
@@ -69,6 +74,7 @@ def submit(  # noqa: PLR0917 - click calls it by keyword
     name: str | None,
     cwd: str | None,
     grace: float | None,
+    on_reboot: str | None,
     hold: bool,
     waits: bool,
     follow: bool,
@@ -102,6 +108,7 @@ def submit(  # noqa: PLR0917 - click calls it by keyword
             after=dependencies(after),
             hold=hold,
             grace_s=grace,
+            on_reboot=on_reboot,
         )
         (job_id,) = api.submit([request])
         if not (as_json and waits):

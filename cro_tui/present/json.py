@@ -47,6 +47,7 @@ def job_json(job: Job, now: float) -> Json:
         "after": [{"id": each.job_id, "kind": each.kind.value} for each in spec.after],
         "retry_of": spec.retry_of,
         "grace_s": spec.grace_s,
+        "on_reboot": spec.on_reboot.value,
         "expected_s": spec.expected_s,
         "gpus_granted": list(granted),
         "pid": state.pid if isinstance(state, Running) else None,

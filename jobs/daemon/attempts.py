@@ -82,6 +82,7 @@ class Attempts:
         self._lost_after_s = lost_after_s
         self._tasks: set[asyncio.Task[None]] = set()
         self._missing: dict[str, float] = {}
+        self._former: frozenset[str] = frozenset()
         self._launching: set[str] = set()
         self._changed: set[str] = set()
         self._events: list[Event] = []
@@ -104,6 +105,10 @@ class Attempts:
     def names(self, jobs: Iterable[Job]) -> dict[str, Job]:
         """The names of the attempts that jobs have now."""
         return {self.name(j.id, j.state.attempt): j for j in jobs if isinstance(j.state, _ACTIVE)}
+
+    def begun_before_boot(self, jobs: Iterable[Job]) -> None:
+        """These attempts were made before the machine was restarted, whatever they have written down."""
+        self._former = frozenset(self.names(jobs))
 
     # --- doing -----------------------------------------------------------------------------------------
 
@@ -240,6 +245,7 @@ class Attempts:
             self._changed.add(name)  # once it has been launched
             return []
         since = self._missing.setdefault(name, monotonic())
+        sure = sure or name in self._former
         if not sure and monotonic() - since < self._lost_after_s:
             return []
         del self._missing[name]
@@ -247,12 +253,12 @@ class Attempts:
         assert isinstance(job.state, Active)
         attempt = job.state.attempt
         folder = self._home.attempt(job.id, attempt)
-        boot_id = _boot_of(folder)
-        begun = boot_id is not None or (folder / "output.log").exists()
+        begun_in = _boot_of(folder)
+        begun = begun_in is not None or (folder / "output.log").exists()
         if not begun and isinstance(job.state, Starting):
             return [LaunchFailed(now, job.id, attempt, "the scheduler stopped before it was launched")]
         log.warning("attempt %s is lost", name)
-        if boot_id is not None and boot_id != _read(_BOOT_ID):
+        if name in self._former if begun_in is None else begun_in != boot_id():
             return [Rebooted(now, job.id, attempt)]
         return [AttemptMissing(now, job.id, attempt, _cause(folder, begun=begun, clean=clean))]
 
@@ -277,11 +283,12 @@ def _boot_of(folder: Path) -> str | None:
         return None
 
 
-def _read(path: Path) -> str | None:
+def boot_id() -> str:
+    """Which boot of the machine this is; empty where that cannot be told."""
     try:
-        return path.read_text(encoding="ascii").strip()
+        return _BOOT_ID.read_text(encoding="ascii").strip()
     except OSError:
-        return None
+        return ""
 
 
 def _call_soon(loop: asyncio.AbstractEventLoop, heard: Callable[[str], None], name: str) -> None:

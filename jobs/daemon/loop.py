@@ -13,7 +13,7 @@ import os
 from collections.abc import Callable
 from time import monotonic
 
-from jobs.daemon.attempts import Attempts, MeasuredExecutor
+from jobs.daemon.attempts import Attempts, MeasuredExecutor, boot_id
 from jobs.daemon.cycle import Cycle
 from jobs.engine.events import CapacityChanged, Sampled, WarmChanged
 from jobs.engine.step import unfinished
@@ -252,6 +252,11 @@ class Daemon:
     async def _recover(self) -> None:
         """Learn first what became of every attempt, decide afterwards."""
         self._polled_at = monotonic()
+        known, now = self._store.meta("boot_id"), boot_id()
+        if known != now:
+            if known:
+                self._attempts.begun_before_boot(self._cycle.world.jobs.values())
+            self._store.set_meta("boot_id", now)
         for event in await self._attempts.news(self._cycle.world.jobs.values(), everyone=True):
             self._cycle.apply(event)
         self._cycle.todo += unfinished(self._cycle.world)

@@ -187,7 +187,10 @@ class AttemptMissing:
 
 @dataclass(frozen=True, slots=True)
 class Rebooted:
-    """The attempt belongs to an earlier boot of the machine and left no exit file."""
+    """The attempt belongs to an earlier boot of the machine and left no exit file.
+
+    The job's own `on_reboot` says what becomes of it.
+    """
 
     at: float
     job_id: JobId

@@ -53,6 +53,7 @@ from jobs.model import (
     Held,
     Job,
     JobId,
+    OnReboot,
     Paused,
     Queued,
     ReasonCode,
@@ -67,9 +68,10 @@ from jobs.policy.dependencies import settled_by
 from jobs.policy.head import blocked, enter, load, wants_head
 from jobs.world import World
 
-__all__ = ["LAUNCH_TRIES", "step", "unfinished", "wants_head"]
+__all__ = ["LAUNCH_TRIES", "REBOOT_TRIES", "step", "unfinished", "wants_head"]
 
-LAUNCH_TRIES = 3  # launches that fail before the job does
+LAUNCH_TRIES = 3  # launches in a row that fail before the job does
+REBOOT_TRIES = 5  # attempts after which a job is not queued again: it may be what brings the machine down
 
 _Answer = tuple[World, tuple[Effect, ...]]
 _Fates = Mapping[JobId, StateName]
@@ -119,7 +121,7 @@ def step(world: World, event: Event) -> _Answer:
         case AttemptMissing():
             return _lost(world, event.job_id, event.attempt, event.cause)
         case Rebooted():
-            return _lost(world, event.job_id, event.attempt, "the machine was restarted while it ran")
+            return _rebooted(world, event)
         case _:
             assert_never(event)
 
@@ -297,6 +299,7 @@ def _launch_accepted(world: World, event: LaunchAccepted) -> _Answer:
         return world, ()
     asked_at = stop_asked_at(state)
     running = job.to(Running(event.started_at, state.attempt, state.grant, event.pid, asked_at))
+    running = replace(running, failed_starts=0)
     effects: tuple[Effect, ...] = (
         Save(running),
         Record(world.now, job.id, "running", state.attempt, _joined(f"supervisor {event.pid}", event.how)),
@@ -316,18 +319,38 @@ def _launch_failed(world: World, event: LaunchFailed) -> _Answer:
     failed = Record(world.now, job.id, "start failed", state.attempt, event.cause)
     if state.cancel_requested_at is not None:
         world, effects = _end(world, job, Cancelled(None, world.now, None, None, Usage()))
-    elif state.attempt >= LAUNCH_TRIES:
+    elif job.failed_starts + 1 >= LAUNCH_TRIES:
         cause = f"it could not be started: {event.cause}"
         world, effects = _end(world, job, Failed(None, world.now, None, None, cause, Usage()), cause)
     else:
-        queued = job.to(Queued(world.now))
+        queued = replace(job.to(Queued(world.now)), failed_starts=job.failed_starts + 1)
         again_at = world.now + world.rules.start_retry_s
         retry_at = dict(world.retry_at) | {job.id: (again_at, event.cause)}
-        world = replace(_leave(world, job.id), retry_at=retry_at)
-        forgotten = blocked(world, queued, {})  # its dependencies are met, but only the store knows it
-        world = replace(world, beyond=None) if forgotten else enter(world, queued, {})
+        world = _back(replace(_leave(world, job.id), retry_at=retry_at), queued)
         effects = (Save(queued),)
     return world, (failed, *effects)
+
+
+def _rebooted(world: World, event: Rebooted) -> _Answer:
+    found = _attempt(world, event.job_id, event.attempt)
+    if found is None:
+        return world, ()
+    job, state = found
+    cause = "the machine was restarted while it ran"
+    if stop_asked_at(state) is not None:
+        started_at = None if isinstance(state, Starting) else state.started_at
+        stopped = Cancelled(started_at, max(world.now, started_at or 0.0), None, None, job.usage)
+        return _end(world, job, stopped, cause, state.attempt)
+    if job.spec.on_reboot is OnReboot.FAIL:
+        return _lost(world, job.id, state.attempt, cause)
+    if state.attempt >= REBOOT_TRIES:
+        return _lost(world, job.id, state.attempt, f"{cause}, and it was tried {state.attempt} times")
+    again = Record(world.now, job.id, "requeued", state.attempt, cause)
+    if isinstance(state, Paused):  # whoever paused it did not let it go on
+        held = replace(job.to(Held(world.now)), usage=Usage())
+        return _leave(world, job.id), (Save(held), again)
+    queued = replace(job.to(Queued(world.now)), usage=Usage())
+    return _back(_leave(world, job.id), queued), (Save(queued), again)
 
 
 def _attempt_ended(world: World, event: AttemptEnded) -> _Answer:
@@ -372,6 +395,12 @@ def _leave(world: World, job_id: JobId) -> World:
     jobs = {other: job for other, job in world.jobs.items() if other != job_id}
     retry_at = {other: retry for other, retry in world.retry_at.items() if other != job_id}
     return replace(world, jobs=jobs, retry_at=retry_at)
+
+
+def _back(world: World, job: Job) -> World:
+    """The world with a job back in the queue that has had an attempt."""
+    forgotten = blocked(world, job, {})  # its dependencies are met, but only the store knows it
+    return replace(world, beyond=None) if forgotten else enter(world, job, {})
 
 
 def _end(world: World, job: Job, state: Ended, detail: str = "", attempt: int | None = None) -> _Answer:

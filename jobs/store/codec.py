@@ -23,6 +23,7 @@ from jobs.model import (
     JobId,
     JobSpec,
     Needs,
+    OnReboot,
     Reason,
     ReasonCode,
     State,
@@ -91,6 +92,7 @@ def load_spec(text: str) -> JobSpec:
         table["needs"] = needs
         table["after"] = tuple(Dependency(JobId(int(i)), DependencyKind(k)) for i, k in table["after"])
         table["params"] = tuple((str(name), value) for name, value in table["params"])
+        table["on_reboot"] = OnReboot(table.get("on_reboot", OnReboot.FAIL))
         return JobSpec(**table)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise Damaged(f"specification: {error}") from None
@@ -115,6 +117,8 @@ def dump_detail(job: Job) -> str:
     table: dict[str, Any] = {"state": state, "usage": plain(usage)}
     if job.metrics:
         table["metrics"] = job.metrics
+    if job.failed_starts:
+        table["failed_starts"] = job.failed_starts
     return dump(table)
 
 
@@ -146,6 +150,7 @@ def load_job(row: sqlite3.Row | Mapping[str, Any]) -> Job:
             load_reasons(row["reasons"]),
             row["estimated_start_at"],
             tuple((str(name), float(number)) for name, number in table.get("metrics", ())),
+            int(table.get("failed_starts", 0)),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise Damaged(f"job {row['id']}: {error}") from None

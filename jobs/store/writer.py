@@ -75,7 +75,7 @@ class Store:
         return str(row[0]) if row else ""
 
     def set_meta(self, key: str, value: str) -> None:
-        self._write("UPDATE meta SET value = ? WHERE key = ?", (value, key))
+        self._write("INSERT OR REPLACE INTO meta(key, value) VALUES (?, ?)", (key, value))
 
     # --- intents -----------------------------------------------------------------------------------
 

@@ -24,7 +24,7 @@ from jobs.engine.events import (
 )
 from jobs.engine.step import step
 from jobs.machine import Capacity
-from jobs.model import GIB, Active, Dependency, DependencyKind, Job, JobId, Needs
+from jobs.model import GIB, Active, Dependency, DependencyKind, Job, JobId, Needs, OnReboot
 from jobs.ports import ExitCause
 from jobs.world import Rules, World
 from tests.engine.shell import Shell, ended, exited, plain
@@ -72,7 +72,9 @@ def perform(shell: Shell, act: str, job_id: int, choice: int) -> None:
             kind = DependencyKind.OK if choice % 2 else DependencyKind.ANY
             on = [Dependency(JobId(i), kind) for i in (choice,) if i != job_id and JobId(i) in shell.saved]
             needs = Needs(cpus=0.5 + choice / 4, mem_bytes=(1 + choice % 2) * GIB)
-            shell.submit(job_id, plain(needs, after=tuple(on), priority=40 + choice), hold=choice == 5)
+            policy = OnReboot.REQUEUE if choice % 3 else OnReboot.FAIL
+            made = plain(needs, after=tuple(on), priority=40 + choice, on_reboot=policy)
+            shell.submit(job_id, made, hold=choice == 5)
         else:
             shell.submit(job_id) if isinstance(job.state, Active) else None
     elif job is not None:

@@ -20,16 +20,19 @@ from jobs.engine.events import (
     StartAttempt,
     StopAttempt,
 )
-from jobs.engine.step import LAUNCH_TRIES, unfinished, wants_head
+from jobs.engine.step import LAUNCH_TRIES, REBOOT_TRIES, unfinished, wants_head
 from jobs.model import (
     GIB,
     Cancelled,
     Dependency,
     Failed,
+    Held,
     JobId,
     Lost,
     Needs,
+    OnReboot,
     OutOfMemory,
+    Paused,
     Queued,
     ReasonCode,
     Running,
@@ -172,6 +175,79 @@ def test_an_attempt_of_an_earlier_boot_is_lost_with_that_cause(running: Shell) -
     state = running.saved[ONE].state
     assert isinstance(state, Lost)
     assert "restarted" in state.cause
+
+
+def test_a_job_that_may_be_repeated_is_queued_again_after_a_restart_and_its_story_says_why() -> None:
+    shell = begun(OnReboot.REQUEUE)
+    shell.tell(Rebooted(2_000.0, ONE, 1))
+    assert isinstance(shell.saved[ONE].state, Queued)
+    assert (shell.story[-1].event, shell.story[-1].detail) == (
+        "requeued",
+        "the machine was restarted while it ran",
+    )
+    assert len(shell.decide()) == 1
+    assert shell.saved[ONE].attempts == 2
+
+
+def test_it_is_queued_again_although_only_the_store_knows_that_its_dependency_is_met() -> None:
+    shell = Shell()
+    shell.submit(2)
+    shell.submit(1, plain(on_reboot=OnReboot.REQUEUE, after=(Dependency(JobId(2)),)))
+    for job_id in (2, 1):
+        shell.decide()
+        shell.tell(LaunchAccepted(shell.at, JobId(job_id), 1, 77, shell.at))
+        if job_id == 2:
+            shell.tell(AttemptEnded(shell.at, JobId(2), 1, exited()))
+    shell.tell(Rebooted(2_000.0, ONE, 1))
+    assert len(shell.decide()) == 1
+    assert isinstance(shell.saved[ONE].state, Starting)
+
+
+def test_a_stop_that_was_asked_for_before_the_restart_is_kept() -> None:
+    shell = begun(OnReboot.REQUEUE)
+    shell.tell(CancelRequested(1_500.0, shell.saved[ONE]))
+    shell.tell(Rebooted(2_000.0, ONE, 1))
+    assert isinstance(shell.saved[ONE].state, Cancelled)
+
+
+def test_a_paused_job_does_not_go_on_by_itself_after_a_restart() -> None:
+    shell = begun(OnReboot.REQUEUE)
+    shell.tell(HoldRequested(1_500.0, shell.saved[ONE]))
+    assert isinstance(shell.saved[ONE].state, Paused)
+    shell.tell(Rebooted(2_000.0, ONE, 1))
+    assert isinstance(shell.saved[ONE].state, Held)
+
+
+def test_a_job_that_may_be_what_brings_the_machine_down_is_not_tried_for_ever() -> None:
+    shell = begun(OnReboot.REQUEUE)
+    for attempt in range(1, REBOOT_TRIES + 1):
+        assert isinstance(shell.saved[ONE].state, Running)
+        shell.tell(Rebooted(shell.at, ONE, attempt))
+        shell.decide()
+        shell.tell(LaunchAccepted(shell.at, ONE, attempt + 1, 77, shell.at))
+    state = shell.saved[ONE].state
+    assert isinstance(state, Lost)
+    assert "5 times" in state.cause
+
+
+def test_only_launches_that_fail_in_a_row_are_counted() -> None:
+    shell = begun(OnReboot.REQUEUE)
+    shell.tell(Rebooted(shell.at, ONE, 1))
+    for attempt in range(2, 2 + LAUNCH_TRIES):
+        assert isinstance(shell.saved[ONE].state, Queued), attempt
+        shell.at += 31
+        assert len(shell.decide()) == 1
+        shell.tell(LaunchFailed(shell.at, ONE, attempt, "no more processes"))
+    assert isinstance(shell.saved[ONE].state, Failed)
+
+
+def begun(on_reboot: OnReboot) -> Shell:
+    """One job, running."""
+    shell = Shell()
+    shell.submit(1, plain(on_reboot=on_reboot))
+    shell.decide()
+    shell.tell(LaunchAccepted(shell.at, ONE, 1, 77, shell.at))
+    return shell
 
 
 # --- stopping --------------------------------------------------------------------------------------------
