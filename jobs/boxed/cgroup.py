@@ -98,6 +98,8 @@ def make(name: str) -> Cgroup | None:
     for version, place, own in places():
         made = Cgroup(f"{place}/{name}", own, version)
         try:
+            if os.path.exists(made.folder):
+                made.remove()  # of a supervisor that was killed before it could start the job
             os.mkdir(made.folder)
         except OSError:
             continue
@@ -121,19 +123,21 @@ def places(mounts: str = MOUNTS, own: str = OWN) -> Iterator[tuple[int, str, str
             ours[2 if number == "0" else 1] = path
     found: dict[int, tuple[str, str]] = {}
     for line in _read(mounts).splitlines():
+        if " - cgroup" not in line:
+            continue
         before, _, after = line.partition(" - ")
         where, what = before.split(), after.split()
-        version = 2 if what[:1] == ["cgroup2"] else 1
-        if version == 2 or (what[:1] == ["cgroup"] and "memory" in what[-1].split(",")):
+        version = 2 if what[0] == "cgroup2" else 1
+        if version == 2 or "memory" in what[-1].split(","):
             found.setdefault(version, (where[3], where[4]))
     version = 1 if 1 in found else 2  # only one of them has the memory controller
     if version not in found or version not in ours:
         return
     root, mount = found[version]
-    below = os.path.relpath(ours[version], root)
-    if below.startswith("..") or ours[version].startswith("/.."):
+    path, above = ours[version].rstrip("/"), root.rstrip("/")
+    if path.startswith("/..") or not f"{path}/".startswith(f"{above}/"):
         return  # we are in a part of it that is not shown here
-    here = os.path.normpath(os.path.join(mount, below))
+    here = mount + path[len(above) :]
     yield version, here, here
     # version 2 allows no processes in what has limited groups below it, so it will be one further up
     place = here
@@ -167,10 +171,13 @@ def kill(folder: str) -> int:
 def remove(folder: str) -> bool:
     """Take it away, groups below included; False while a process is inside."""
     try:
-        for path, _, _ in os.walk(folder, topdown=False):
-            os.rmdir(path)
+        os.rmdir(folder)
     except OSError:
-        return not os.path.exists(folder)
+        try:
+            for path, _, _ in os.walk(folder, topdown=False):
+                os.rmdir(path)
+        except OSError:
+            return not os.path.exists(folder)
     return True
 
 

@@ -58,8 +58,11 @@ class Aside:
         if self._wanted:
             _give_disk_time(CLASS_NONE)
         if self._score is not None:
-            with open("/proc/self/oom_score_adj", "wb", buffering=0) as file:
-                file.write(b"%d" % self._score)
+            try:
+                with open("/proc/self/oom_score_adj", "wb", buffering=0) as file:
+                    file.write(b"%d" % self._score)
+            except OSError:
+                pass  # it was raised by whom it may not be lowered
 
 
 def _give_disk_time(io_class: int) -> None:

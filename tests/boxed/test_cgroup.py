@@ -97,6 +97,21 @@ def test_groups_made_inside_go_with_it(group: cgroup.Cgroup) -> None:
         assert process.wait(20) == -signal.SIGKILL
 
 
+@real
+def test_an_empty_one_that_was_left_is_replaced_and_one_in_use_is_not(group: cgroup.Cgroup) -> None:
+    name = Path(group.folder).name
+    assert group.limit(64 * MIB)
+    again = cgroup.make(name)
+    assert again is not None
+    limit = Path(again.folder, "memory.max" if again.version == 2 else "memory.limit_in_bytes")
+    assert limit.read_text() != f"{64 * MIB}\n"
+    with subprocess.Popen(["sleep", "600"]) as process:
+        Path(again.folder, "cgroup.procs").write_text(str(process.pid))
+        assert cgroup.make(name) is None
+        assert members(again.folder) == [process.pid]
+        process.kill()
+
+
 def test_where_none_can_be_made_nothing_is_left_behind(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
