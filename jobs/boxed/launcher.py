@@ -115,4 +115,7 @@ def _reap(ours: set[int]) -> None:
 if __name__ == "__main__":
     sockets = int(sys.argv[1]), int(sys.argv[2])
     settle(*sockets)
-    serve(*sockets)
+    try:
+        serve(*sockets)
+    except (BrokenPipeError, ConnectionResetError):
+        pass  # the scheduler has gone

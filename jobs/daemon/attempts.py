@@ -256,7 +256,8 @@ class Attempts:
         begun_in = _boot_of(folder)
         begun = begun_in is not None or (folder / "output.log").exists()
         if not begun and isinstance(job.state, Starting):
-            return [LaunchFailed(now, job.id, attempt, "the scheduler stopped before it was launched")]
+            cause = "the scheduler stopped before it was launched"
+            return [LaunchFailed(now, job.id, attempt, cause, interrupted=True)]
         log.warning("attempt %s is lost", name)
         if name in self._former if begun_in is None else begun_in != boot_id():
             return [Rebooted(now, job.id, attempt)]

@@ -159,12 +159,16 @@ class LaunchAccepted:
 
 @dataclass(frozen=True, slots=True)
 class LaunchFailed:
-    """The executor could not launch it, or it is known that it never did: tried again after a pause."""
+    """The executor could not launch it, or it is known that it never did: tried again after a pause.
+
+    `interrupted`: the scheduler stopped in the middle of it, which says nothing about the job.
+    """
 
     at: float
     job_id: JobId
     attempt: int
     cause: str
+    interrupted: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,6 +71,7 @@ from jobs.world import World
 __all__ = ["LAUNCH_TRIES", "REBOOT_TRIES", "step", "unfinished", "wants_head"]
 
 LAUNCH_TRIES = 3  # launches in a row that fail before the job does
+INTERRUPTED_TRIES = 30  # attempts after which a start that was interrupted counts as failed
 REBOOT_TRIES = 5  # attempts after which a job is not queued again: it may be what brings the machine down
 
 _Answer = tuple[World, tuple[Effect, ...]]
@@ -317,13 +318,14 @@ def _launch_failed(world: World, event: LaunchFailed) -> _Answer:
     if not isinstance(state, Starting):
         return world, ()
     failed = Record(world.now, job.id, "start failed", state.attempt, event.cause)
+    failed_starts = job.failed_starts + (0 if event.interrupted else 1)
     if state.cancel_requested_at is not None:
         world, effects = _end(world, job, Cancelled(None, world.now, None, None, Usage()))
-    elif job.failed_starts + 1 >= LAUNCH_TRIES:
+    elif failed_starts >= LAUNCH_TRIES or (event.interrupted and state.attempt >= INTERRUPTED_TRIES):
         cause = f"it could not be started: {event.cause}"
         world, effects = _end(world, job, Failed(None, world.now, None, None, cause, Usage()), cause)
     else:
-        queued = replace(job.to(Queued(world.now)), failed_starts=job.failed_starts + 1)
+        queued = replace(job.to(Queued(world.now)), failed_starts=failed_starts)
         again_at = world.now + world.rules.start_retry_s
         retry_at = dict(world.retry_at) | {job.id: (again_at, event.cause)}
         world = _back(replace(_leave(world, job.id), retry_at=retry_at), queued)

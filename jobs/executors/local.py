@@ -113,8 +113,9 @@ class LocalExecutor:
         groups = cgroup.left(name, record.get("cgroup"))
         for _ in range(SWEEP_ROUNDS):
             inside = sum(map(cgroup.kill, groups))
-            if not inside + sum(kill_if(pid, belongs) for pid in proctree.all_pids() if belongs(pid)):
-                return all(map(cgroup.remove, groups))
+            found = inside + sum(kill_if(pid, belongs) for pid in proctree.all_pids() if belongs(pid))
+            if not found and all(map(cgroup.remove, groups)):  # a group is busy while its last one dies
+                return True
             await asyncio.sleep(SWEEP_AGAIN_S)
         return False
 

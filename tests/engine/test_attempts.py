@@ -20,7 +20,7 @@ from jobs.engine.events import (
     StartAttempt,
     StopAttempt,
 )
-from jobs.engine.step import LAUNCH_TRIES, REBOOT_TRIES, unfinished, wants_head
+from jobs.engine.step import INTERRUPTED_TRIES, LAUNCH_TRIES, REBOOT_TRIES, unfinished, wants_head
 from jobs.model import (
     GIB,
     Cancelled,
@@ -315,3 +315,17 @@ def test_a_start_that_failed_after_a_restart_is_tried_again_though_its_dependenc
     shell.world = replace(shell.world, fates={}, beyond=0)
     shell.tell(LaunchFailed(shell.at, JobId(2), 1, "the scheduler stopped before it was launched"))
     assert wants_head(shell.world), "its place is found from the store, with the fates"
+
+
+def test_starts_that_the_scheduler_interrupted_do_not_count_as_the_jobs_failures() -> None:
+    shell = Shell()
+    shell.submit(1, plain())
+    cause = "the scheduler stopped before it was launched"
+    for attempt in range(1, INTERRUPTED_TRIES):
+        assert any(isinstance(effect, StartAttempt) for effect in shell.decide())
+        shell.tell(LaunchFailed(shell.at, ONE, attempt, cause, interrupted=True))
+        assert shell.state(1) is StateName.QUEUED
+        shell.at += 3600
+    shell.decide()
+    shell.tell(LaunchFailed(shell.at, ONE, INTERRUPTED_TRIES, cause, interrupted=True))
+    assert shell.state(1) is StateName.FAILED

@@ -62,7 +62,7 @@ def audit(
     codes: Mapping[int, int],
     cancelled: Collection[int],
     robbed: Collection[int],
-    left: Mapping[int, str],
+    left: list[str],
 ) -> Figures:
     """`codes`: acknowledged jobs and how they were told to end. `cancelled`: those somebody asked to stop.
 
@@ -71,7 +71,7 @@ def audit(
     known = {job.id: job for job in jobs}
     figures = Figures(
         missing_submits=[f"job {job_id}" for job_id in codes if job_id not in known],
-        left_behind=[f"{pid}: {what}" for pid, what in left.items()],
+        left_behind=left,
         run_twice=[f"job {job_id} began {n} times" for job_id, n in ledger.begins.items() if n > 1],
     )
     for job in known.values():

@@ -1,7 +1,8 @@
 """A front end that queues, cancels and retries, to be killed at any moment: `-m tests.faults.client`.
 
 What it was promised it writes down with fsync before it goes on; what it wants cancelled, before it asks.
-Usage: HOME NOTES LEDGER SEED COUNT. It leaves when the notes hold COUNT acknowledged jobs.
+Usage: HOME NOTES LEDGER SEED COUNT WARM. It leaves when the notes hold COUNT acknowledged jobs, a share
+WARM of them of a recipe that starts warm.
 """
 
 from __future__ import annotations
@@ -37,6 +38,35 @@ MANNERS = (
 )
 
 
+RECIPE = """\
+# /// script
+# requires-python = ">=3.11"
+# dependencies = []
+# [tool.cro]
+# title = "Writes in the ledger, and starts warm"
+# framework = "sklearn"
+# resources = { cpus = 0.1, mem = "400M" }
+# [tool.cro.params]
+# code = { default = 0, min = 0, max = 255, help = "what it ends with" }
+# ///
+import os
+import sys
+import time
+
+
+def say(word, code):
+    line = f"{word} {os.environ['CRO_JOB_ID']} {os.environ['CRO_ATTEMPT']} {code}\\n"
+    with open(os.environ["LEDGER"], "ab", buffering=0) as ledger:
+        ledger.write(line.encode())
+
+
+say("begin", 0)
+time.sleep(0.1)
+say("end", sys.argv[-1])
+sys.exit(int(sys.argv[-1]))
+"""
+
+
 class Notes:
     """What clients were promised and what they asked for: a line of JSON each, kept by fsync."""
 
@@ -65,11 +95,12 @@ class Notes:
 
 
 class Client:
-    def __init__(self, api: Api, notes: Notes, ledger: Path, chance: random.Random) -> None:
+    def __init__(self, api: Api, notes: Notes, ledger: Path, chance: random.Random, warm: float) -> None:
         self._api = api
         self._notes = notes
         self._ledger = ledger
         self._chance = chance
+        self._warm = warm
 
     def rest_s(self) -> float:
         return self._chance.uniform(0, 0.1)
@@ -105,6 +136,8 @@ class Client:
         if known and self._chance.random() < 0.3:
             kind = self._chance.choice([DependencyKind.OK, DependencyKind.ANY])
             after = (Dependency(JobId(self._chance.choice(known[-40:])), kind),)
+        if self._chance.random() < self._warm:
+            return SubmitRequest(recipe="ledger", params={"code": code}, after=after, grace_s=0.5)
         needs = NeedsRequest(cpus=0.1, mem_bytes=32 * 2**20)
         return SubmitRequest(argv=("sh", "-c", script), needs=needs, after=after, grace_s=0.5)
 
@@ -123,11 +156,15 @@ class Client:
             self._notes.add(what="retry", id=new, of=old)
 
 
-def main(home: str, notes: str, ledger: str, seed: str, count: str) -> None:
+def main() -> None:
+    home, notes, ledger, seed, count, warm = sys.argv[1:]
     found = Home.find({"CRO_HOME": home})
     written = Notes(Path(notes))
-    with Api(found, Settings.load(found.settings_file), environ={"PATH": os.environ["PATH"]}) as api:
-        client = Client(api, written, Path(ledger), random.Random(seed))
+    found.recipes.mkdir(exist_ok=True)
+    (found.recipes / "ledger.py").write_text(RECIPE)
+    environ = {"PATH": os.environ["PATH"], "LANG": "C.UTF-8", "LEDGER": ledger}
+    with Api(found, Settings.load(found.settings_file), environ=environ) as api:
+        client = Client(api, written, Path(ledger), random.Random(seed), float(warm))
         while len(written.codes()) < int(count):
             with contextlib.suppress(CroError):  # the scheduler was killed just now: again
                 client.turn()
@@ -135,4 +172,4 @@ def main(home: str, notes: str, ledger: str, seed: str, count: str) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import random
+import sqlite3
 import subprocess
 import sys
 import time
@@ -17,6 +18,7 @@ from pathlib import Path
 
 import pytest
 
+from jobs.boxed import cgroup, proctree
 from jobs.model import Ended
 from jobs.ports import Unreachable
 from jobs.views import JobQuery
@@ -35,13 +37,16 @@ LAST_STRIKES = 20
 class Chaos:
     """One installation under fire: a client that is started again, a screen, and who kills them."""
 
-    def __init__(self, installation: Installation, folder: Path, seed: str, count: int) -> None:
+    def __init__(
+        self, installation: Installation, folder: Path, seed: str, count: int, warm: float
+    ) -> None:
         self.installation = installation
         self.processes = Processes(installation.home.data)
         self.struck: Counter[str] = Counter()
         self.robbed: set[int] = set()
         self._chance = random.Random(seed)
         self._count = count
+        self._warm = warm
         self._ledger = folder / "ledger"
         self._ledger.touch()
         self._notes_path = folder / "notes"
@@ -90,11 +95,22 @@ class Chaos:
 
     # --- how it is done ------------------------------------------------------------------------------
 
-    def _left(self) -> dict[int, str]:
-        return {**self.processes.left_of_jobs(), **self.processes.own()}
+    def _left(self) -> list[str]:
+        """Processes and control groups of ours that are still there."""
+        left = {**self.processes.left_of_jobs(), **self.processes.own()}
+        return [*(f"{pid}: {what}" for pid, what in left.items()), *self._control_groups()]
+
+    def _control_groups(self) -> list[str]:
+        with contextlib.closing(sqlite3.connect(self.installation.home.database)) as database:
+            (instance,) = database.execute("SELECT value FROM meta WHERE key = 'instance'").fetchone()
+        return [
+            str(each) for _, place, _ in cgroup.places() for each in Path(place).glob(f"cro-{instance}-*")
+        ]
 
     def _strike(self, kind: str) -> None:
         found = self.processes.of_kind(kind)
+        if kind == "zygote":  # one that starts jobs, for it is not soon replaced
+            found = [one for one in found if proctree.children(one.pid)]
         if found:
             one = self._chance.choice(found)
             if kill(one.pid):
@@ -110,15 +126,8 @@ class Chaos:
         elif self._client is None or self._client.poll() is not None:
             number = self._chance.randrange(10**9)
             home, ledger = str(self.installation.home.data), str(self._ledger)
-            words = [
-                "-m",
-                "tests.faults.client",
-                home,
-                str(self._notes_path),
-                ledger,
-                str(number),
-                str(self._count),
-            ]
+            words = ["-m", "tests.faults.client", home, str(self._notes_path), ledger]
+            words += [str(number), str(self._count), str(self._warm)]
             self._client = subprocess.Popen([sys.executable, *words], cwd=REPOSITORY)
         if screen and (self._screen is None or not self.processes.of_kind("screen")):
             if self._screen is not None:
@@ -145,11 +154,13 @@ class Chaos:
         return f"{len(self.notes.codes())} jobs queued, not ended: {waiting[:5]}\n{log}"
 
 
-def storm(installation: Installation, folder: Path, kinds: tuple[str, ...], count: int) -> None:
+def storm(
+    installation: Installation, folder: Path, kinds: tuple[str, ...], count: int, warm: float = 0.0
+) -> None:
     """Queue `count` jobs while our processes are killed, and audit what has come of it."""
     seed = os.environ.get("CRO_CHAOS_SEED") or str(random.SystemRandom().randrange(10**6))
     print(f"CRO_CHAOS_SEED={seed}")
-    chaos = Chaos(installation, folder, seed, count)
+    chaos = Chaos(installation, folder, seed, count, warm)
     try:
         chaos.run(kinds)
     finally:
@@ -158,7 +169,8 @@ def storm(installation: Installation, folder: Path, kinds: tuple[str, ...], coun
     print(f"{len(chaos.notes.codes())} jobs acknowledged; killed: {dict(chaos.struck)}")
     assert figures.bad() == {}
     assert len(chaos.notes.codes()) >= count
-    assert set(chaos.struck) >= set(kinds) - {"zygote"}, "those that were to be killed were there"
+    there = set(kinds) - (set() if warm else {"zygote"})
+    assert set(chaos.struck) >= there, "those that were to be killed were there"
 
 
 def test_kill_9_of_anybody_at_random_moments(installation: Installation, tmp_path: Path) -> None:
@@ -173,7 +185,20 @@ def test_kill_9_of_one_kind_again_and_again(installation: Installation, tmp_path
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize("kinds", [("supervisor",), ("zygote", "supervisor")], ids="+".join)
+def test_kill_9_of_warm_processes_and_of_supervisors_forked_by_them(
+    installation: Installation, tmp_path: Path, kinds: tuple[str, ...]
+) -> None:
+    storm(installation, tmp_path, kinds, 200, warm=0.7)
+    stories = [installation.api.history(job.id) for job in installation.api.jobs(JobQuery(limit=500))]
+    warm = sum("started warm" in entry.detail for story in stories for entry in story)
+    print(f"{warm} of them started warm")
+    assert warm
+
+
+@pytest.mark.slow
 @pytest.mark.timeout(3000)
 @pytest.mark.parametrize("number", range(5))
 def test_kill_9_of_anybody_for_long(installation: Installation, tmp_path: Path, number: int) -> None:
-    storm(installation, tmp_path, EVERYONE, 2000)
+    storm(installation, tmp_path, EVERYONE, 2000, warm=0.1)
