@@ -31,7 +31,9 @@ MAX_LINES = 20_000
 class Meter:
     """The use of everything below this process. `peak_bytes` is over all looks.
 
-    `group`: the control group that all of it is in; the kernel keeps the limit then.
+    `group`: the control group that all of it is in; the kernel keeps the limit then. `inherited_bytes`: what
+    the job shares with a warm process and would need of its own if it were started cold; a group does not
+    count that, but the peak does, as others learn from it what such a job needs.
     """
 
     def __init__(self, mem_limit_bytes: int | None) -> None:
@@ -40,6 +42,7 @@ class Meter:
         self.ended_cpu_s = 0.0  # of the processes that were waited for
         self.paused = False
         self.group: cgroup.Cgroup | None = None
+        self.inherited_bytes = 0
         self._most_cached_bytes = 0
         self._started = time.monotonic()
         self._pids: list[int] = []
@@ -67,7 +70,7 @@ class Meter:
             self._read_group(self.group)
         else:
             self._mem_bytes = sum(map(proctree.rss_bytes, self._pids))
-        self.peak_bytes = max(self.peak_bytes, self._mem_bytes)
+        self.peak_bytes = max(self.peak_bytes, self._mem_bytes + self.inherited_bytes)
         if limit is None:
             self._wait_s = min(self._wait_s * 2, LOOK_EVERY_S)
         else:
@@ -88,7 +91,7 @@ class Meter:
         peak = self.group.peak_bytes() or 0
         # files that were read are kept while there is room for them: no job needs them to be
         needed = peak if out_of_memory else peak - self._most_cached_bytes
-        self.peak_bytes = max(self.peak_bytes, needed)
+        self.peak_bytes = max(self.peak_bytes, needed + self.inherited_bytes)
 
     def _read_group(self, group: cgroup.Cgroup) -> None:
         self._mem_bytes, cached = group.memory()

@@ -173,6 +173,8 @@ class Supervisor:
             if not self.group.limit(limit):
                 self._stop("out_of_memory", 0.0, OVER_LIMIT)
             self.meter.group = self.group
+            if self.start_job is not spawn.start:
+                self.meter.inherited_bytes = proctree.rss_bytes(os.getpid())
         except OSError:
             pass  # then it is a fence only, and the limit is kept by looking
 

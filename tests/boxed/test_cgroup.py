@@ -304,6 +304,35 @@ def test_files_that_were_read_are_no_memory_that_a_job_needs(folder: Path) -> No
     assert record["usage"]["peak_mem_bytes"] < 60 * MIB
 
 
+FROM_A_WARM_PROCESS = """
+import os, sys
+sys.path.insert(0, sys.argv[1])
+import supervisor
+imported = b"x" * (100 << 20)
+
+def start(spec, log):
+    pid = os.fork()
+    if pid == 0:
+        own = b"y" * (50 << 20)
+        os._exit(len(own) % 2 + len(imported) % 2)
+    return pid
+
+supervisor.main(sys.argv[2], None, start)
+"""
+
+
+@real
+def test_what_a_warm_process_shares_is_not_limited_but_belongs_to_the_peak(folder: Path) -> None:
+    specify(folder, "anything", mem_limit_bytes=80 * MIB)
+    where = str(Path(bundle.__file__).parent)
+    command = [sys.executable, "-I", "-S", "-c", FROM_A_WARM_PROCESS, where, str(folder)]
+    assert subprocess.run(command, check=True, timeout=60).returncode == 0
+    record = ended(folder)
+    assert (record["cause"], record["exit_code"], record["mem_by"]) == ("exited", 0, "cgroup")
+    assert 150 * MIB < record["usage"]["peak_mem_bytes"] < 200 * MIB
+    assert group_of(folder) == []
+
+
 @real
 def test_a_job_without_a_limit_has_no_group(folder: Path) -> None:
     specify(folder, "true")
