@@ -31,9 +31,9 @@ MAX_LINES = 20_000
 class Meter:
     """The use of everything below this process. `peak_bytes` is over all looks.
 
-    `group`: the control group that all of it is in; the kernel keeps the limit then. `inherited_bytes`: what
-    the job shares with a warm process and would need of its own if it were started cold; a group does not
-    count that, but the peak does, as others learn from it what such a job needs.
+    `group`: the control group that all of it is in; the kernel keeps the limit then. `inherited_bytes`:
+    what the job shares with a warm process and would need of its own if it were started cold; a group does
+    not count that, but the peak does, as others learn from it what such a job needs.
     """
 
     def __init__(self, mem_limit_bytes: int | None) -> None:
