@@ -154,7 +154,10 @@ class Attempts:
             launched = await self._executor.submit(self._launch(name, job, attempt))
         except (CroError, OSError, ValueError) as error:
             log.warning("job %d could not be launched: %s", job.id, error)
-            self._events.append(LaunchFailed(self._clock(), job.id, attempt, str(error)))
+            if _has_begun(self._home.attempt(job.id, attempt)):
+                self._changed.add(name)  # it was all the same, and only the answer is lost
+            else:
+                self._events.append(LaunchFailed(self._clock(), job.id, attempt, str(error)))
         else:
             if launched.native.isdigit():
                 now, pid = self._clock(), int(launched.native)
@@ -254,7 +257,7 @@ class Attempts:
         attempt = job.state.attempt
         folder = self._home.attempt(job.id, attempt)
         begun_in = _boot_of(folder)
-        begun = begun_in is not None or (folder / "output.log").exists()
+        begun = begun_in is not None or _has_begun(folder)
         if not begun and isinstance(job.state, Starting):
             cause = "the scheduler stopped before it was launched"
             return [LaunchFailed(now, job.id, attempt, cause, interrupted=True)]
@@ -262,6 +265,11 @@ class Attempts:
         if name in self._former if begun_in is None else begun_in != boot_id():
             return [Rebooted(now, job.id, attempt)]
         return [AttemptMissing(now, job.id, attempt, _cause(folder, begun=begun, clean=clean))]
+
+
+def _has_begun(folder: Path) -> bool:
+    """Whether a supervisor has claimed the attempt: it may have started the job."""
+    return (folder / "output.log").exists()
 
 
 def _cause(folder: Path, *, begun: bool, clean: bool) -> str:

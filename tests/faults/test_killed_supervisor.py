@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import time
@@ -11,10 +12,13 @@ import pytest
 
 from jobs.boxed import proctree
 from jobs.daemon.attempts import Attempts
-from jobs.engine.events import AttemptMissing, LaunchFailed
+from jobs.engine.events import AttemptEnded, AttemptMissing, LaunchFailed, StartAttempt
+from jobs.executors.forker import Forker
 from jobs.executors.local import LocalExecutor
 from jobs.model import Failed, Grant, Job, JobId, JobSpec, Lost, Running, Starting
+from jobs.ports import Unreachable
 from jobs.settings import Home
+from jobs.store import environments
 from tests.daemon.conftest import TOLERANT, Installation, command
 from tests.faults.processes import Processes
 
@@ -135,4 +139,35 @@ async def test_an_attempt_without_a_record_is_started_again_only_if_it_never_beg
         (folder / "output.log").touch()
     (event,) = await attempts.news([job], everyone=True)
     assert isinstance(event, AttemptMissing if begun else LaunchFailed)
+    await executor.close()
+
+
+async def test_a_start_whose_answer_was_lost_is_not_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The launcher forks, and dies before it has said so; so does the next one."""
+    home = Home.find({"CRO_HOME": str(tmp_path)})
+    home.make()
+    executor = LocalExecutor(home.jobs)
+    attempts = Attempts(home, executor, "test", time.time, lost_after_s=0.0)
+    digest = environments.capture(home.environments, {"PATH": os.environ["PATH"]})
+    spec = JobSpec("name", ("sh", "-c", "exit 5"), "/", digest)
+    job = Job(JobId(1), spec, Starting(0.0, 1, Grant()), 0.0, attempts=1)
+    fork = Forker.fork
+
+    async def fork_and_lose(forker: Forker, folder: Path) -> tuple[int, int | None]:
+        await fork(forker, folder)
+        for _ in range(1000):
+            if (folder / "exit.json").exists():
+                break
+            await asyncio.sleep(0.01)
+        raise Unreachable("No process could be made for the job.", "the launcher has gone")
+
+    monkeypatch.setattr(Forker, "fork", fork_and_lose)
+    attempts.listen(lambda: None)
+    attempts.perform([StartAttempt(job)])
+    await attempts.finish()
+    (event,) = await attempts.news([job])
+    assert isinstance(event, AttemptEnded)
+    assert event.exit.exit_code == 5
     await executor.close()
