@@ -23,7 +23,7 @@ from jobs.model import Active, Ended, Held, Job, JobId, JobSpec, Queued, Usage
 from jobs.ports import BadInput, Clock, NeverFits, NotNow, Unreachable
 from jobs.settings import HIGHEST_PRIORITY, LOWEST_PRIORITY, Home, Settings
 from jobs.store.intents import IntentKind, Intents, no_such_job
-from jobs.store.queries import Queries, as_of_now
+from jobs.store.queries import Queries, View, as_of_now
 from jobs.views import DaemonStatus, HistoryEntry, JobQuery, NeedsRequest, Preview, Snapshot, SubmitRequest
 from jobs.wakeup import Ringer, Watcher
 
@@ -57,6 +57,8 @@ class Api:
         self._writing = threading.Lock()
         self._queries: Queries | None = None
         self._intents: Intents | None = None
+        self._read_file: tuple[int, int] | None = None
+        self._written_file: tuple[int, int] | None = None
         self._machine: Machine | None = None
         self._finder: Finder | None = None
         self._last = Snapshot(0.0)
@@ -209,7 +211,7 @@ class Api:
             with self._reading().snapshot() as view:
                 found, matched = view.jobs(query)
                 counts = view.counts()
-                status = replace(status, draining=view.meta("draining") == "1")
+                status = _with_meta(status, view)
         except Unreachable as error:
             return replace(self._last, at=now, sample=sample, daemon=status, note=error.title)
         jobs = self._completed(found, status, sample)
@@ -295,7 +297,7 @@ class Api:
             return status
         try:
             with self._reading().snapshot() as view:
-                return replace(status, draining=view.meta("draining") == "1")
+                return _with_meta(status, view)
         except Unreachable as error:
             return replace(status, note=error.title)
 
@@ -314,19 +316,34 @@ class Api:
 
     def _reading(self) -> Queries:
         with self._opening:
-            if self._queries is None:
+            if self._queries is None or self._replaced(self._read_file):
                 self.home.make()
-                self._queries = Queries(self.home.database)
+                self._queries = Queries(self.home.database)  # a thread may still use the old one
+                self._read_file = _identity(self.home.database)
             return self._queries
+
+    def _replaced(self, known: tuple[int, int] | None) -> bool:
+        """Whether the database is another file by now: a damaged one was restored."""
+        now = _identity(self.home.database)
+        return now is not None and now != known
 
     @contextlib.contextmanager
     def _writer(self) -> Iterator[Intents]:
         """The writing connection, for one thread at a time; the scheduler is rung afterwards."""
         with self._writing:
+            if self._intents is not None and self._replaced(self._written_file):
+                self._intents.close()
+                self._intents = None
             if self._intents is None:
                 self.home.make()
                 self._intents = Intents(self.home.database)
+                self._written_file = _identity(self.home.database)
             yield self._intents
+            if self._replaced(self._written_file):
+                raise Unreachable(
+                    "The job database was restored from its backup at this moment, without this wish.",
+                    "Look at the jobs, and do it again if it is missing.",
+                )
         if not self._ring() and self._wants_daemon:  # it has just left by itself
             with contextlib.suppress(Unreachable):
                 self.ensure_daemon()
@@ -387,3 +404,22 @@ class Api:
         if not found:
             raise no_such_job(job_id)
         return self.home.attempt(job_id, max(1, found[0].attempts) if attempt is None else attempt)
+
+
+def _with_meta(status: DaemonStatus, view: View) -> DaemonStatus:
+    """The status with what the store knows: whether it drains, and that it had to be restored."""
+    note = status.note
+    if told := view.meta("restored"):
+        from jobs.store.backup import restored_note
+
+        note = restored_note(told) or note
+    return replace(status, draining=view.meta("draining") == "1", note=note)
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Which file this is; None when there is none."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino

@@ -169,6 +169,10 @@ def _database(api: Api) -> Finding:
         api.jobs(JobQuery(limit=1))
     except CroError as error:
         return Finding("database", Level.FAIL, error.title, error.detail)
+    if note := api.daemon_status().note:
+        return Finding(
+            "database", Level.WARN, note, "Queue again what is missing; then delete the damaged file."
+        )
     return Finding("database", Level.OK, str(api.home.database))
 
 

@@ -16,6 +16,7 @@ from jobs.ports import CroError
 from jobs.settings import Home, Settings
 
 LOG_BYTES = 1024 * 1024
+DAMAGES = 3  # databases that may break under one scheduler before it gives up
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -61,21 +62,24 @@ def _run(home: Home, settings: Settings, ready_fd: int | None) -> None:
     import time
 
     from jobs.daemon.loop import Daemon
+    from jobs.daemon.recovery import recover
     from jobs.executors.local import LocalExecutor
     from jobs.sensing.sensor import MachineSensor
+    from jobs.store.backup import is_damage
     from jobs.store.writer import Store
 
     log = logging.getLogger(__name__)
-    store = Store(home.database)
 
     def ready() -> None:
+        nonlocal ready_fd
         log.info("started, process %d", os.getpid())
         if ready_fd is not None:
             with contextlib.suppress(BrokenPipeError):  # who started us may be gone already
                 os.write(ready_fd, b"ready")
             os.close(ready_fd)
+            ready_fd = None
 
-    async def run() -> None:
+    async def run(store: Store) -> None:
         executor, sensor = LocalExecutor(home.jobs), MachineSensor()
         daemon = Daemon(home, settings, store, executor, sensor, clock=time.time)
         loop = asyncio.get_running_loop()
@@ -83,14 +87,17 @@ def _run(home: Home, settings: Settings, ready_fd: int | None) -> None:
             loop.add_signal_handler(number, daemon.leave)
         await daemon.run(ready)
 
-    try:
-        asyncio.run(run())
-        log.info("stopped; running jobs go on")
-    except Exception:
-        log.exception("the scheduler failed")
-        raise
-    finally:
-        store.close()
+    for tries_left in reversed(range(DAMAGES)):
+        try:
+            recover(home)
+            with contextlib.closing(Store(home.database)) as store:
+                asyncio.run(run(store))
+            log.info("stopped; running jobs go on")
+            return
+        except Exception as error:
+            log.exception("the scheduler failed")
+            if not tries_left or not is_damage(error):
+                raise
 
 
 def _log(home: Home, *, to_terminal: bool) -> None:

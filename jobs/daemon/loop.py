@@ -14,6 +14,7 @@ from collections.abc import Callable
 from time import monotonic
 
 from jobs.daemon.attempts import Attempts, MeasuredExecutor, boot_id
+from jobs.daemon.backups import Backups
 from jobs.daemon.cycle import Cycle
 from jobs.engine.events import CapacityChanged, Sampled, WarmChanged
 from jobs.engine.step import unfinished
@@ -22,6 +23,7 @@ from jobs.ports import Clock, Sensor
 from jobs.sensing import vitals
 from jobs.sensing.vitals import Vitals
 from jobs.settings import Home, Settings
+from jobs.store.backup import is_damage
 from jobs.store.writer import Store
 from jobs.wakeup import Bell, Ringer
 from jobs.world import World
@@ -80,6 +82,7 @@ class Daemon:
         self._clock_ahead_s = clock() - monotonic()
         self._poison: set[int] = set()
         self._cycle = Cycle(store, self._load(), self._poison)
+        self._backups = Backups(home.database)
 
     def leave(self) -> None:
         """Stop after the present cycle; running jobs go on."""
@@ -105,6 +108,7 @@ class Daemon:
                     continue
                 await self._sleep(loop)
             await self._attempts.finish()
+            self._backups.finish()
         finally:
             self._close_bell(loop)
             self._ringer.close()
@@ -115,7 +119,9 @@ class Daemon:
     async def _turn(self) -> None:
         try:
             await self._work()
-        except Exception:
+        except Exception as error:
+            if is_damage(error):
+                raise
             log.exception("a cycle failed; reading everything again")
             await self._read_again()
 
@@ -126,7 +132,9 @@ class Daemon:
             try:
                 self._store.rollback()
                 self._cycle = Cycle(self._store, self._load(), self._poison)
-            except Exception:
+            except Exception as error:
+                if is_damage(error):
+                    raise
                 log.exception("the store cannot be read; trying again")
                 continue
             self._intents_due = True
@@ -156,6 +164,7 @@ class Daemon:
         for job in cycle.ended:
             self._attempts.forget(job.id, job.attempts)
         cycle.ended.clear()
+        self._backups.mind(changed=changed)
         self._ring_due |= changed
         if self._ring_due and monotonic() - self._rang_at >= RING_EVERY_S:
             self._ring_due, self._rang_at = False, monotonic()

@@ -54,7 +54,7 @@ def unreachable(path: Path, error: Exception) -> Unreachable:
     if isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.OperationalError):
         return Unreachable(
             f"The job database {path} is damaged: {text}.",
-            "Move it and its -wal and -shm files away to begin with an empty queue; job folders stay.",
+            "Start the scheduler with cro-tui daemon: it keeps the damaged one aside and restores the backup.",
         )
     return Unreachable(f"The job database {path} cannot be used: {text}.", "Check the folder and the disk.")
 
@@ -78,9 +78,7 @@ def _version(connection: sqlite3.Connection, path: Path) -> int:
 
 def _migrate(path: Path) -> None:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    lock = os.open(path.with_name(path.name + ".migrate"), os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with only_one(path):
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
         connection = _open(path, busy_s=30.0)
         try:
@@ -100,10 +98,43 @@ def _migrate(path: Path) -> None:
                         connection.execute("ROLLBACK")
                     raise
                 connection.execute("COMMIT")
+            if version == 0:
+                pass_over_folders(connection, path)
         finally:
             connection.close()
+
+
+@contextmanager
+def only_one(path: Path) -> Iterator[None]:
+    """One process at a time makes a database, or puts another one in its place."""
+    lock = os.open(path.with_name(path.name + ".migrate"), os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
     finally:
         os.close(lock)
+
+
+def pass_over_folders(connection: sqlite3.Connection, path: Path) -> int:
+    """Let no new job get an id that has a job folder beside the database. Answers with the
+    id that was next until now."""
+    jobs = path.with_name("jobs")
+    ids = (max(_numbers(jobs / str(bucket)), default=0) for bucket in sorted(_numbers(jobs), reverse=True))
+    largest = next(filter(None, ids), 0)
+    (following,) = connection.execute(
+        "SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'next_job_id'"
+    ).fetchone()
+    connection.execute(
+        "UPDATE meta SET value = ? WHERE key = 'next_job_id'", (str(max(following, largest + 1)),)
+    )
+    return int(following)
+
+
+def _numbers(folder: Path) -> list[int]:
+    try:
+        return [int(name) for name in os.listdir(folder) if name.isascii() and name.isdigit()]
+    except OSError:
+        return []
 
 
 @contextmanager

@@ -70,7 +70,7 @@ def test_a_damaged_database_is_unreachable_with_what_to_do(api: Api) -> None:
     api.home.database.write_bytes(b"no database at all, for sure" * 400)
     with pytest.raises(Unreachable, match="damaged") as refused:
         api.jobs()
-    assert "Move it" in refused.value.detail
+    assert "cro-tui daemon" in refused.value.detail
     assert "damaged" in api.snapshot().note
 
 

@@ -1,0 +1,116 @@
+"""A damaged database is replaced, and what the job folders know beyond it is brought back as jobs.
+
+Runs at the daemon's start, under its lock, before anything is decided. What a folder does not say (a
+name, a priority, dependencies) is lost; a job that has ended keeps its end, one that still runs is adopted.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from jobs.boxed import bundle
+from jobs.engine.endings import ending
+from jobs.executors.records import exit_of
+from jobs.model import GIB, Grant, Job, JobId, JobSpec, Needs, Starting
+from jobs.ports import Exit, ExitCause
+from jobs.settings import Home
+from jobs.store.backup import damage, restore
+from jobs.store.writer import Store
+
+log = logging.getLogger(__name__)
+SAID = "brought back from its job folder: the database was damaged"
+
+
+def recover(home: Home) -> None:
+    """Make sure that there is a sound database. Raises OSError, CroError when there cannot be one."""
+    why = damage(home.database)
+    if not why:
+        return
+    log.error("the database is damaged: %s", why)
+    restored = restore(home.database, why)
+    log.warning("the damaged database is kept as %s", restored.aside)
+    store = Store(home.database)
+    try:
+        jobs = bring_back(home, store, restored.first_unknown)
+        store.commit()
+    finally:
+        store.close()
+    source = "no backup was there" if restored.backup_at is None else "the last backup was restored"
+    log.warning("%s; %d jobs were brought back from their folders", source, jobs)
+
+
+def bring_back(home: Home, store: Store, first: int) -> int:
+    """Insert the jobs from the id `first` on that have a folder; how many."""
+    jobs = 0
+    for job_id, attempt, folder in _attempts(home.jobs, first):
+        spec = bundle.read_json(str(folder / bundle.SPEC))
+        try:
+            job, instance = _job(job_id, attempt, folder, spec or {})
+        except (KeyError, TypeError, ValueError) as error:
+            log.warning("job %d cannot be brought back: its spec.json says too little (%s)", job_id, error)
+            continue
+        if not jobs and first == 1:
+            store.set_meta("instance", instance)  # so that running attempts keep their names
+        store.insert(job)
+        store.record(job_id, job.submitted_at, job.state.name.value.replace("_", " "), attempt, SAID)
+        jobs += 1
+    return jobs
+
+
+def _attempts(jobs: Path, first: int) -> Iterator[tuple[JobId, int, Path]]:
+    """The last attempt of every job from the id `first` on, in order of the ids."""
+    for bucket in _numbers(jobs):
+        if bucket < first // 1000:
+            continue
+        for job_id in _numbers(jobs / str(bucket)):
+            folder = jobs / str(bucket) / str(job_id)
+            attempts = _numbers(folder)
+            if job_id >= first and attempts:
+                yield JobId(job_id), attempts[-1], folder / str(attempts[-1])
+
+
+def _numbers(folder: Path) -> list[int]:
+    try:
+        return sorted(int(name) for name in os.listdir(folder) if name.isascii() and name.isdigit())
+    except OSError:
+        return []
+
+
+def _job(job_id: JobId, attempt: int, folder: Path, spec: Mapping[str, Any]) -> tuple[Job, str]:
+    """The job as its folder knows it, ended or Starting, and the installation's name in its own."""
+    extra: Mapping[str, str] = spec["extra_env"]
+    argv = tuple(str(word) for word in spec["argv"])
+    devices = tuple(filter(None, extra.get("CUDA_VISIBLE_DEVICES", "").split(",")))
+    limit = spec["mem_limit_bytes"]
+    needs = Needs(
+        cpus=float(extra.get("CRO_CPUS", 1)),
+        mem_bytes=GIB if limit is None else int(limit),
+        gpus=len(devices),
+        time_limit_s=spec["time_limit_s"],
+        mem_is_limit=limit is not None,
+    )
+    made = JobSpec(
+        os.path.basename(argv[0]),
+        argv,
+        str(spec["cwd"]),
+        Path(spec["environment_path"]).stem,
+        needs,
+        stack=spec.get("stack"),
+        grace_s=float(spec["grace_s"]),
+    )
+    began_at = float(spec.get("asked_at") or folder.stat().st_mtime)
+    state = Starting(began_at, attempt, Grant(devices))
+    job = Job(job_id, made, state, began_at, attempts=attempt)
+    record = bundle.read_json(str(folder / bundle.EXIT))
+    end: Exit | None = None if record is None else exit_of(record)
+    if end is not None:
+        if end.cause is ExitCause.CANCELLED:
+            state = replace(state, cancel_requested_at=began_at)  # who stopped it was one of us
+        ended = ending(state, needs, end)
+        job = replace(job, state=ended, usage=ended.usage, metrics=end.metrics)
+    return job, str(spec["name"]).split("-")[1]
