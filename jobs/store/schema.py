@@ -51,10 +51,20 @@ def unreachable(path: Path, error: Exception) -> Unreachable:
         return Unreachable(
             f"The job database {path} is locked by another program.", "Try again in a moment."
         )
+    if "full" in text:
+        return Unreachable(
+            f"There is no room on the disk for the job database {path}: nothing was changed.",
+            "Make room, and try again.",
+        )
+    if "readonly" in text or "I/O error" in text or "unable to open" in text:
+        return Unreachable(
+            f"The job database {path} cannot be written: nothing was changed ({text}).",
+            "Check the folder's permissions and the disk, and try again.",
+        )
     if isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.OperationalError):
         return Unreachable(
             f"The job database {path} is damaged: {text}.",
-            "Start the scheduler with cro-tui daemon: it keeps the damaged one aside and restores the backup.",
+            "Type cro-tui daemon: the scheduler keeps the damaged one aside and restores the backup.",
         )
     return Unreachable(f"The job database {path} cannot be used: {text}.", "Check the folder and the disk.")
 

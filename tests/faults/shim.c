@@ -2,6 +2,7 @@
  *
  * FOLDER/offset_s: seconds that the wall clock is ahead; the monotonic clock is left alone.
  * FOLDER/full: nothing can be written or made at or below the path in this file, while it is there.
+ * FOLDER/readonly: it is so because the file system is read-only, while this is there.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -87,12 +88,14 @@ static int no_room_in(int fd) {
 }
 
 static int refuse(void) {
-    errno = ENOSPC;
+    errno = access(FOLDER "/readonly", F_OK) == 0 ? EROFS : ENOSPC;
     return -1;
 }
 
 static int open_at(int folder, const char *path, int flags, mode_t mode) {
     if (flags & O_CREAT && syscall(SYS_faccessat, folder, path, F_OK) != 0 && no_room_for(folder, path))
+        return refuse();
+    if ((flags & O_ACCMODE) != O_RDONLY && access(FOLDER "/readonly", F_OK) == 0 && no_room_for(folder, path))
         return refuse();
     return syscall(SYS_openat, folder, path, flags, mode);
 }

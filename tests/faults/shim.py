@@ -19,6 +19,7 @@ class Shim:
     def __init__(self, folder: Path) -> None:
         self._offset = folder / "offset_s"
         self._full = folder / "full"
+        self._readonly = folder / "readonly"
         self._ahead_s = 0
         library = folder / "shim.so"
         define = f'-DFOLDER="{folder}"'
@@ -44,6 +45,12 @@ class Shim:
         temporary.write_text(str(path))
         temporary.rename(self._full)
 
+    def forbid(self, path: Path) -> None:
+        """From now on `path` and what is below it lie on a read-only file system."""
+        self._readonly.touch()
+        self.fill(path)
+
     def empty(self) -> None:
-        """There is room again."""
+        """There is room again, and it can be written."""
         self._full.unlink()
+        self._readonly.unlink(missing_ok=True)
