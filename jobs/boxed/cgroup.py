@@ -11,6 +11,7 @@ from __future__ import annotations
 import errno
 import os
 import signal
+import time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 MOUNTS = "/proc/self/mountinfo"
 OWN = "/proc/self/cgroup"
 MAX_READ_BYTES = 1 << 16
+REMOVE_TRIES = 100
+REMOVE_AGAIN_S = 0.001
 CLOSE_BYTES = 4 << 20  # a huge page is refused so far below the limit, and more
 
 
@@ -90,7 +93,12 @@ class Cgroup:
         return kill(self.folder)
 
     def remove(self) -> bool:
-        return remove(self.folder)
+        """Take it away; False when a process stays. The last may still be inside once it was waited for."""
+        for _ in range(REMOVE_TRIES):
+            if remove(self.folder):
+                return True
+            time.sleep(REMOVE_AGAIN_S)
+        return False
 
 
 def make(name: str) -> Cgroup | None:
@@ -99,7 +107,7 @@ def make(name: str) -> Cgroup | None:
         made = Cgroup(f"{place}/{name}", own, version)
         try:
             if os.path.exists(made.folder):
-                made.remove()  # of a supervisor that was killed before it could start the job
+                remove(made.folder)  # of a supervisor that was killed before it could start the job
             os.mkdir(made.folder)
         except OSError:
             continue
