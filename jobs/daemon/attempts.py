@@ -216,7 +216,8 @@ class Attempts:
         heard, self._changed = self._changed, set()
         names = self.names(jobs)
         self._missing = {name: since for name, since in self._missing.items() if name in names}
-        asked = [name for name in names if everyone or name in heard]
+        self._changed |= heard & self._launching  # what became of them is told after their start
+        asked = [name for name in names if name not in self._launching and (everyone or name in heard)]
         if asked:
             found = await self._executor.poll(asked)
             for name in asked:
@@ -244,9 +245,6 @@ class Attempts:
 
     async def _unknown(self, name: str, job: Job, now: float, *, sure: bool) -> list[Event]:
         """How it ended is not known; if it may still be told, a verdict only after a second look."""
-        if name in self._launching:
-            self._changed.add(name)  # once it has been launched
-            return []
         since = self._missing.setdefault(name, monotonic())
         sure = sure or name in self._former
         if not sure and monotonic() - since < self._lost_after_s:

@@ -101,10 +101,11 @@ class LocalExecutor:
     async def sweep(self, name: str) -> bool:
         """Kill what an attempt left running after its supervisor died; nothing while that one lives.
 
-        Whether nothing of it is left.
+        Whether no process of it is left.
         """
         if self._look(name).phase not in (Phase.MISSING, Phase.ORPHANED):
             return False
+        found = 0
         folder = self.folder(name)
         record = bundle.read_json(str(folder / bundle.PID)) or {}
         job = record.get("job") if record.get("boot_id") == proctree.boot_id() else None
@@ -117,7 +118,7 @@ class LocalExecutor:
             if not found and all(map(cgroup.remove, groups)):  # a group is busy while its last one dies
                 return True
             await asyncio.sleep(SWEEP_AGAIN_S)
-        return False
+        return not found
 
     async def close(self) -> None:
         for name in list(self._watched):

@@ -160,8 +160,6 @@ def main() -> None:
     home, notes, ledger, seed, count, warm = sys.argv[1:]
     found = Home.find({"CRO_HOME": home})
     written = Notes(Path(notes))
-    found.recipes.mkdir(exist_ok=True)
-    (found.recipes / "ledger.py").write_text(RECIPE)
     environ = {"PATH": os.environ["PATH"], "LANG": "C.UTF-8", "LEDGER": ledger}
     with Api(found, Settings.load(found.settings_file), environ=environ) as api:
         client = Client(api, written, Path(ledger), random.Random(seed), float(warm))

@@ -25,7 +25,7 @@ from jobs.views import JobQuery
 from tests.daemon.conftest import Installation
 from tests.e2e.terminal import Terminal
 from tests.faults.auditor import Figures, Ledger, audit
-from tests.faults.client import Notes
+from tests.faults.client import RECIPE, Notes
 from tests.faults.processes import KINDS, Processes, kill
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -51,6 +51,8 @@ class Chaos:
         self._ledger.touch()
         self._notes_path = folder / "notes"
         self.notes = Notes(self._notes_path)
+        installation.home.recipes.mkdir(exist_ok=True)
+        (installation.home.recipes / "ledger.py").write_text(RECIPE)
         self._client: subprocess.Popen[bytes] | None = None
         self._screen: Terminal | None = None
 
@@ -96,16 +98,15 @@ class Chaos:
     # --- how it is done ------------------------------------------------------------------------------
 
     def _left(self) -> list[str]:
-        """Processes and control groups of ours that are still there."""
+        """Processes of ours that are still there, and control groups with any in them."""
         left = {**self.processes.left_of_jobs(), **self.processes.own()}
         return [*(f"{pid}: {what}" for pid, what in left.items()), *self._control_groups()]
 
     def _control_groups(self) -> list[str]:
         with contextlib.closing(sqlite3.connect(self.installation.home.database)) as database:
             (instance,) = database.execute("SELECT value FROM meta WHERE key = 'instance'").fetchone()
-        return [
-            str(each) for _, place, _ in cgroup.places() for each in Path(place).glob(f"cro-{instance}-*")
-        ]
+        groups = [each for _, place, _ in cgroup.places() for each in Path(place).glob(f"cro-{instance}-*")]
+        return [str(each) for each in groups if (each / "cgroup.procs").read_text()]
 
     def _strike(self, kind: str) -> None:
         found = self.processes.of_kind(kind)
