@@ -18,6 +18,8 @@ from jobs.world import Rules
 
 _Section = TypeVar("_Section")
 LOWEST_PRIORITY, HIGHEST_PRIORITY = 0, 100
+KEEP = "keep"  # in an attempt's folder: the files of its job are never removed
+REMOVED = "removed"  # in a job's folder: when its files were removed
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,18 @@ class JobSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class KeepSettings:
+    """How long, and how much in all, files of ended jobs are kept; 0 means without limit.
+
+    `max_bytes` is written `max`. `check_s`: how often the scheduler looks.
+    """
+
+    days: float = 30.0
+    max_bytes: int = 20 * GIB
+    check_s: float = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """Everything a person can set; `keys` maps an action id to the keys that replace its own."""
 
@@ -79,6 +93,7 @@ class Settings:
     daemon: DaemonSettings = field(default_factory=DaemonSettings)
     defaults: DefaultSettings = field(default_factory=DefaultSettings)
     jobs: JobSettings = field(default_factory=JobSettings)
+    keep: KeepSettings = field(default_factory=KeepSettings)
 
     @classmethod
     def load(cls, path: Path) -> Settings:
@@ -102,6 +117,7 @@ class Settings:
             daemon=_section(DaemonSettings, table, "daemon", path),
             defaults=_section(DefaultSettings, table, "defaults", path),
             jobs=_section(JobSettings, table, "jobs", path),
+            keep=_section(KeepSettings, table, "keep", path),
         )
 
 
@@ -169,6 +185,13 @@ class Home:
         """The job folder of one attempt."""
         return self.jobs / str(job_id // 1000) / str(job_id) / str(attempt)
 
+    def removed_at(self, job_id: int) -> float | None:
+        """When the files of an ended job were removed to make room; None while they are there."""
+        try:
+            return float((self.attempt(job_id, 1).parent / REMOVED).read_text())
+        except (OSError, ValueError):
+            return None
+
     def make(self) -> None:
         """Create the folders that are missing, for their owner only."""
         try:
@@ -183,9 +206,11 @@ class Home:
 
 # --- checks ----------------------------------------------------------------------------------------
 
-_ALIASES = {"mem": "mem_bytes", "grace": "grace_s", "log_max": "log_max_bytes"}
+_ALIASES = {"mem": "mem_bytes", "grace": "grace_s", "log_max": "log_max_bytes", "max": "max_bytes"}
 _CHOICES = {"graph": ("braille", "ascii")}
-_NOT_ZERO = frozenset({"refresh_s", "cpus", "mem_bytes", "window", "max_sample_age_s", "lost_after_s"})
+_NOT_ZERO = frozenset(
+    {"refresh_s", "cpus", "mem_bytes", "window", "max_sample_age_s", "lost_after_s", "check_s"}
+)
 
 
 def _refuse_unknown(table: Mapping[str, Any], known: list[str], path: Path, what: str) -> None:
@@ -212,7 +237,7 @@ def _section(kind: type[_Section], table: Mapping[str, Any], name: str, path: Pa
     aliases = {
         alias: real
         for alias, real in _ALIASES.items()
-        if real in known and kind in (DefaultSettings, JobSettings)
+        if real in known and kind in (DefaultSettings, JobSettings, KeepSettings)
     }
     shown = [next((a for a, real in aliases.items() if real == k), k) for k in known]
     _refuse_unknown(section, shown, path, f"key in [{name}]")

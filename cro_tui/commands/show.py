@@ -46,11 +46,15 @@ def show(id_: JobId, as_json: bool) -> int:
     with opened() as api:
         job, history = api.explain(id_), api.history(id_)
         log, output = str(api.log_path(id_)), str(api.output_dir(id_))
+        removed_at = api.home.removed_at(id_)
     if as_json:
         table = job_json(job, now)
         table |= {"history": [history_json(entry) for entry in history], "log": log, "output": output}
+        table["files_removed_at"] = removed_at
         print_json(table)
         return 0
+    if removed_at is not None:
+        log = output = f"removed {_when(removed_at, now)} to make room"
     print(f"#{job.id} {name_text(job)}  {state_word(job)}")
     fate, step = fate_sentence(job), next_step(job)
     print_pairs(

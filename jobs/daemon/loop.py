@@ -16,6 +16,7 @@ from time import monotonic
 from jobs.daemon.attempts import Attempts, MeasuredExecutor, boot_id
 from jobs.daemon.backups import Backups
 from jobs.daemon.cycle import Cycle
+from jobs.daemon.pruning import Pruning
 from jobs.engine.events import CapacityChanged, Sampled, WarmChanged
 from jobs.engine.step import unfinished
 from jobs.model import JobId, Paused, Running, Usage
@@ -83,6 +84,7 @@ class Daemon:
         self._poison: set[int] = set()
         self._cycle = Cycle(store, self._load(), self._poison)
         self._backups = Backups(home.database)
+        self._pruning = Pruning(home, settings.keep)
 
     def leave(self) -> None:
         """Stop after the present cycle; running jobs go on."""
@@ -157,6 +159,8 @@ class Daemon:
         if (cycle.due or cycle.is_time(now)) and self._store.waiting():
             cycle.decide(now)
         self._keep_warm(now)
+        for job_id in self._pruning.mind():
+            self._store.record(job_id, now, "files removed", None, "its log and output, to make room")
         changed = cycle.commit(now)
         self._waiting = self._store.waiting()
         effects, cycle.todo = cycle.todo, []
