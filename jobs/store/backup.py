@@ -17,6 +17,7 @@ from pathlib import Path
 from jobs.store import schema
 
 _FILES = ("", "-wal", "-shm")
+_DAMAGE = ("disk image is malformed", "malformed database schema", "not a database")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,7 @@ def back_up(database: Path) -> None:
 def is_damage(error: BaseException) -> bool:
     """Whether an error says that the file itself is broken, not that it is busy or the disk is full."""
     text = str(error)
-    return isinstance(error, sqlite3.DatabaseError) and ("malformed" in text or "not a database" in text)
+    return isinstance(error, sqlite3.DatabaseError) and any(words in text for words in _DAMAGE)
 
 
 def damage(database: Path) -> str:
