@@ -41,6 +41,8 @@ class Tree:
         script = TREE.format(pids=pids, then=then)
         (self.job_id,) = installation.submit(command("sh", "-c", script))
         installation.until(lambda: pids.exists() and len(self._words()) == 6, "the whole tree to be there")
+        record = installation.home.attempt(self.job_id, 1) / "pid.json"
+        installation.until(record.exists, "the supervisor to have written down who is who")
         self.supervisor = self._supervisor()
 
     def _words(self) -> list[str]:

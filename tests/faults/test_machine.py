@@ -134,6 +134,8 @@ def test_a_process_that_got_a_recorded_pid_is_never_signalled(installation: Inst
     installation.start()
     (job_id,) = installation.submit(command("sleep", "600"))
     supervisor = running(installation, job_id).pid
+    record = installation.home.attempt(job_id, 1) / "pid.json"
+    installation.until(record.exists, "the supervisor to have written down who is who")
     installation.kill()
     os.kill(supervisor, signal.SIGKILL)
     installation.until_gone(supervisor)
@@ -142,7 +144,6 @@ def test_a_process_that_got_a_recorded_pid_is_never_signalled(installation: Inst
     )
     assert foreign.stdout is not None
     child = int(foreign.stdout.readline())
-    record = installation.home.attempt(job_id, 1) / "pid.json"
     identity = {"pid": foreign.pid, "start_ticks": (proctree.start_ticks(foreign.pid) or 0) - 1}
     written = json.loads(record.read_text())
     record.write_text(json.dumps({**written, "supervisor": identity, "job": identity}))
@@ -247,6 +248,8 @@ def test_a_disk_that_is_full_when_jobs_end(installation: Installation, shim: Shi
     ids = installation.submit(*[command("sh", "-c", script) for script in scripts])
     for job_id in ids:
         running(installation, job_id)
+        record = installation.home.attempt(job_id, 1) / "pid.json"
+        installation.until(record.exists, "the supervisor to have written down who is who")
     shim.fill(installation.home.jobs)
     gate.touch()
     processes = Processes(installation.home.data)
@@ -268,7 +271,7 @@ def test_a_disk_that_is_full_for_the_log(installation: Installation, shim: Shim,
     (job_id,) = installation.submit(command("sh", "-c", script, env=environ))
     running(installation, job_id)
     log = installation.home.attempt(job_id, 1) / "output.log"
-    installation.until(lambda: log.read_text() == "first\n", "the first line")
+    installation.until(lambda: log.exists() and log.read_text() == "first\n", "the first line")
     shim.fill(log)
     gate.touch()
     (job,) = ended(installation, job_id)
