@@ -45,10 +45,17 @@ class Warm:
         self.pools = pools  # a threadpoolctl.ThreadpoolController, or None
 
 
-def become(argv: Sequence[str], environ: Mapping[str, str], log: int, warm: Warm) -> NoReturn:
+def become(
+    argv: Sequence[str],
+    environ: Mapping[str, str],
+    log: int,
+    warm: Warm,
+    foreseen: Mapping[str, str],
+) -> NoReturn:
     """Run `argv[1:]` as this interpreter's script, with output to `log`; the cwd is right already.
 
-    To be called in a fresh fork, with all signals blocked.
+    `foreseen` has the variables as the script will have set them. To be called in a fresh fork, with all
+    signals blocked.
     """
     code = 1
     try:
@@ -58,7 +65,7 @@ def become(argv: Sequence[str], environ: Mapping[str, str], log: int, warm: Warm
         _interpreter(argv)
         warm.shelf.open()
         _fresh_state(warm)
-        _threads(environ, warm.pools)
+        _threads(foreseen, warm.pools)
         code = _run(argv[1])
     except BaseException as error:
         os.write(2, f"cro-tui: the warm start failed: {error!r}\n".encode("utf-8", "replace"))
@@ -124,9 +131,10 @@ def _fresh_state(warm: Warm) -> None:
 
 def _threads(environ: Mapping[str, str], pools: Any) -> None:
     """The pools were made with one thread each; from here on they may use what the job was granted."""
-    wanted = environ.get("OMP_NUM_THREADS", "")
-    if pools is not None and wanted.isdigit() and int(wanted) > 1:
-        pools.limit(limits=int(wanted))
+    for api, name in (("openmp", "OMP_NUM_THREADS"), ("blas", "OPENBLAS_NUM_THREADS")):
+        wanted = environ.get(name, "")
+        if pools is not None and wanted.isdigit() and int(wanted) > 1:
+            pools.limit(limits=int(wanted), user_api=api)
 
 
 # --- the script -----------------------------------------------------------------------------------

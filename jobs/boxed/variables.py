@@ -1,10 +1,12 @@
 """Which environment variables an interpreter or a framework reads only once, while it starts.
 
 Pure, standard library only. A warm process has read them already, so it can stand for a job only if the job
-would have had the same ones.
+would have had the same ones, those included that its script sets before it imports the framework.
 """
 
 from __future__ import annotations
+
+import ast
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,6 +39,48 @@ def read_at_start(environ: Mapping[str, str]) -> dict[str, str]:
         for name, value in environ.items()
         if (name in NAMES or name.startswith(PREFIXES)) and name not in GRANTED
     }
+
+
+def with_script(environ: Mapping[str, str], source: bytes) -> tuple[dict[str, str], str | None]:
+    """The variables once the script has set its own, and the first that it sets to what nobody can foresee.
+
+    Only what is written as `os.environ[NAME] = TEXT` or `os.environ.setdefault(NAME, TEXT)` is seen.
+    """
+    found = dict(environ)
+    if b"environ" not in source:
+        return found, None
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError, RecursionError):
+        return found, None  # it will say so itself
+    for node in ast.walk(tree):
+        name, value, always = _setting(node)
+        if not isinstance(name, ast.Constant) or not isinstance(name.value, str):
+            continue
+        if name.value in found and not always:
+            continue
+        if isinstance(value, ast.Constant) and isinstance(value.value, str):
+            found[name.value] = value.value
+        elif name.value in read_at_start({name.value: ""}):
+            return found, name.value
+    return found, None
+
+
+def _setting(node: ast.AST) -> tuple[ast.AST | None, ast.AST | None, bool]:
+    """Name, value, and whether it replaces what is there, of a statement that sets a variable."""
+    if isinstance(node, ast.Assign) and isinstance(target := node.targets[0], ast.Subscript):
+        return (target.slice, node.value, True) if _is_environ(target.value) else (None, None, False)
+    if not isinstance(node, ast.Call) or not isinstance(called := node.func, ast.Attribute):
+        return None, None, False
+    if called.attr != "setdefault" or len(node.args) != 2 or not _is_environ(called.value):
+        return None, None, False
+    return node.args[0], node.args[1], False
+
+
+def _is_environ(node: ast.AST) -> bool:
+    return (isinstance(node, ast.Attribute) and node.attr == "environ") or (
+        isinstance(node, ast.Name) and node.id == "environ"
+    )
 
 
 def differing(ours: Mapping[str, str], theirs: Mapping[str, str]) -> list[str]:

@@ -40,12 +40,18 @@ class Zygote:
     """The preloaded modules, what they must still be like, and the fork."""
 
     def __init__(self) -> None:
-        self._variables = variables.read_at_start(os.environ)
+        given = dict(map(_pair, proctree.environment(os.getpid())))
+        self._variables = variables.read_at_start(given)
+        # the interpreter itself sets it where no locale is named, and a job finds it set as well
+        self._coerced = {
+            name: os.environ[name] for name in ("LC_CTYPE",) if given.get(name) != os.environ.get(name)
+        }
         self._packages = packages()
         self._stamps = stamps()
         self._threads = 0
         self._warm: script.Warm | None = None
         self._taken: set[str] = set()
+        self._script: tuple[tuple[str, int, int], bytes] | None = None  # the last one that was read
 
     def preload(self, stack: str, names: Sequence[str]) -> None:
         """Import the names in order; only `stack` must be there. Raises what its import raises."""
@@ -80,8 +86,10 @@ class Zygote:
         if self._in_use():
             return {"cold": "the warm process is no longer as it was loaded", "retire": True}
         spec = bundle.read_json(os.path.join(folder, bundle.SPEC)) or {}
-        environ = bundle.read_json(spec.get("environment_path", "")) or {}
-        theirs = variables.read_at_start({**environ, **spec.get("extra_env", {})})
+        environ, unforeseen = self._environ(spec)
+        if unforeseen is not None:
+            return {"cold": f"it sets {unforeseen} itself"}
+        theirs = variables.read_at_start(environ)
         if different := variables.differing(self._variables, theirs):
             return {"cold": f"its {different[0]} differs from the warm process's"}
         if hidden := self._hidden(spec.get("argv", [])):
@@ -100,9 +108,26 @@ class Zygote:
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
             raise spawn.CannotStart(f"no process could be made for it: {error.strerror}") from None
         if pid == 0:
-            script.become(spec["argv"], environ, log, self._warm)
+            script.become(
+                spec["argv"], {**self._coerced, **environ}, log, self._warm, self._environ(spec)[0]
+            )
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         return pid
+
+    def _environ(self, spec: dict[str, Any]) -> tuple[dict[str, str], str | None]:
+        """The job's variables with those that its script sets, and one that cannot be foreseen."""
+        captured = bundle.read_json(spec.get("environment_path", "")) or {}
+        environ = {**captured, **spec.get("extra_env", {})}
+        try:
+            path = spec["argv"][1]
+            found = os.stat(path)
+            known = path, found.st_mtime_ns, found.st_size
+            if self._script is None or self._script[0] != known:
+                with open(path, "rb") as file:
+                    self._script = known, file.read()
+        except (OSError, LookupError):
+            return environ, None  # it will say so itself
+        return variables.with_script(environ, self._script[1])
 
     def _changed(self) -> bool:
         """Whether another set of packages is installed than the one that was imported."""
@@ -159,6 +184,11 @@ def packages() -> list[tuple[str, int]]:
 def _package_folders() -> list[str]:
     folders = site.getsitepackages()
     return [*folders, site.getusersitepackages()] if site.ENABLE_USER_SITE else folders
+
+
+def _pair(entry: bytes) -> tuple[str, str]:
+    name, _, value = os.fsdecode(entry).partition("=")
+    return name, value
 
 
 def _is_ours(name: str) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from time import monotonic
 from typing import Protocol, get_args
@@ -57,8 +57,8 @@ class MeasuredExecutor(Executor, Protocol):
     def kept_warm(self) -> tuple[WarmProcess, ...]:
         """The processes that have imported a framework, or are about to."""
 
-    def keep_warm(self, plan: WarmPlan, by: Mapping[str, tuple[str, str]]) -> None:
-        """Start and stop them; `by` has the interpreter and the captured environment's path by stack."""
+    def keep_warm(self, plan: WarmPlan, by: Mapping[str, tuple[Sequence[str], str]]) -> None:
+        """Start and stop them; `by` has a job's argv and its captured environment's path by stack."""
 
 
 class Attempts:
@@ -132,7 +132,7 @@ class Attempts:
         """Have the warm processes that the policy wants; those there are now."""
         plan = warm_plan(world)
         jobs = {job.spec.stack: job for job in world.jobs.values() if job.spec.stack in plan.start}
-        by = {str(stack): (job.spec.argv[0], str(self._environment(job))) for stack, job in jobs.items()}
+        by = {str(stack): (job.spec.argv, str(self._environment(job))) for stack, job in jobs.items()}
         self._executor.keep_warm(plan, by)
         return self._executor.kept_warm()
 

@@ -13,7 +13,7 @@ import re
 import signal
 import sys
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -146,8 +146,8 @@ class LocalExecutor:
         """The processes that have imported a framework, or are about to."""
         return self._zygotes.kept()
 
-    def keep_warm(self, plan: WarmPlan, by: Mapping[str, tuple[str, str]]) -> None:
-        """Start and stop them; `by` has the interpreter and the captured environment's path by stack."""
+    def keep_warm(self, plan: WarmPlan, by: Mapping[str, tuple[Sequence[str], str]]) -> None:
+        """Start and stop them; `by` has a job's argv and its captured environment's path by stack."""
         self._zygotes.keep(plan, by)
 
     # --- how it is done ----------------------------------------------------------------------------

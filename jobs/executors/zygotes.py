@@ -7,10 +7,11 @@ is started cold, with the reason. Needs a running event loop.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from jobs.boxed import bundle, variables
@@ -51,13 +52,13 @@ class Zygotes:
         """What there is now."""
         for stack, each in list(self._all.items()):
             if each.process.lost:
-                self._give_up(stack, each, "the warm process ended")
+                self._ended(stack, each)
         return tuple(
             WarmProcess(stack, each.mem_bytes, each.used_at) for stack, each in sorted(self._all.items())
         )
 
-    def keep(self, plan: WarmPlan, by: Mapping[str, tuple[str, str]]) -> None:
-        """Start and stop what the plan says; `by` has interpreter and environment's path by stack."""
+    def keep(self, plan: WarmPlan, by: Mapping[str, tuple[Sequence[str], str]]) -> None:
+        """Start and stop what the plan says; `by` has a job's argv and environment's path by stack."""
         self._without = plan.without
         for stack in plan.stop:
             self._drop(stack)
@@ -85,7 +86,7 @@ class Zygotes:
         except TimeoutError:
             return self._give_up(stack, zygote, "the warm process did not start in time")
         except OSError:
-            return self._give_up(stack, zygote, "the warm process ended")
+            return self._ended(stack, zygote)
         zygote.used_at = self._clock()
         if "pid" in answer:
             return answer["pid"], answer["start_ticks"]
@@ -101,8 +102,12 @@ class Zygotes:
         for stack in list(self._all):
             self._drop(stack)
 
-    def _start(self, stack: str, python: str, environment_path: str) -> None:
-        captured = bundle.read_json(environment_path) or {}
+    def _start(self, stack: str, argv: Sequence[str], environment_path: str) -> None:
+        """Start it with the variables that the first job's script will have."""
+        python = argv[0]
+        captured: dict[str, str] = bundle.read_json(environment_path) or {}
+        with contextlib.suppress(OSError, IndexError):
+            captured, _ = variables.with_script(captured, Path(argv[1]).read_bytes())
         environ = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
         environ |= variables.read_at_start(captured)
         environ |= {**variables.ONE_THREAD, "PYTHONUNBUFFERED": "1", "CUDA_VISIBLE_DEVICES": ""}
@@ -120,6 +125,14 @@ class Zygotes:
         log.info("warm process %d for %s starts", process.pid, stack)
         self._unfit.pop(stack, None)
         self._all[stack] = Zygote(python, process, self._clock())
+
+    def _ended(self, stack: str, zygote: Zygote) -> str:
+        """One that has served may have been killed and is replaced; one that never did may be broken."""
+        why = "the warm process ended"
+        if zygote.mem_bytes is None:
+            return self._give_up(stack, zygote, why)
+        self._drop(stack, zygote)
+        return why
 
     def _give_up(self, stack: str, zygote: Zygote, why: str) -> str:
         """Not again for a while: what failed once at its start mostly fails twice."""
