@@ -43,10 +43,11 @@ def scratch() -> Iterator[Path]:
 
 
 @contextmanager
-def running_api(scratch_folder: Path) -> Iterator[Api]:
+def running_api(scratch_folder: Path, settings: str = "") -> Iterator[Api]:
     """An Api on a new, empty state folder within `scratch_folder`, with its own running daemon."""
-    folder = tempfile.mkdtemp(dir=scratch_folder)
-    api = Api(Home.find({**os.environ, "CRO_HOME": folder}), Settings())
+    home = Home.find({**os.environ, "CRO_HOME": tempfile.mkdtemp(dir=scratch_folder)})
+    home.settings_file.write_text(settings)
+    api = Api(home, Settings.load(home.settings_file))
     api.ensure_daemon()
     try:
         yield api
