@@ -37,10 +37,16 @@ NOT_FLUSHED = 120  # and when what was printed could not be written
 
 
 class Warm:
-    """What a warm process hands to its children: its modules, its own descriptors, its thread pools."""
+    """What a warm process hands to its children: its modules, their descriptors, their thread pools.
 
-    def __init__(self, shelf: shelf.Shelf, descriptors: Collection[int], pools: Any) -> None:
+    `ours` names the modules that serve, which a job must not see.
+    """
+
+    def __init__(
+        self, shelf: shelf.Shelf, ours: Collection[str], descriptors: Collection[int], pools: Any
+    ) -> None:
         self.shelf = shelf
+        self.ours = frozenset(ours)
         self.descriptors = frozenset(descriptors)
         self.pools = pools  # a threadpoolctl.ThreadpoolController, or None
 
@@ -62,11 +68,11 @@ def become(
         _streams(log, warm.descriptors)
         _signals()
         _variables(environ)
-        _interpreter(argv)
+        _interpreter(argv, warm.ours)
         warm.shelf.open()
         _fresh_state(warm)
         _threads(foreseen, warm.pools)
-        code = _run(argv[1])
+        code = _run(argv[1], warm)
     except BaseException as error:
         os.write(2, f"cro-tui: the warm start failed: {error!r}\n".encode("utf-8", "replace"))
     finally:
@@ -104,11 +110,10 @@ def _variables(environ: Mapping[str, str]) -> None:
     time.tzset()
 
 
-def _interpreter(argv: Sequence[str]) -> None:
+def _interpreter(argv: Sequence[str], ours: Collection[str]) -> None:
     gc.enable()
-    for name, module in list(sys.modules.items()):
-        if os.path.dirname(getattr(module, "__file__", None) or "") == FOLDER:
-            del sys.modules[name]
+    for name in ours:
+        sys.modules.pop(name, None)
     sys.argv = list(argv[1:])
     sys.orig_argv = list(argv)
     sys.path[:] = [path for path in sys.path if path != FOLDER]
@@ -140,8 +145,8 @@ def _threads(environ: Mapping[str, str], pools: Any) -> None:
 # --- the script -----------------------------------------------------------------------------------
 
 
-def _run(path: str) -> int:
-    known = set(sys.modules)
+def _run(path: str, warm: Warm) -> int:
+    known = warm.shelf.all_names() | sys.modules.keys()
     main = ModuleType("__main__")
     path = os.path.abspath(path)
     vars(main).update(

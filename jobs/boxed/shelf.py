@@ -114,6 +114,10 @@ class Shelf:
         """The top-level names that are kept here."""
         return {name.partition(".")[0] for name in self._owner}
 
+    def all_names(self) -> set[str]:
+        """The full names of all modules that are kept here."""
+        return set(self._owner)
+
     def module(self, name: str) -> Any:
         """A kept module, without bringing it to light; None when it is not here."""
         group = self._owner.get(name)

@@ -41,28 +41,38 @@ def read_at_start(environ: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def with_script(environ: Mapping[str, str], source: bytes) -> tuple[dict[str, str], str | None]:
-    """The variables once the script has set its own, and the first that it sets to what nobody can foresee.
+def settings(source: bytes) -> list[tuple[str, str | None, bool]]:
+    """What a script sets: the name, the text (None: who knows), whether it replaces what is there.
 
-    Only what is written as `os.environ[NAME] = TEXT` or `os.environ.setdefault(NAME, TEXT)` is seen.
+    Only `os.environ[NAME] = TEXT` and `os.environ.setdefault(NAME, TEXT)` are seen.
     """
-    found = dict(environ)
+    found: list[tuple[str, str | None, bool]] = []
     if b"environ" not in source:
-        return found, None
+        return found
     try:
         tree = ast.parse(source)
     except (SyntaxError, ValueError, RecursionError):
-        return found, None  # it will say so itself
+        return found  # it will say so itself
     for node in ast.walk(tree):
         name, value, always = _setting(node)
-        if not isinstance(name, ast.Constant) or not isinstance(name.value, str):
+        if isinstance(name, ast.Constant) and isinstance(name.value, str):
+            text = value.value if isinstance(value, ast.Constant) else None
+            found.append((name.value, text if isinstance(text, str) else None, always))
+    return found
+
+
+def with_settings(
+    environ: Mapping[str, str], settings: list[tuple[str, str | None, bool]]
+) -> tuple[dict[str, str], str | None]:
+    """The variables once a script has set its own, and the first that matters and cannot be foreseen."""
+    found = dict(environ)
+    for name, text, always in settings:
+        if name in found and not always:
             continue
-        if name.value in found and not always:
-            continue
-        if isinstance(value, ast.Constant) and isinstance(value.value, str):
-            found[name.value] = value.value
-        elif name.value in read_at_start({name.value: ""}):
-            return found, name.value
+        if text is not None:
+            found[name] = text
+        elif read_at_start({name: ""}):
+            return found, name
     return found, None
 
 

@@ -15,6 +15,7 @@ import signal
 import site
 import sys
 import time
+from types import ModuleType
 
 FOLDER = os.path.dirname(os.path.abspath(__file__))
 TYPE_CHECKING = False
@@ -51,13 +52,14 @@ class Zygote:
         self._threads = 0
         self._warm: script.Warm | None = None
         self._taken: set[str] = set()
-        self._script: tuple[tuple[str, int, int], bytes] | None = None  # the last one that was read
+        self._script: tuple[tuple[str, int, int], list[Any]] | None = None  # what the last one sets
 
     def preload(self, stack: str, names: Sequence[str]) -> None:
         """Import the names in order; only `stack` must be there. Raises what its import raises."""
         kept = shelf.Shelf()
         before = _descriptors()
         ours = {name: sys.modules.pop(name) for name in list(sys.modules) if _is_ours(name)}
+        sys.modules["__main__"] = ModuleType("__main__")
         sys.path.remove(FOLDER)
         pools = None
         try:
@@ -73,7 +75,7 @@ class Zygote:
             kept.put_away()
             sys.modules.update(ours)
             sys.path.insert(0, FOLDER)
-        self._warm = script.Warm(kept, _descriptors() - before, pools)
+        self._warm = script.Warm(kept, ours, _descriptors() - before, pools)
         self._taken = kept.names() | (set(sys.modules) - set(ours))
         self._threads = _threads()
 
@@ -124,10 +126,10 @@ class Zygote:
             known = path, found.st_mtime_ns, found.st_size
             if self._script is None or self._script[0] != known:
                 with open(path, "rb") as file:
-                    self._script = known, file.read()
+                    self._script = known, variables.settings(file.read())
         except (OSError, LookupError):
             return environ, None  # it will say so itself
-        return variables.with_script(environ, self._script[1])
+        return variables.with_settings(environ, self._script[1])
 
     def _changed(self) -> bool:
         """Whether another set of packages is installed than the one that was imported."""

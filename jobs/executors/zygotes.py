@@ -107,7 +107,8 @@ class Zygotes:
         python = argv[0]
         captured: dict[str, str] = bundle.read_json(environment_path) or {}
         with contextlib.suppress(OSError, IndexError):
-            captured, _ = variables.with_script(captured, Path(argv[1]).read_bytes())
+            found = variables.settings(Path(argv[1]).read_bytes())
+            captured, _ = variables.with_settings(captured, found)
         environ = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
         environ |= variables.read_at_start(captured)
         environ |= {**variables.ONE_THREAD, "PYTHONUNBUFFERED": "1", "CUDA_VISIBLE_DEVICES": ""}
