@@ -80,6 +80,7 @@ def examine(home: Home) -> Iterator[Finding]:
         yield _bell(api)
         yield _scheduler(api)
         yield _pressure()
+        yield _limits()
         yield from _machine(api)
         yield from _recipes(api)
 
@@ -214,6 +215,17 @@ def _pressure() -> Finding:
             "Jobs start by memory and load alone; boot with psi=1 to have them.",
         )
     return Finding("pressure", Level.OK, "the kernel tells pressure")
+
+
+def _limits() -> Finding:
+    """Who keeps memory limits; found out as a supervisor does, by making a group and removing it."""
+    from jobs.boxed import cgroup
+
+    made = cgroup.make(f"cro-doctor-{os.getpid()}")
+    if made is None:
+        return Finding("limits", Level.OK, "memory limits are kept by looking at the processes")
+    made.remove()
+    return Finding("limits", Level.OK, f"memory limits are kept by the kernel (cgroup v{made.version})")
 
 
 def _machine(api: Api) -> Iterator[Finding]:
