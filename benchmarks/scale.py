@@ -78,8 +78,8 @@ def killed(api: Api) -> float:
     assert pid is not None
     os.kill(pid, signal.SIGKILL)
     wait_for(lambda: not api.daemon_status().running, "the lock to be free")
-    (job_id,) = api.submit([SubmitRequest(argv=("sleep", "600"), needs=TINY, priority=100)])
     began = time.perf_counter()
+    (job_id,) = api.submit([SubmitRequest(argv=("sleep", "600"), needs=TINY, priority=100)])
     api.ensure_daemon()
     while api.job(job_id).state.name not in (StateName.RUNNING, StateName.STARTING):
         time.sleep(0.002)

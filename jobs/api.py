@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from jobs.daemon import presence
 from jobs.machine import Capacity, Sample
-from jobs.model import Active, Ended, Held, Job, JobId, JobSpec, Queued, Usage
+from jobs.model import Active, Ended, Held, Job, JobId, JobSpec, Needs, Queued, Usage
 from jobs.ports import BadInput, Clock, NeverFits, NotNow, Unreachable
 from jobs.settings import HIGHEST_PRIORITY, LOWEST_PRIORITY, Home, Settings
 from jobs.store.intents import IntentKind, Intents, no_such_job
@@ -288,7 +288,11 @@ class Api:
         """
         self._wants_daemon = True
         status = self.daemon_status()
-        return status if status.running else presence.start(self.home)
+        if status.running:
+            return status
+        if not self.home.database.exists():
+            self._reading()  # tables are made here: that library would stay in the scheduler's memory
+        return presence.start(self.home)
 
     def daemon_status(self) -> DaemonStatus:
         """Whether a scheduler runs; never starts one."""
@@ -373,7 +377,10 @@ class Api:
         if not specs:
             return ()
         capacity, rules = self.capacity(), self.settings.admission
-        for spec in specs:
+        first: dict[Needs, JobSpec] = {}
+        for spec in specs:  # the jobs of a sweep mostly ask for the same
+            first.setdefault(spec.needs, spec)
+        for spec in first.values():
             if tight := never_fits(capacity, rules, spec.needs):
                 which = f"{spec.name}: " if len(specs) > 1 else ""
                 raise NeverFits(which + sentences(tight), "Ask for less, or use a bigger machine.")

@@ -49,6 +49,7 @@ class Resolver:
         self._environ = environ
         self._catalogue = catalogue
         self._digests: dict[int, str] = {}
+        self._known_needs: dict[tuple[NeedsRequest, str | None], Needs] = {}
         self._commands: dict[tuple[str, str, str], str | None] = {}
         self._folders: dict[str, str | None] = {}
         self._here = ""
@@ -74,7 +75,12 @@ class Resolver:
             problems["recipe"] = "Parameters belong to a recipe: name one, or put them into the command."
         else:
             self._check_command(argv, cwd, environ, problems)
-        needs = self._needs(request.needs, recipe, problems)
+        asked = request.needs, recipe.name if recipe else None
+        needs = self._known_needs.get(asked)
+        if needs is None:
+            needs = self._needs(request.needs, recipe, problems)
+            if not problems:
+                self._known_needs[asked] = needs
         grace_s = request.grace_s
         if grace_s is None:
             grace_s = recipe.grace_s if recipe and recipe.grace_s is not None else None

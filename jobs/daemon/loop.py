@@ -19,6 +19,7 @@ from jobs.daemon.cycle import Cycle
 from jobs.daemon.pruning import Pruning
 from jobs.engine.events import CapacityChanged, Sampled, WarmChanged
 from jobs.engine.step import unfinished
+from jobs.machine import Sample
 from jobs.model import JobId, Paused, Running, Usage
 from jobs.ports import Clock, Sensor
 from jobs.sensing import vitals
@@ -98,6 +99,7 @@ class Daemon:
         self._open_bell(loop)
         try:
             await self._recover()
+            self._publish(self._clock(), None)  # so that no front end has to measure the machine
             on_ready()
             while not self._leaving:
                 await self._turn()
@@ -243,6 +245,9 @@ class Daemon:
             if capacity != world.capacity:
                 self._cycle.apply(CapacityChanged(now, capacity))
         self._cycle.apply(Sampled(now, sample))
+        self._publish(now, sample)
+
+    def _publish(self, now: float, sample: Sample | None) -> None:
         world = self._cycle.world
         try:
             vitals.write(self._home.vitals, Vitals(os.getpid(), now, world.capacity, world.gate, sample))

@@ -10,7 +10,7 @@ import json
 import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, cast, get_args
 
 from jobs.machine import Capacity, Device, DeviceSample, Pressure, Sample
@@ -75,9 +75,14 @@ def _number(value: object) -> float:
 # --- what was asked for ------------------------------------------------------------------------------
 
 
+@lru_cache(maxsize=64)
+def _plain_needs(needs: Needs) -> dict[str, Any]:
+    return plain(needs)  # the jobs of a sweep mostly ask for the same
+
+
 def dump_spec(spec: JobSpec) -> str:
     table = plain(spec)
-    table["needs"] = plain(spec.needs)
+    table["needs"] = _plain_needs(spec.needs)
     table["after"] = [(after.job_id, after.kind.value) for after in spec.after]
     return dump(table)
 
