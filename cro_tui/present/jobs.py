@@ -144,7 +144,8 @@ def fate_sentence(job: Job) -> str:
     state = job.state
     match state:
         case Succeeded():
-            took = f"done in {span_text(state.finished_at - state.started_at)}"
+            took_s = state.finished_at - state.started_at
+            took = f"done in {took_s:.1f}s" if 0 <= took_s < 1 else f"done in {span_text(took_s)}"
             return f"{took}: {metrics_text(job)}" if job.metrics else took
         case Failed():
             cause = clean(state.cause)
