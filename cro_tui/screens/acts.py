@@ -111,10 +111,12 @@ class JobActs(Place[None]):
         source = self.desk.source
 
         def retry() -> tuple[JobId, ...]:
-            same = [job_id for job_id in ids if job_id not in mem_bytes]
-            new = source.retry(same) if same else ()
-            for job_id, grown in mem_bytes.items():
-                new += source.retry([job_id], NeedsRequest(mem_bytes=grown))
+            if not mem_bytes:
+                return source.retry(ids)
+            new: tuple[JobId, ...] = ()
+            for job_id in sorted(ids):  # a job waits for the retry of what it needs, so that comes first
+                grown = mem_bytes.get(job_id)
+                new += source.retry([job_id], None if grown is None else NeedsRequest(mem_bytes=grown))
             return new
 
         def done(new: tuple[JobId, ...]) -> None:

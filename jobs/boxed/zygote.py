@@ -88,13 +88,15 @@ class Zygote:
         if self._in_use():
             return {"cold": "the warm process is no longer as it was loaded", "retire": True}
         spec = bundle.read_json(os.path.join(folder, bundle.SPEC)) or {}
-        environ, unforeseen = self._environ(spec)
+        captured = bundle.read_json(spec.get("environment_path", "")) or {}
+        argv = spec.get("argv", [])
+        environ, unforeseen = self._with_script({**captured, **spec.get("extra_env", {})}, argv)
         if unforeseen is not None:
             return {"cold": f"it sets {unforeseen} itself"}
         theirs = variables.read_at_start(environ)
         if different := variables.differing(self._variables, theirs):
             return {"cold": f"its {different[0]} differs from the warm process's"}
-        if hidden := self._hidden(spec.get("argv", [])):
+        if hidden := self._hidden(argv):
             return {"cold": f"{hidden!r} lies beside it and would hide a module of that name"}
         return None
 
@@ -110,24 +112,22 @@ class Zygote:
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
             raise spawn.CannotStart(f"no process could be made for it: {error.strerror}") from None
         if pid == 0:
-            script.become(
-                spec["argv"], {**self._coerced, **environ}, log, self._warm, self._environ(spec)[0]
-            )
+            foreseen, _ = self._with_script(environ, spec["argv"])
+            script.become(spec["argv"], {**self._coerced, **environ}, log, self._warm, foreseen)
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         return pid
 
-    def _environ(self, spec: dict[str, Any]) -> tuple[dict[str, str], str | None]:
-        """The job's variables with those that its script sets, and one that cannot be foreseen."""
-        captured = bundle.read_json(spec.get("environment_path", "")) or {}
-        environ = {**captured, **spec.get("extra_env", {})}
+    def _with_script(
+        self, environ: dict[str, str], argv: Sequence[str]
+    ) -> tuple[dict[str, str], str | None]:
+        """The variables with those that the script sets, and one that cannot be foreseen."""
         try:
-            path = spec["argv"][1]
-            found = os.stat(path)
-            known = path, found.st_mtime_ns, found.st_size
+            found = os.stat(argv[1])
+            known = argv[1], found.st_mtime_ns, found.st_size
             if self._script is None or self._script[0] != known:
-                with open(path, "rb") as file:
+                with open(argv[1], "rb") as file:
                     self._script = known, variables.settings(file.read())
-        except (OSError, LookupError):
+        except (OSError, IndexError):
             return environ, None  # it will say so itself
         return variables.with_settings(environ, self._script[1])
 

@@ -130,7 +130,7 @@ class Zygotes:
     def _ended(self, stack: str, zygote: Zygote) -> str:
         """One that has served may have been killed and is replaced; one that never did may be broken."""
         why = "the warm process ended"
-        if zygote.mem_bytes is None:
+        if zygote.mem_bytes is None and self._all.get(stack) is zygote:
             return self._give_up(stack, zygote, why)
         self._drop(stack, zygote)
         return why

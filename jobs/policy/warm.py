@@ -29,10 +29,11 @@ def warm_plan(world: World) -> WarmPlan:
     }
     if any(_waits_for_memory(job) for job in world.jobs.values()):
         stop |= _in_the_way(world, wanted)
-    start, without = set(), dict.fromkeys(wanted, "the machine could not be read")
-    if readable(world):
+    missing = sorted(wanted.keys() - kept.keys())
+    start, without = set(), dict.fromkeys(missing, "the machine could not be read")
+    if missing and readable(world):
         room = build(world).mem_bytes
-        for stack in sorted(wanted.keys() - kept.keys()):
+        for stack in missing:
             without[stack] = "no room in memory for a warm process"
             if room - EXPECTED_WARM_BYTES[stack] >= wanted[stack]:
                 room -= EXPECTED_WARM_BYTES[stack]
