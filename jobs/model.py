@@ -69,7 +69,8 @@ class JobSpec:
     (`CRO_HOME/environments/<digest>.json`, mode 0600): variables can hold secrets, so they never enter
     the database. `recipe` and `params` are set for recipe jobs only. `stack` is the recipe's framework
     ("sklearn", "tensorflow"); `warm` lets it start from a process that has imported it. `expected_s` is
-    what earlier runs took.
+    what earlier runs took. `user` is the login name of who submitted it. `checkpoint` is its promise to save
+    and exit with 75 within `grace_s` of a SIGTERM, and to go on from `CRO_RESUME` when started again.
     """
 
     name: str
@@ -88,6 +89,8 @@ class JobSpec:
     start_held: bool = False
     retry_of: JobId | None = None
     expected_s: float | None = None
+    user: str = ""
+    checkpoint: bool = False
 
 
 # --- states: one class each, with exactly the fields that state can have ---------------------------
@@ -152,7 +155,11 @@ class Starting:
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """`cancel_requested_at` is set once a stop was asked for and the tree is being taken down."""
+    """`cancel_requested_at` is set once a stop was asked for and the tree is being taken down.
+
+    `evict_requested_at` is set once it was asked to save and make room for `evict_for`; it holds what it
+    holds until it has ended, and then waits again with its progress kept.
+    """
 
     name: ClassVar[StateName] = StateName.RUNNING
     started_at: float
@@ -160,6 +167,8 @@ class Running:
     grant: Grant
     pid: int
     cancel_requested_at: float | None = None
+    evict_requested_at: float | None = None
+    evict_for: tuple[JobId, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,6 +281,24 @@ TRANSITIONS: Mapping[StateName, frozenset[StateName]] = {
 } | {name: frozenset[StateName]() for name in _ENDED}
 
 
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """What earlier runs say of the next one. It plans; it never stops a job.
+
+    `run_s` is the expected wall time of a whole run, `shortest_s` an optimistic bound of it (both with what
+    was done in earlier attempts). `runs` earlier runs stand behind the time, `mem_runs` behind the memory.
+    `mem_bytes`, `gpu_mem_bytes` and `cpus` are what it should reserve, None where nothing is known.
+    """
+
+    run_s: float
+    shortest_s: float
+    runs: int = 0
+    mem_bytes: int | None = None
+    mem_runs: int = 0
+    gpu_mem_bytes: int | None = None
+    cpus: float | None = None
+
+
 class IllegalTransition(Exception):
     """A programming error: the engine tried to move a job where it cannot go."""
 
@@ -283,6 +310,9 @@ class Job:
     `reasons` and `estimated_start_at` are set only while it waits, `metrics` once it has ended and
     left a `metrics.json`. `usage` is the last one seen while it runs and the final one afterwards.
     `failed_starts` counts the launches in a row, up to now, that failed before the job did anything.
+    `evictions` counts how often it was saved and stopped for others; `attained_s` is the run time of its
+    earlier attempts that is kept in its checkpoint, `lost_s` what had to be done again. `forecast` is
+    refreshed as runs end and never stored.
     """
 
     id: JobId
@@ -295,6 +325,10 @@ class Job:
     estimated_start_at: float | None = None
     metrics: tuple[tuple[str, float], ...] = ()
     failed_starts: int = 0
+    evictions: int = 0
+    attained_s: float = 0.0
+    lost_s: float = 0.0
+    forecast: Forecast | None = None
 
     def to(self, state: State) -> Job:
         """Return the job in its next state; raises IllegalTransition for a move not in TRANSITIONS."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import os
+import pwd
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -53,6 +54,7 @@ class Resolver:
         self._commands: dict[tuple[str, str, str], str | None] = {}
         self._folders: dict[str, str | None] = {}
         self._here = ""
+        self._user = _user(os.getuid())
 
     def resolve(self, request: SubmitRequest, *, keep: bool) -> tuple[JobSpec | None, dict[str, str]]:
         """The job, or the problems by field. `keep` writes the environment's file; a preview does not."""
@@ -109,6 +111,7 @@ class Resolver:
                 grace_s=float(grace_s),
                 on_reboot=OnReboot(on_reboot),
                 start_held=request.hold,
+                user=self._user,
             ),
             {},
         )
@@ -282,6 +285,14 @@ def retried(
             raise BadInput(" ".join(problems.values()))
     after = tuple(replace(each, job_id=newest_retry(each.job_id)) for each in spec.after)
     return replace(spec, needs=needs, after=after, start_held=False, retry_of=job.id, expected_s=None)
+
+
+def _user(uid: int) -> str:
+    """The login name; the number where the machine has no name for it."""
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
 
 
 def _check_need(name: str, value: float, problems: dict[str, str]) -> None:

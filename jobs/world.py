@@ -71,7 +71,8 @@ class World:
     in `jobs`. `beyond`: how many more jobs wait behind those in `jobs`, None while the head of the queue
     has not been loaded. `retry_at`: jobs whose last start failed, with the earliest time for the next try
     and the cause. `sample` None: the machine could not be read. `warm`: the processes kept warm, whose
-    memory nobody else can have.
+    memory nobody else can have. `promised`: waiting jobs for which others were evicted, in order; they go
+    before all others. `usage`: each user's dominant-share seconds, decayed to `now`.
     """
 
     now: float
@@ -85,6 +86,8 @@ class World:
     retry_at: Mapping[JobId, tuple[float, str]] = field(default_factory=dict)
     beyond: int | None = None
     warm: tuple[WarmProcess, ...] = ()
+    promised: tuple[JobId, ...] = ()
+    usage: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,15 +97,25 @@ class Start:
 
 
 @dataclass(frozen=True, slots=True)
+class Eviction:
+    """A checkpointable job that is to save and stop, and the waiting jobs that get its place."""
+
+    job_id: JobId
+    for_jobs: tuple[JobId, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
-    """The answer: start these now, hold those because.
+    """The answer: start these now, let those make room, hold the rest because.
 
     `held` has every waiting job of the world that is not in `starts`, each with at least one reason.
     `estimates` has those of them whose start can be told (Unix seconds, never before `now`).
-    `wake_at`: when to decide again even if nothing happens.
+    `wake_at`: when to decide again even if nothing happens. `evictions`: running jobs to be saved and
+    stopped now; whom they make room for stays in `held` and starts when the room is really free.
     """
 
     starts: tuple[Start, ...] = ()
+    evictions: tuple[Eviction, ...] = ()
     held: Mapping[JobId, tuple[Reason, ...]] = field(default_factory=dict)
     estimates: Mapping[JobId, float] = field(default_factory=dict)
     wake_at: float | None = None

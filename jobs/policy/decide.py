@@ -30,7 +30,7 @@ def decide(world: World) -> Plan:
     closed = _closed(world)
     if closed or not candidates:
         held.update((job.id, closed) for job in candidates)
-        return Plan((), held, {}, _wake_at(world, ()))
+        return Plan(held=held, wake_at=_wake_at(world, ()))
     room = build(world)
     result = start_pass(room, candidates, world.now)
     shortages = Shortages(room, world.now)
@@ -42,7 +42,7 @@ def decide(world: World) -> Plan:
         for job in jobs:
             held[job.id] = reasons
     starts = tuple(Start(job.id, grant) for job, grant in result.starts)
-    return Plan(starts, held, {}, _wake_at(world, explained))
+    return Plan(starts, held=held, wake_at=_wake_at(world, explained))
 
 
 def estimate(world: World, plan: Plan) -> Mapping[JobId, float]:

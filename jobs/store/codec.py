@@ -36,6 +36,8 @@ _STATES: dict[str, type[State]] = {kind.name.value: kind for kind in get_args(St
 _ENDED = get_args(Ended)
 
 
+_COUNTED = ("failed_starts", "evictions", "attained_s", "lost_s")
+
 _ENCODER = json.JSONEncoder(separators=(",", ":"))  # json.dumps would make one for each call
 
 
@@ -122,8 +124,9 @@ def dump_detail(job: Job) -> str:
     table: dict[str, Any] = {"state": state, "usage": plain(usage)}
     if job.metrics:
         table["metrics"] = job.metrics
-    if job.failed_starts:
-        table["failed_starts"] = job.failed_starts
+    for name in _COUNTED:
+        if counted := getattr(job, name):
+            table[name] = counted
     return dump(table)
 
 
@@ -137,6 +140,8 @@ def load_job(row: sqlite3.Row | Mapping[str, Any]) -> Job:
         state = dict(table["state"])
         if "grant" in state:
             state["grant"] = Grant(tuple(state["grant"]))
+        if "evict_for" in state:
+            state["evict_for"] = tuple(JobId(job_id) for job_id in state["evict_for"])
         if kind in _ENDED:
             state["usage"] = usage
             for name in _names(cast(Any, kind)):
@@ -156,6 +161,9 @@ def load_job(row: sqlite3.Row | Mapping[str, Any]) -> Job:
             row["estimated_start_at"],
             tuple((str(name), float(number)) for name, number in table.get("metrics", ())),
             int(table.get("failed_starts", 0)),
+            int(table.get("evictions", 0)),
+            float(table.get("attained_s", 0.0)),
+            float(table.get("lost_s", 0.0)),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise Damaged(f"job {row['id']}: {error}") from None
