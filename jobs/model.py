@@ -69,8 +69,8 @@ class JobSpec:
     (`CRO_HOME/environments/<digest>.json`, mode 0600): variables can hold secrets, so they never enter
     the database. `recipe` and `params` are set for recipe jobs only. `stack` is the recipe's framework
     ("sklearn", "tensorflow"); `warm` lets it start from a process that has imported it. `expected_s` is
-    what earlier runs took. `user` is the login name of who submitted it. `checkpoint` is its promise to save
-    and exit with 75 within `grace_s` of a SIGTERM, and to go on from `CRO_RESUME` when started again.
+    what earlier runs took. `user` is the login name of who submitted it. `checkpoint` is its promise to
+    save and exit with 75 within `grace_s` of a SIGTERM, and to go on from `CRO_RESUME` when started again.
     """
 
     name: str
