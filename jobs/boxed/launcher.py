@@ -1,4 +1,4 @@
-"""A small resident process that forks one supervisor for each job folder named on its socket.
+"""A small resident process that finds a supervisor for each job folder named on its socket.
 
 Run by path with `python -I -S launcher.py REQUESTS ENDS` (descriptors of two sockets); standard library
 only. It keeps no state: when its socket closes it leaves, and the supervisors go on without it. It must
@@ -20,9 +20,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from jobs.boxed import proctree, spawn, supervisor
+    from jobs.boxed import pool, proctree, spawn, supervisor
 else:
     sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+    import pool
     import proctree
     import spawn
     import supervisor
@@ -46,48 +47,46 @@ def serve(
     start: Callable[[dict[str, Any], int], int] = spawn.start,
     refuse: Callable[[str], dict[str, Any] | None] = lambda _: None,
 ) -> None:
-    """Answer each message (a job folder's path) with the supervisor's pid and start time, until the end.
+    """Answer each message (a job folder's path) with its supervisor's pid and start time, until the end.
 
-    The supervisor begins the job by `start`. What `refuse` returns is answered instead of forking.
+    The supervisor begins the job by `start`. What `refuse` returns is answered instead.
     """
-    ours = set(proctree.children(os.getpid()))
+    others = set(proctree.children(os.getpid()))
     supervisor.adopt_orphans()
     gc.freeze()  # so that a fork does not touch, and copy, what it shares
     wake_read, wake_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
     signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
     signal.signal(signal.SIGCHLD, lambda *_: None)
+    supervisors = pool.Pool(ends, start, [requests, wake_read, wake_write])
     poller = select.poll()
-    poller.register(requests, select.POLLIN)
-    poller.register(wake_read, select.POLLIN)
+    for descriptor in (requests, wake_read, supervisors.words):
+        poller.register(descriptor, select.POLLIN)
     while True:
-        for descriptor, _ in poller.poll():
-            if descriptor == wake_read:
-                os.read(wake_read, 4096)
-                _reap(ours)
-                continue
+        supervisors.prepare()
+        wait_s = supervisors.wait_s()
+        heard = dict(poller.poll(None if wait_s is None else wait_s * 1000))
+        if not heard:
+            supervisors.thin_out()
+        if wake_read in heard:
+            os.read(wake_read, 4096)
+            _reap(others, supervisors)
+        if requests in heard:
             message = os.read(requests, 1 << 16)  # a sequenced-packet socket: one message
             if not message:
                 return
-            folder = os.fsdecode(message)
-            if (refusal := refuse(folder)) is not None:
-                os.write(requests, json.dumps(refusal).encode())
-                continue
-            try:
-                pid = os.fork()
-            except OSError as error:
-                os.write(requests, json.dumps({"error": f"fork: {error.strerror}"}).encode())
-                continue
-            if pid == 0:
-                os.close(requests)
-                os.close(wake_read)
-                signal.set_wakeup_fd(-1)
-                os.close(wake_write)
-                supervisor.main(folder, ends, start)
-            ours.add(pid)
-            os.write(requests, json.dumps({"pid": pid, "start_ticks": proctree.start_ticks(pid)}).encode())
+            answer = refuse(os.fsdecode(message)) or _have_supervised(supervisors, message)
+            os.write(requests, json.dumps(answer).encode())
 
 
-def _reap(ours: set[int]) -> None:
+def _have_supervised(supervisors: pool.Pool, folder: bytes) -> dict[str, Any]:
+    try:
+        pid, start_ticks = supervisors.give(folder)
+    except OSError as error:
+        return {"error": f"fork: {error.strerror}"}
+    return {"pid": pid, "start_ticks": start_ticks}
+
+
+def _reap(others: set[int], supervisors: pool.Pool) -> None:
     """Wait for who has ended. What a killed supervisor leaves comes back to us, and is ended here.
 
     A supervisor that ends by itself leaves nothing. Only own children are killed: nobody else can get their
@@ -99,13 +98,14 @@ def _reap(ours: set[int]) -> None:
             pid, status = os.waitpid(-1, os.WNOHANG)
             if pid == 0:
                 break
-            orphaned |= status != 0 or pid not in ours
-            ours.discard(pid)
+            orphaned |= status != 0 or not (pid in supervisors or pid in others)
+            supervisors.gone(pid)
+            others.discard(pid)
     except ChildProcessError:
         return
     me = os.getpid()
     for pid in proctree.descendants(me) if orphaned else ():
-        if pid not in ours and proctree.parent(pid) == me:
+        if not (pid in supervisors or pid in others) and proctree.parent(pid) == me:
             try:
                 os.kill(pid, signal.SIGKILL)
             except PermissionError:

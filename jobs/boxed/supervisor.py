@@ -1,6 +1,7 @@
-"""One process for each attempt: parent of the job, keeper of its limits, writer of its end.
+"""One process for each running attempt: parent of the job, keeper of its limits, writer of its end.
 
-Forked by the launcher; standard library only. It outlives the daemon, the launcher and the terminal, knows
+Forked by the launcher; standard library only. When its job and all that it started have ended it may be
+given the next one. It outlives the daemon, the launcher and the terminal, knows
 nothing of the queue, and leaves exactly one truth behind: `exit.json`. Signals to it: TERM = end the job,
 USR1 = pause it, USR2 = let it go on.
 """
@@ -37,32 +38,43 @@ MAX_WAIT_S = 60.0
 FULL_DISK_TRIES = 600
 FULL_DISK_RETRY_S = 1.0
 OVER_LIMIT = "it used more memory than its limit"
+BOOT_ID = proctree.boot_id()
 ORDERS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
 
 _prctl = ctypes.CDLL(None, use_errno=True).prctl
 
 
 def main(
-    folder: str, ends: int | None = None, start: Callable[[dict[str, Any], int], int] = spawn.start
+    orders: Callable[[Callable[[], None]], str | None],
+    ends: int | None = None,
+    start: Callable[[dict[str, Any], int], int] = spawn.start,
 ) -> NoReturn:
-    """Supervise the attempt of this folder from start to end, and leave. To be called in a fresh fork.
+    """Supervise one attempt after the other from start to end, and leave. To be called in a fresh fork.
 
-    `start` begins the job and returns its pid. `ends` is a datagram socket on which the folder is named as
-    soon as its `exit.json` can be read: the next job need not wait until the disk has it.
+    `orders` answers with the next job folder, or None; it gets what drops the signals that came for the job
+    before. `start` begins the job and returns its pid. `ends` is a datagram socket on which the folder is
+    named as soon as its `exit.json` can be read: the next job need not wait until the disk has it.
     """
     code = 0
+    folder: str | None = None
     try:
         os.setsid()
-        os.chdir(folder)
         _own_streams()
         adopt_orphans()
-        Supervisor(folder, ends, start).run()
+        me = {"pid": os.getpid(), "start_ticks": proctree.start_ticks(os.getpid())}
+        signals = _hear_signals()
+        while (folder := orders(lambda: _drop(signals))) is not None:
+            os.chdir(folder)
+            if not Supervisor(folder, me, ends, start).run(signals):
+                break
+            os.chdir("/")
     except BaseException:
         import traceback
 
         code = 1
-        with open(os.path.join(folder, bundle.SUPERVISOR_LOG), "a", encoding="utf-8") as file:
-            traceback.print_exc(file=file)
+        if folder is not None:
+            with open(os.path.join(folder, bundle.SUPERVISOR_LOG), "a", encoding="utf-8") as file:
+                traceback.print_exc(file=file)
     finally:
         os._exit(code)
 
@@ -82,8 +94,15 @@ def _own_streams() -> None:
 class Supervisor:
     """The life of one attempt."""
 
-    def __init__(self, folder: str, ends: int | None, start: Callable[[dict[str, Any], int], int]) -> None:
+    def __init__(
+        self,
+        folder: str,
+        me: dict[str, int | None],
+        ends: int | None,
+        start: Callable[[dict[str, Any], int], int],
+    ) -> None:
         self.folder = folder
+        self.me = me
         self.ends = ends
         self.start_job = start
         spec = bundle.read_json(bundle.SPEC)
@@ -102,42 +121,47 @@ class Supervisor:
         self.paused_at: float | None = None
         self.stands_back = not spec["stand_back"]
         self.oom_kills = _oom_kills()
+        self.cpu_before_s = time.process_time()
         self.started_at = time.time()
         limit_s: float | None = spec["time_limit_s"]
         self.end_by = None if limit_s is None else time.monotonic() + limit_s
 
-    def run(self) -> None:
-        """Start the job, wait for its end and that of all its descendants, and write down how it went."""
-        wake_read = _hear_signals()
+    def run(self, signals: int) -> bool:
+        """Start the job, wait for its end and that of all its descendants, and write down how it went.
+
+        Whether whoever waits for the end has been told; if not, this process has to end to be noticed.
+        """
         try:
             log = os.open(
                 bundle.LOG, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600
             )
         except FileExistsError:
-            return  # another supervisor has claimed this attempt
+            return False  # another supervisor has claimed this attempt
         self.log_cap = log_cap.LogCap(log, self.spec["log_max_bytes"])
+        told = False
         try:
             self._start(log)
-            self._wait(wake_read)
+            self._wait(signals)
         except Exception:
             self._give_up()
             raise
         finally:
-            self._write_exit()
+            told = self._write_exit()
+            os.close(log)
+        return told
 
     # --- start --------------------------------------------------------------------------------
 
     def _start(self, log: int) -> None:
         """Start the job and write down who is who."""
-        me = os.getpid()
         try:
             self._make_job(log)
             os.chdir(self.folder)
             bundle.write_json(
                 bundle.PID,
                 {
-                    "boot_id": proctree.boot_id(),
-                    "supervisor": {"pid": me, "start_ticks": proctree.start_ticks(me)},
+                    "boot_id": BOOT_ID,
+                    "supervisor": self.me,
                     "job": {"pid": self.job, "start_ticks": proctree.start_ticks(self.job)},
                     "started_at": self.started_at,
                     "warm": self.start_job is not spawn.start,
@@ -288,7 +312,7 @@ class Supervisor:
             time.sleep(KILL_AGAIN_S)
             self._reap()
 
-    def _write_exit(self) -> None:
+    def _write_exit(self) -> bool:
         code = None if self.status is None else os.waitstatus_to_exitcode(self.status)
         if self.group is not None:
             if self.cause is None and code != 0 and self.group.over_limit():
@@ -312,7 +336,7 @@ class Supervisor:
                 "cpu_s": round(self.meter.ended_cpu_s, 6),
                 "peak_mem_bytes": self.meter.peak_bytes or None,
             },
-            "supervisor_cpu_s": time.process_time(),
+            "supervisor_cpu_s": time.process_time() - self.cpu_before_s,
         }
         for _ in range(FULL_DISK_TRIES):
             try:
@@ -322,13 +346,23 @@ class Supervisor:
                 raise  # the job folder has been taken away
             except OSError:
                 time.sleep(FULL_DISK_RETRY_S)
+        told = False
         if self.ends is not None:
             try:
-                os.write(self.ends, os.fsencode(self.folder))
+                told = os.write(self.ends, os.fsencode(self.folder)) > 0
             except OSError:
                 pass  # nobody listens any more; the folder tells who asks
         bundle.sync(bundle.EXIT)
         self.log_cap.finish(bundle.LOG)
+        return told
+
+
+def _drop(signals: int) -> None:
+    try:
+        while os.read(signals, 4096):
+            pass
+    except BlockingIOError:
+        pass
 
 
 def _hear_signals() -> int:

@@ -317,7 +317,8 @@ def start(spec, log):
         os._exit(len(own) % 2 + len(imported) % 2)
     return pid
 
-supervisor.main(sys.argv[2], None, start)
+folders = iter([sys.argv[2]])
+supervisor.main(lambda _: next(folders, None), None, start)
 """
 
 

@@ -52,7 +52,10 @@ def specify(folder: Path, *argv: str, **more: object) -> None:
 
 
 def supervise(folder: Path) -> subprocess.Popen[bytes]:
-    code = "import sys; sys.path.insert(0, sys.argv[1]); import supervisor; supervisor.main(sys.argv[2])"
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[1]); import supervisor; "
+        "folders = iter([sys.argv[2]]); supervisor.main(lambda _: next(folders, None))"
+    )
     return subprocess.Popen([sys.executable, "-I", "-S", "-c", code, str(BOXED), str(folder)])
 
 
