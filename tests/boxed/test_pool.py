@@ -99,7 +99,7 @@ def waits(pid: int) -> bool:
     """Whether the supervisor has nothing to do: it stands in no job folder and reads."""
     try:
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-        return os.readlink(f"/proc/{pid}/cwd") == "/" and state == "S"
+        return str(Path(f"/proc/{pid}/cwd").readlink()) == "/" and state == "S"
     except OSError:
         return False
 
