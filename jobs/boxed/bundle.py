@@ -31,12 +31,13 @@ LAST_USAGE_BYTES = 512
 
 def make_folder(folder: str) -> None:
     """Create the job folder and its output folder, for their owner only. Raises OSError."""
-    os.makedirs(os.path.dirname(folder), mode=0o700, exist_ok=True)
     for path in (folder, os.path.join(folder, OUTPUT)):
         try:
             os.mkdir(path, 0o700)
         except FileExistsError:
             pass
+        except FileNotFoundError:
+            os.makedirs(path, mode=0o700, exist_ok=True)
 
 
 def write_json(path: str, value: dict[str, Any]) -> None:

@@ -19,7 +19,7 @@ NO_PROCESS = "No process could be made for the job."
 class Forker:
     """One launcher at a time. `on_end` is called with a job folder once its `exit.json` is there."""
 
-    def __init__(self, python: str, on_end: Callable[[Path], None]) -> None:
+    def __init__(self, python: str, on_end: Callable[[str], None]) -> None:
         self._python = python
         self._on_end = on_end
         self._launcher: Resident | None = None
@@ -31,7 +31,7 @@ class Forker:
         """The launcher's pid, None before the first request."""
         return None if self._launcher is None or self._launcher.lost else self._launcher.pid
 
-    async def fork(self, folder: Path) -> tuple[int, int | None]:
+    async def fork(self, folder: str) -> tuple[int, int | None]:
         """Have a supervisor forked for the folder: its pid and start time (None: it has ended already).
 
         Raises Unreachable when no process can be made.
@@ -54,14 +54,14 @@ class Forker:
         if self._launcher is not None:
             self._launcher.close()
 
-    async def _ask_again(self, folder: Path) -> dict[str, Any]:
+    async def _ask_again(self, folder: str) -> dict[str, Any]:
         """After the launcher was lost; if it did fork a supervisor, that one has claimed the folder."""
         try:
             return await self._ask(folder)
         except OSError as error:
             raise Unreachable(NO_PROCESS, str(error)) from error
 
-    async def _ask(self, folder: Path) -> dict[str, Any]:
+    async def _ask(self, folder: str) -> dict[str, Any]:
         if self._closed:
             raise Unreachable(NO_PROCESS, "the scheduler is leaving")
         if self._launcher is None or self._launcher.lost:

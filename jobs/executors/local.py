@@ -14,7 +14,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import fields
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ from jobs.ports import Launch, Launched, Phase, Status
 from jobs.world import WarmPlan, WarmProcess
 
 NAME = re.compile(r"cro-[a-z0-9]+-([0-9]{1,18})-([0-9]{1,9})", re.ASCII)
+_LAUNCH = tuple(each.name for each in fields(Launch))
 SWEEP_ROUNDS = 20
 SWEEP_AGAIN_S = 0.02
 
@@ -37,7 +38,7 @@ class LocalExecutor:
     """An Executor for this machine. Its calls are to be made on one event loop."""
 
     def __init__(self, jobs_folder: Path, python: str = sys.executable) -> None:
-        self._jobs_folder = jobs_folder
+        self._jobs_folder = str(jobs_folder)
         self._forker = Forker(python, self._told_of_an_end)
         self._zygotes = Zygotes(self._told_of_an_end)
         self._on_change: Callable[[str], None] = lambda _: None
@@ -52,11 +53,14 @@ class LocalExecutor:
 
     def folder(self, name: str) -> Path:
         """The job folder of `cro-<instance>-<job>-<attempt>`. Raises ValueError for another shape."""
+        return Path(self._folder(name))
+
+    def _folder(self, name: str) -> str:
         found = NAME.fullmatch(name)
         if found is None:
             raise ValueError(f"{name!r} is not the name of an attempt")
         job_id, attempt = map(int, found.groups())
-        return self._jobs_folder / str(job_id // 1000) / str(job_id) / str(attempt)
+        return f"{self._jobs_folder}/{job_id // 1000}/{job_id}/{attempt}"
 
     # --- the port ----------------------------------------------------------------------------------
 
@@ -81,7 +85,7 @@ class LocalExecutor:
         known = self._watched.get(name)
         if known is None:
             return
-        folder = str(self.folder(name))
+        folder = self._folder(name)
         spec = bundle.read_json(os.path.join(folder, bundle.SPEC)) or {}
         if spec.get("grace_s") != grace_s:
             with contextlib.suppress(OSError):  # on a full disk the grace time of the launch counts
@@ -106,10 +110,10 @@ class LocalExecutor:
         if self._look(name).phase not in (Phase.MISSING, Phase.ORPHANED):
             return False
         found = 0
-        folder = self.folder(name)
-        record = bundle.read_json(str(folder / bundle.PID)) or {}
+        folder = self._folder(name)
+        record = bundle.read_json(f"{folder}/{bundle.PID}") or {}
         job = record.get("job") if record.get("boot_id") == proctree.boot_id() else None
-        mark = f"CRO_OUTPUT_DIR={folder / bundle.OUTPUT}".encode()
+        mark = f"CRO_OUTPUT_DIR={folder}/{bundle.OUTPUT}".encode()
         belongs = partial(_belongs, job if isinstance(job, dict) else {}, mark)
         groups = cgroup.left(name, record.get("cgroup"))
         for _ in range(SWEEP_ROUNDS):
@@ -130,7 +134,7 @@ class LocalExecutor:
 
     def usage(self, names: Collection[str]) -> Mapping[str, Usage]:
         """The last use that each supervisor wrote down; names without one are left out."""
-        found = {name: bundle.last_usage(str(self.folder(name))) for name in names}
+        found = {name: bundle.last_usage(self._folder(name)) for name in names}
         return {name: usage_of(record) for name, record in found.items() if record is not None}
 
     def own_cpu_s(self) -> float:
@@ -153,35 +157,35 @@ class LocalExecutor:
     # --- how it is done ----------------------------------------------------------------------------
 
     async def _submit(self, launch: Launch) -> Launched:
-        name, folder = launch.name, self.folder(launch.name)
-        if (folder / bundle.PID).exists() or (folder / bundle.EXIT).exists():
+        name, folder = launch.name, self._folder(launch.name)
+        if os.path.exists(f"{folder}/{bundle.PID}") or os.path.exists(f"{folder}/{bundle.EXIT}"):
             found = self._look(name)
             return Launched(found.phase.value if found.pid is None else str(found.pid), found.how)
-        spec = asdict(launch)
+        spec: dict[str, Any] = {each: getattr(launch, each) for each in _LAUNCH}
         spec["asked_at"] = asked_at = time.time()
         spec["extra_env"] = {
             **launch.extra_env,
             "CRO_JOB_ID": str(launch.job_id),
             "CRO_ATTEMPT": str(launch.attempt),
-            "CRO_OUTPUT_DIR": str(folder / bundle.OUTPUT),
+            "CRO_OUTPUT_DIR": f"{folder}/{bundle.OUTPUT}",
         }
-        bundle.make_folder(str(folder))
-        bundle.write_json(str(folder / bundle.SPEC), spec)
+        bundle.make_folder(folder)
+        bundle.write_json(f"{folder}/{bundle.SPEC}", spec)
         pid, start_ticks, why_cold = await self._fork(launch, folder, spec)
         self._uncounted.add(name)
         try:
             watched = self._watch(name, pid, start_ticks)
         except OSError:
             watched = False  # it runs all the same, and is looked for with the next poll
-        if not watched:
+        if not watched or os.path.exists(
+            f"{folder}/{bundle.EXIT}"
+        ):  # the word of its end may have come before
             asyncio.get_running_loop().call_soon(self._on_change, name)
         warm = launch.stack is not None and not why_cold
         how = {"warm": warm, "why_cold": why_cold, "took_s": time.time() - asked_at}
         return Launched(str(pid), how_started(how))
 
-    async def _fork(
-        self, launch: Launch, folder: Path, spec: dict[str, Any]
-    ) -> tuple[int, int | None, str]:
+    async def _fork(self, launch: Launch, folder: str, spec: dict[str, Any]) -> tuple[int, int | None, str]:
         """Pid and start time of the supervisor, and why it did not start its job warm."""
         why_cold = launch.why_cold
         if launch.stack is not None:
@@ -189,11 +193,11 @@ class LocalExecutor:
             if not isinstance(forked, str):
                 return *forked, ""
             why_cold = forked
-            bundle.write_json(str(folder / bundle.SPEC), {**spec, "why_cold": why_cold})
+            bundle.write_json(f"{folder}/{bundle.SPEC}", {**spec, "why_cold": why_cold})
         return *await self._forker.fork(folder), why_cold
 
     def _look(self, name: str) -> Status:
-        folder = str(self.folder(name))
+        folder = self._folder(name)
         ended = self._end(name, folder)
         if ended is not None:
             return ended
@@ -242,9 +246,9 @@ class LocalExecutor:
         self._unwatch(name)
         self._on_change(name)
 
-    def _told_of_an_end(self, folder: Path) -> None:
+    def _told_of_an_end(self, folder: str) -> None:
         """A supervisor has written `exit.json`; it will be gone itself once the disk has it."""
-        end = f"-{folder.parent.name}-{folder.name}"
+        end = "-".join(["", *folder.rsplit("/", 2)[1:]])
         for name in self._watched:
             if name.endswith(end):
                 self._ended(name)

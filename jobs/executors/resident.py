@@ -13,7 +13,6 @@ import socket
 import subprocess
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from jobs.boxed import proctree
@@ -32,7 +31,7 @@ class Resident:
         self,
         command: Sequence[str],
         environ: Mapping[str, str],
-        on_end: Callable[[Path], None],
+        on_end: Callable[[str], None],
         *,
         arguments: Sequence[str] = (),
         greets: bool = False,
@@ -90,7 +89,7 @@ class Resident:
         done = self._greeting
         return done.result() if done and done.done() and done.exception() is None else None
 
-    async def ask(self, folder: Path) -> dict[str, Any]:
+    async def ask(self, folder: str) -> dict[str, Any]:
         """Its answer to a job folder. Raises OSError when it is gone."""
         async with self._places:
             if self._requests is None:
@@ -135,7 +134,7 @@ class Resident:
                 folder = self._ends.recv(1 << 16)
             except OSError:
                 return
-            self._on_end(Path(os.fsdecode(folder)))
+            self._on_end(os.fsdecode(folder))
 
     def _answered(self) -> None:
         while self._requests is not None:

@@ -40,7 +40,7 @@ PRELOADED: Mapping[str, tuple[str, ...]] = {
 class Zygotes:
     """Warm processes by stack. `on_end` is called with a job folder once its `exit.json` is there."""
 
-    def __init__(self, on_end: Callable[[Path], None], clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, on_end: Callable[[str], None], clock: Callable[[], float] = time.time) -> None:
         self._on_end = on_end
         self._clock = clock
         self._all: dict[str, Zygote] = {}
@@ -67,7 +67,7 @@ class Zygotes:
             if stack not in self._all and stack in by and (unfit is None or self._clock() >= unfit[0]):
                 self._start(stack, *by[stack])
 
-    async def fork(self, launch: Launch, folder: Path) -> tuple[int, int | None] | str:
+    async def fork(self, launch: Launch, folder: str) -> tuple[int, int | None] | str:
         """Pid and start time of a supervisor that starts the job warm, or why it has to start cold."""
         stack = launch.stack
         assert stack is not None
