@@ -371,8 +371,7 @@ class Api:
         return Resolver(self.home, self.settings, self._environ, self.recipes)
 
     def _queue(self, specs: Sequence[JobSpec]) -> tuple[JobId, ...]:
-        from jobs.forecast import sentences
-        from jobs.policy.decide import never_fits
+        from jobs.policy.fits import never_fits
 
         if not specs:
             return ()
@@ -382,6 +381,8 @@ class Api:
             first.setdefault(spec.needs, spec)
         for spec in first.values():
             if tight := never_fits(capacity, rules, spec.needs):
+                from jobs.forecast import sentences
+
                 which = f"{spec.name}: " if len(specs) > 1 else ""
                 raise NeverFits(which + sentences(tight), "Ask for less, or use a bigger machine.")
         with self._reading().snapshot() as view:

@@ -9,11 +9,13 @@ from collections.abc import Sequence
 
 from jobs.machine import Sample
 from jobs.model import MIB, Held, Job, Reason, ReasonCode, Unit
-from jobs.policy.decide import decide_with_estimates, never_fits
+from jobs.policy.decide import decide_with_estimates
+from jobs.policy.fits import never_fits
+from jobs.rules import Rules
 from jobs.sensing.viewer import Machine
 from jobs.store.queries import View
 from jobs.views import DaemonStatus, Preview
-from jobs.world import Gate, Rules, World
+from jobs.world import Gate, World
 
 
 def sentences(reasons: Sequence[Reason]) -> str:

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from jobs.model import GIB, MIB
 from jobs.ports import BadInput
-from jobs.world import Rules
+from jobs.rules import Rules
 
 _Section = TypeVar("_Section")
 LOWEST_PRIORITY, HIGHEST_PRIORITY = 0, 100

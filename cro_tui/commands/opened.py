@@ -6,7 +6,6 @@ The api is built here and nowhere else among the commands. Nothing is printed th
 from __future__ import annotations
 
 import json
-import shutil
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -106,7 +105,7 @@ def print_table(
     aligned = frozenset(right)
     widths = [max(cells(row[i]) for row in (heads, *rows)) for i in range(len(heads))]
     if sys.stdout.isatty():
-        missing = sum(widths) + len(widths) - 1 - shutil.get_terminal_size().columns
+        missing = sum(widths) + len(widths) - 1 - _columns()
         for i in stretch:
             narrower = max(min(widths[i], NARROWEST_COLUMN), widths[i] - max(0, missing))
             missing -= widths[i] - narrower
@@ -128,4 +127,10 @@ def fit(text: str) -> str:
     """A line as wide as the terminal; whole where there is none."""
     if not sys.stdout.isatty():
         return text
-    return cut(text, max(NARROWEST, shutil.get_terminal_size().columns))
+    return cut(text, max(NARROWEST, _columns()))
+
+
+def _columns() -> int:
+    import shutil
+
+    return shutil.get_terminal_size().columns

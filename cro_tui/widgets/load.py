@@ -12,7 +12,7 @@ from cro_tui.present import bytes_text, number_text, percent_text
 from cro_tui.widgets.strips import plain
 from jobs.machine import Capacity, Device, DeviceSample, Sample
 from jobs.model import Active, Job
-from jobs.world import Rules
+from jobs.rules import Rules
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,7 @@ from cro_tui.widgets.meter import Lines, Meter
 from cro_tui.widgets.strips import fit, plain, strip
 from jobs.machine import Capacity, Device, DeviceSample, Sample
 from jobs.model import Job
-from jobs.world import Rules
+from jobs.rules import Rules
 
 
 class Meters(Container):

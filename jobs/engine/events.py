@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from jobs.machine import Capacity, Sample
 from jobs.model import DependencyKind, Job, JobId, Reason, StateName
 from jobs.ports import Exit
-from jobs.world import Rules, WarmProcess
+from jobs.rules import Rules
+from jobs.world import WarmProcess
 
 # --- the queue ------------------------------------------------------------------------------------
 

@@ -12,8 +12,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from jobs.model import Grant, Job, JobId, Needs
+from jobs.policy.fits import CPU_GRAIN
 from jobs.policy.holdings import Holding, planned_run_s
-from jobs.policy.room import CPU_GRAIN, Room
+from jobs.policy.room import Room
 
 NeedsKey = tuple[float, int, int, int | None]
 

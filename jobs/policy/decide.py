@@ -13,14 +13,15 @@ from dataclasses import replace
 from jobs.model import Held, Job, JobId, Queued, Reason, ReasonCode, StateName, Unit
 from jobs.policy.backfill import NeedsKey, Pass, needs_key, start_pass
 from jobs.policy.dependencies import missing
+from jobs.policy.fits import never_fits
 from jobs.policy.gate import next_gate, pressure_reason, reopens_at
 from jobs.policy.head import rank
 from jobs.policy.outlook import starts_ahead
 from jobs.policy.room import build, readable
-from jobs.policy.shortage import Shortages, never_fits
+from jobs.policy.shortage import Shortages
 from jobs.world import Plan, Start, World
 
-__all__ = ["decide", "decide_with_estimates", "estimate", "never_fits", "next_gate"]
+__all__ = ["decide", "decide_with_estimates", "estimate", "next_gate"]
 
 
 def decide(world: World) -> Plan:

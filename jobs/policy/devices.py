@@ -11,16 +11,13 @@ from dataclasses import dataclass, field
 
 from jobs.machine import Device, DeviceSample, Sample
 from jobs.model import JobId
+from jobs.policy.fits import gpu_headroom_bytes
 from jobs.policy.holdings import Holding
-from jobs.world import Rules, World
+from jobs.rules import Rules
+from jobs.world import World
 
 _WHOLE_FOREIGN = 0.05  # share of a device that a display server or driver may hold while it counts as idle
 _WHOLE_LEFT_OVER = 0.10  # likewise for memory that belongs to nobody any more, or not yet to somebody
-
-
-def gpu_headroom_bytes(device: Device, rules: Rules) -> int:
-    """Memory of a shared device that is never planned with."""
-    return int(device.mem_bytes * rules.gpu_mem_headroom_fraction)
 
 
 @dataclass(slots=True)

@@ -10,7 +10,8 @@ from dataclasses import replace
 
 from jobs.machine import Sample
 from jobs.model import Reason, ReasonCode
-from jobs.world import Gate, Rules
+from jobs.rules import Rules
+from jobs.world import Gate
 
 _CALM = 0.5  # share of a limit below which a reading counts as calm
 

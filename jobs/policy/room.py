@@ -14,18 +14,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from jobs.machine import Capacity
 from jobs.model import Active, Grant, Job, JobId, Needs
 from jobs.policy.devices import DeviceRoom, build_devices
+from jobs.policy.fits import CPU_GRAIN, mem_headroom_bytes
 from jobs.policy.holdings import Holding, holding_of, warm_bytes, withheld_bytes
-from jobs.world import Rules, World
-
-CPU_GRAIN = 1e-6  # sums of fractions of cores are equal within this
-
-
-def mem_headroom_bytes(capacity: Capacity, rules: Rules) -> int:
-    """Memory kept free for the person at the keyboard."""
-    return max(rules.mem_headroom_bytes, int(capacity.mem_bytes * rules.mem_headroom_fraction))
+from jobs.world import World
 
 
 @dataclass(slots=True)

@@ -12,43 +12,14 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
 
-from jobs.machine import Capacity
 from jobs.model import JobId, Needs, Reason, ReasonCode, Unit
 from jobs.policy.backfill import emptied
-from jobs.policy.devices import DeviceRoom, gpu_headroom_bytes
+from jobs.policy.devices import DeviceRoom
+from jobs.policy.fits import CPU_GRAIN
 from jobs.policy.holdings import Holding
-from jobs.policy.room import CPU_GRAIN, Room, mem_headroom_bytes
-from jobs.world import Rules
+from jobs.policy.room import Room
 
 _NAMED = 8  # jobs in the way that a reason names
-
-
-def never_fits(capacity: Capacity, rules: Rules, needs: Needs) -> tuple[Reason, ...]:
-    """Why the machine could not run it even if nothing else ran; empty when it could.
-
-    `free` is the most that a job may ask for. `detail` tells GPU memory from memory.
-    """
-    reasons = []
-    if needs.cpus > capacity.cpus + CPU_GRAIN:
-        reasons.append(Reason(ReasonCode.TOO_BIG, needs.cpus, capacity.cpus, Unit.CPUS))
-    mem_bytes = max(0, capacity.mem_bytes - mem_headroom_bytes(capacity, rules))
-    if needs.mem_bytes > mem_bytes:
-        reasons.append(Reason(ReasonCode.TOO_BIG, needs.mem_bytes, mem_bytes, Unit.BYTES))
-    if needs.gpus > len(capacity.devices):
-        reasons.append(Reason(ReasonCode.TOO_BIG, needs.gpus, len(capacity.devices), Unit.DEVICES))
-    elif needs.gpus > 0 and needs.gpu_mem_bytes is not None:
-        sizes = sorted((d.mem_bytes - gpu_headroom_bytes(d, rules) for d in capacity.devices), reverse=True)
-        if needs.gpu_mem_bytes > sizes[needs.gpus - 1]:
-            reasons.append(
-                Reason(
-                    ReasonCode.TOO_BIG,
-                    needs.gpu_mem_bytes,
-                    sizes[needs.gpus - 1],
-                    Unit.BYTES,
-                    detail="GPU memory",
-                )
-            )
-    return tuple(reasons)
 
 
 @dataclass(slots=True)

@@ -11,7 +11,7 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from functools import cache, lru_cache
-from typing import Any, cast, get_args
+from typing import TYPE_CHECKING, Any, cast, get_args
 
 from jobs.machine import Capacity, Device, DeviceSample, Pressure, Sample
 from jobs.model import (
@@ -30,7 +30,9 @@ from jobs.model import (
     Unit,
     Usage,
 )
-from jobs.world import Gate
+
+if TYPE_CHECKING:
+    from jobs.world import Gate
 
 _STATES: dict[str, type[State]] = {kind.name.value: kind for kind in get_args(State)}
 _ENDED = get_args(Ended)
@@ -230,6 +232,8 @@ def load_capacity(table: Mapping[str, Any]) -> Capacity:
 
 
 def load_gate(table: Mapping[str, Any]) -> Gate:
+    from jobs.world import Gate
+
     try:
         return Gate(**table)
     except TypeError as error:

@@ -46,7 +46,8 @@ from jobs.model import (
 )
 from jobs.policy.dependencies import ENDED
 from jobs.ports import Exit, ExitCause
-from jobs.world import Rules, World
+from jobs.rules import Rules
+from jobs.world import World
 
 ROOMY = Capacity(cpus=4.0, mem_bytes=16 * GIB)
 

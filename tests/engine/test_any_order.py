@@ -26,7 +26,8 @@ from jobs.engine.step import step
 from jobs.machine import Capacity
 from jobs.model import GIB, Active, Dependency, DependencyKind, Job, JobId, Needs, OnReboot
 from jobs.ports import ExitCause
-from jobs.world import Rules, World
+from jobs.rules import Rules
+from jobs.world import World
 from tests.engine.shell import Shell, ended, exited, plain
 
 SMALL = Capacity(2.0, 6 * GIB)

@@ -40,7 +40,7 @@ from jobs.model import (
     StateName,
     Usage,
 )
-from jobs.world import Rules
+from jobs.rules import Rules
 from tests.engine.shell import Shell, calm, exited, plain
 
 OK, ANY = DependencyKind.OK, DependencyKind.ANY

@@ -157,10 +157,10 @@ async def test_a_start_whose_answer_was_lost_is_not_made_again(
     job = Job(JobId(1), spec, Starting(0.0, 1, Grant()), 0.0, attempts=1)
     fork = Forker.fork
 
-    async def fork_and_lose(forker: Forker, folder: Path) -> tuple[int, int | None]:
+    async def fork_and_lose(forker: Forker, folder: str) -> tuple[int, int | None]:
         await fork(forker, folder)
         for _ in range(1000):
-            if (folder / "exit.json").exists():
+            if Path(folder, "exit.json").exists():
                 break
             await asyncio.sleep(0.01)
         raise Unreachable("No process could be made for the job.", "the launcher has gone")

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from jobs.model import GIB, Needs, ReasonCode, Running, Unit
-from jobs.policy.decide import decide, never_fits
-from jobs.world import Rules
+from jobs.policy.decide import decide
+from jobs.policy.fits import never_fits
+from jobs.rules import Rules
 from tests.policy.worlds import NOW, codes, only, paused, queued, running, sample, started, starting, world
 
 

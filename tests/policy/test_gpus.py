@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from jobs.machine import Device
 from jobs.model import GIB, Job, JobId, Needs, ReasonCode, Unit
-from jobs.policy.decide import decide, never_fits
-from jobs.world import Plan, Rules
+from jobs.policy.decide import decide
+from jobs.policy.fits import never_fits
+from jobs.rules import Rules
+from jobs.world import Plan
 from tests.policy.worlds import (
     NOW,
     codes,

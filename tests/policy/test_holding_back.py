@@ -7,7 +7,8 @@ from dataclasses import replace
 from jobs.machine import Pressure
 from jobs.model import DependencyKind, JobId, Needs, ReasonCode, StateName, Unit
 from jobs.policy.decide import decide, next_gate
-from jobs.world import Gate, Rules
+from jobs.rules import Rules
+from jobs.world import Gate
 from tests.policy.worlds import NOW, codes, held, only, queued, running, sample, started, world
 
 OK, ANY = DependencyKind.OK, DependencyKind.ANY

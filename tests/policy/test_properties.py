@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from jobs.model import GIB, Grant, Held, Job, JobId, Needs, Paused, Queued, ReasonCode, Running, Starting
 from jobs.policy.decide import decide, decide_with_estimates
-from jobs.world import Rules, World
+from jobs.rules import Rules
+from jobs.world import World
 from tests.policy.worlds import NOW, gpu, held, paused, queued, reading, running, sample, starting, world
 
 RULES = Rules()

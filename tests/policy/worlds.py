@@ -25,7 +25,8 @@ from jobs.model import (
     StateName,
     Usage,
 )
-from jobs.world import Plan, Rules, World
+from jobs.rules import Rules
+from jobs.world import Plan, World
 
 NOW = 1_000.0
 

@@ -28,7 +28,7 @@ from jobs.machine import Capacity, DeviceSample, Sample
 from jobs.model import GIB, Active, Grant, Job, JobId, JobSpec, Running, Usage
 from jobs.policy.dependencies import ENDED
 from jobs.ports import Exit, ExitCause
-from jobs.world import Rules
+from jobs.rules import Rules
 from tests.engine.shell import Shell
 
 LAUNCH_S = 0.05
