@@ -1,7 +1,8 @@
-"""1,000 jobs of `true`, and submit-to-start latency, beside the peers people would pick.
+"""1,000 jobs of `true` beside the peers people would pick, and whose CPU time ours cost.
 
-`uv run python -m benchmarks.queue` prints Markdown tables. Peers: `xargs -P2` (the floor: no queue, no
-log, no exit code kept) and task-spooler with two slots (Debian package `task-spooler`).
+`uv run python -m benchmarks.queue` prints Markdown tables; `--quick` a rough form. Peers: `xargs -P2` (the
+floor: no queue, no log, no exit code kept), task-spooler and nq (Debian packages), and the worker pools of
+`benchmarks.peers`. What is not there is left out, and said.
 """
 
 from __future__ import annotations
@@ -13,12 +14,14 @@ import statistics
 import subprocess
 import tempfile
 import time
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
 import psutil
 
-from benchmarks.measure import Row, machine, running_api, scratch, table, timed, version, wait_for
+from benchmarks import peers
+from benchmarks.measure import Row, machine, packaged, running_api, scratch, table, timed, version, wait_for
 from jobs.api import Api
 from jobs.model import StateName
 from jobs.views import NeedsRequest, SubmitRequest
@@ -56,6 +59,16 @@ def task_spooler(folder: str, jobs: int) -> None:
         subprocess.run([tsp, "-K"], env=environ, check=False)
 
 
+def nq(folder: str, jobs: int) -> None:
+    """Two queues, as each of them runs one job at a time. It keeps a log of each job, with its exit code."""
+    queues = [tempfile.mkdtemp(dir=folder) for _ in range(2)]
+    for number in range(jobs):
+        environ = os.environ | {"NQDIR": queues[number % 2]}
+        subprocess.run(["nq", "-q", "true"], env=environ, stdout=subprocess.DEVNULL, check=True)
+    for queue in queues:
+        subprocess.run(["nq", "-w"], env=os.environ | {"NQDIR": queue}, check=True)
+
+
 def ours(api: Api, jobs: int) -> None:
     needs = NeedsRequest(cpus=1, mem_bytes=64 * MIB)
     ids = api.submit([SubmitRequest(argv=("true",), name="true", needs=needs)] * jobs)
@@ -64,21 +77,39 @@ def ours(api: Api, jobs: int) -> None:
         raise RuntimeError(f"not every job succeeded: {states}")
 
 
-def throughput(folder: Path, jobs: int, rounds: int) -> str:
-    rows: dict[str, list[float]] = {
-        "xargs -P2": [],
-        "cro-tui, two slots": [],
-        "task-spooler, two slots": [],
-    }
+def throughput(folder: Path, jobs: int, rounds: int, names: Sequence[str]) -> str:
+    """Every round runs each of ours and of the commands; the pools have their rounds after them."""
+    xargs_row = f"xargs -P2 {version('xargs', '--version').rsplit(' ', 1)[-1]}"
+    rows: dict[str, list[float]] = {xargs_row: [], "cro-tui, two slots": []}
+    tsp_row, nq_row = f"task-spooler {packaged('task-spooler')}", f"nq {packaged('nq')}, two queues"
+    skipped = []
+    for row, commands in ((tsp_row, ("tsp", "ts")), (nq_row, ("nq",))):
+        if any(map(shutil.which, commands)):
+            rows[row] = []
+        else:
+            skipped.append(f"{row.split()[0]}: not installed")
     for _ in range(rounds):
-        rows["xargs -P2"].append(timed(lambda: xargs(jobs)))
+        rows[xargs_row].append(timed(lambda: xargs(jobs)))
         with running_api(folder) as api:
             rows["cro-tui, two slots"].append(timed(partial(ours, api, jobs)))
-        rows["task-spooler, two slots"].append(
-            timed(partial(task_spooler, tempfile.mkdtemp(dir=folder), jobs))
-        )
+        for row, work in ((tsp_row, task_spooler), (nq_row, nq)):
+            if row in rows:
+                rows[row].append(timed(partial(work, tempfile.mkdtemp(dir=folder), jobs)))
+    for name in names:
+        found = peers.measure(name, "true", jobs, rounds)
+        if found.seconds:
+            rows[f"{name} {found.version}, two workers"] = list(found.seconds)
+        else:
+            skipped.append(f"{name}: {found.why_not}")
     measured = [Row(name, tuple(seconds), jobs) for name, seconds in rows.items()]
-    return table(f"{jobs:,} jobs of `true`, median of {rounds}", measured, "xargs -P2")
+    title = f"{jobs:,} jobs of `true`, median of {rounds}"
+    return "\n\n".join([table(title, measured, xargs_row), *(f"Left out: {why}." for why in skipped)])
+
+
+def waited_for(process: psutil.Process) -> float:
+    """CPU seconds of its children that have ended, and of theirs."""
+    times = process.cpu_times()
+    return float(times.children_user + times.children_system)
 
 
 def cpu_split(folder: Path, jobs: int, rounds: int) -> str:
@@ -94,16 +125,16 @@ def cpu_split(folder: Path, jobs: int, rounds: int) -> str:
             ours(api, 2)  # so that the launcher is there
             daemon = psutil.Process(api.daemon_status().pid)
             (launcher,) = daemon.children()
+            waited_before = waited_for(launcher)
             before = daemon.cpu_times(), launcher.cpu_times(), time.process_time()
             ours(api, jobs)
-            wait_for(lambda: not launcher.children(), "the last supervisor's end")  # noqa: B023
             after = daemon.cpu_times(), launcher.cpu_times(), time.process_time()
+            wait_for(lambda: len(launcher.children()) == 1, "the spare supervisors' end")  # noqa: B023
+            waited = waited_for(launcher) - waited_before
         own = [
             now.user + now.system - was.user - was.system
             for now, was in zip(after[:2], before[:2], strict=True)
         ]
-        waited = after[1].children_user + after[1].children_system
-        waited -= before[1].children_user + before[1].children_system
         for name, seconds in zip(parts, (own[0], own[1], waited, after[2] - before[2]), strict=True):
             parts[name].append(seconds * 1000 / jobs)
     lines = ["| CPU, ms per job | median | min to max |", "| --- | ---: | ---: |"]
@@ -112,47 +143,19 @@ def cpu_split(folder: Path, jobs: int, rounds: int) -> str:
     return "\n".join(lines)
 
 
-def latency(folder: Path, rounds: int) -> str:
-    """From the acknowledged submit to the moment at which the job's own process runs, idle queue."""
-    submits: list[float] = []
-    waits: list[float] = []
-    ends: list[float] = []
-    with running_api(folder) as api:
-        for number in range(rounds + 3):
-            stamp = folder / str(number)
-            script = f"date +%s.%N > {stamp}"
-            asked = time.time()
-            (job_id,) = api.submit([SubmitRequest(argv=("sh", "-c", script), name="stamp")])
-            acknowledged = time.time()
-            api.wait([job_id])
-            seen = time.time()
-            ran_at = float(stamp.read_text())
-            if number >= 3:  # the first ones warm caches
-                submits.append(acknowledged - asked)
-                waits.append(ran_at - acknowledged)
-                ends.append(seen - ran_at)
-            time.sleep(0.2)
-    lines = ["**Idle queue**", "", "| | median ms | 95th percentile ms |", "| --- | ---: | ---: |"]
-    for name, seconds in (
-        ("one submit, on disk when it returns", submits),
-        ("acknowledged submit to the job's process running", waits),
-        ("the job's last line to the waiting client seeing its end", ends),
-    ):
-        high = statistics.quantiles(seconds, n=20)[-1]
-        lines.append(f"| {name} | {statistics.median(seconds) * 1000:.1f} | {high * 1000:.1f} |")
-    return "\n".join(lines)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--jobs", type=int, default=1000)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--jobs", type=int)
+    parser.add_argument("--rounds", type=int)
+    parser.add_argument("--peers", default=",".join(peers.POOLS), help="pools to compare with (or none)")
+    parser.add_argument("--quick", action="store_true", help="200 jobs, two rounds")
     options = parser.parse_args()
-    print(f"{machine()}; {version('xargs', '--version')}; {version('tsp', '-V')}\n")
+    jobs, rounds = (options.jobs or 200, 2) if options.quick else (options.jobs or 1000, 5)
+    rounds = options.rounds or rounds
+    print(f"{machine()}\n")
     with scratch() as folder:
-        print(throughput(folder, options.jobs, options.rounds) + "\n")
-        print(cpu_split(folder, options.jobs, options.rounds) + "\n")
-        print(latency(folder, options.rounds * 10))
+        print(throughput(folder, jobs, rounds, [name for name in options.peers.split(",") if name]) + "\n")
+        print(cpu_split(folder, jobs, rounds))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,50 @@
+"""What the machine as a whole can give to one job: its size without what is never planned with.
+
+Pure; knows nothing of what runs or waits.
+"""
+
+from __future__ import annotations
+
+from jobs.machine import Capacity, Device
+from jobs.model import Needs, Reason, ReasonCode, Unit
+from jobs.rules import Rules
+
+CPU_GRAIN = 1e-6  # sums of fractions of cores are equal within this
+
+
+def mem_headroom_bytes(capacity: Capacity, rules: Rules) -> int:
+    """Memory kept free for the person at the keyboard."""
+    return max(rules.mem_headroom_bytes, int(capacity.mem_bytes * rules.mem_headroom_fraction))
+
+
+def gpu_headroom_bytes(device: Device, rules: Rules) -> int:
+    """Memory of a shared device that is never planned with."""
+    return int(device.mem_bytes * rules.gpu_mem_headroom_fraction)
+
+
+def never_fits(capacity: Capacity, rules: Rules, needs: Needs) -> tuple[Reason, ...]:
+    """Why the machine could not run it even if nothing else ran; empty when it could.
+
+    `free` is the most that a job may ask for. `detail` tells GPU memory from memory.
+    """
+    reasons = []
+    if needs.cpus > capacity.cpus + CPU_GRAIN:
+        reasons.append(Reason(ReasonCode.TOO_BIG, needs.cpus, capacity.cpus, Unit.CPUS))
+    mem_bytes = max(0, capacity.mem_bytes - mem_headroom_bytes(capacity, rules))
+    if needs.mem_bytes > mem_bytes:
+        reasons.append(Reason(ReasonCode.TOO_BIG, needs.mem_bytes, mem_bytes, Unit.BYTES))
+    if needs.gpus > len(capacity.devices):
+        reasons.append(Reason(ReasonCode.TOO_BIG, needs.gpus, len(capacity.devices), Unit.DEVICES))
+    elif needs.gpus > 0 and needs.gpu_mem_bytes is not None:
+        sizes = sorted((d.mem_bytes - gpu_headroom_bytes(d, rules) for d in capacity.devices), reverse=True)
+        if needs.gpu_mem_bytes > sizes[needs.gpus - 1]:
+            reasons.append(
+                Reason(
+                    ReasonCode.TOO_BIG,
+                    needs.gpu_mem_bytes,
+                    sizes[needs.gpus - 1],
+                    Unit.BYTES,
+                    detail="GPU memory",
+                )
+            )
+    return tuple(reasons)
