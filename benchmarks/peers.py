@@ -1,4 +1,4 @@
-"""Worker pools of other projects, each in a throw-away environment that uv makes: dask, ray, loky.
+"""Worker pools of other projects, each in a throw-away environment that uv makes: dask and ray.
 
 They share a few resident processes between all jobs and keep no job on disk. A pool is started and warmed
 before the clock starts; what is timed is submitting the jobs and having all their results.
@@ -38,15 +38,9 @@ POOLS = {
         "run = lambda count: ray.get([task.remote(i) for i in range(count)])\n"
         "version = ray.__version__"
     ),
-    "loky": (
-        "from joblib.externals.loky import ProcessPoolExecutor\n"
-        "pool = ProcessPoolExecutor(2)\n"
-        "run = lambda count: [f.result() for f in [pool.submit(work, i) for i in range(count)]]\n"
-        "version = __import__('joblib').__version__"
-    ),
 }
 TIMEOUT_S = 180
-PACKAGES = {"dask": "dask[distributed]", "ray": "ray", "loky": "joblib"}
+PACKAGES = {"dask": "dask[distributed]", "ray": "ray"}
 SCRIPT = """
 import json, time
 {work}
@@ -89,7 +83,7 @@ def measure(pool: str, work: str, jobs: int, rounds: int) -> Measured:
             "--no-project",
             "--quiet",
             "--python",
-            version,
+            python,
             *wanted,
             "python",
             str(path),
