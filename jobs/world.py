@@ -23,6 +23,14 @@ class Gate:
     detail: str = ""  # what closed it, with its number
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class Stack:
+    """A framework as one interpreter has it, with the packages of that interpreter's environment."""
+
+    name: str
+    python: str
+
+
 @dataclass(frozen=True, slots=True)
 class WarmProcess:
     """A process that has imported a stack for its jobs. `mem_bytes` None: it is starting.
@@ -30,7 +38,7 @@ class WarmProcess:
     `used_at`: when it last started a job, or was started itself.
     """
 
-    stack: str
+    stack: Stack
     mem_bytes: int | None
     used_at: float
 
@@ -100,6 +108,6 @@ class WarmPlan:
     `without`: why a stack that jobs would use gets none.
     """
 
-    start: frozenset[str] = frozenset()
-    stop: frozenset[str] = frozenset()
-    without: Mapping[str, str] = field(default_factory=dict)
+    start: frozenset[Stack] = frozenset()
+    stop: frozenset[Stack] = frozenset()
+    without: Mapping[Stack, str] = field(default_factory=dict)

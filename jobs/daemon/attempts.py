@@ -29,11 +29,11 @@ from jobs.engine.events import (
 )
 from jobs.executors.environment import grant_environment
 from jobs.model import Active, Job, JobId, Starting, Usage
-from jobs.policy.warm import warm_plan
+from jobs.policy.warm import stack_of, warm_plan
 from jobs.ports import Clock, CroError, Executor, Launch, Phase, Status
 from jobs.settings import Home, JobSettings
 from jobs.store import environments
-from jobs.world import WarmPlan, WarmProcess, World
+from jobs.world import Stack, WarmPlan, WarmProcess, World
 
 log = logging.getLogger(__name__)
 FINISH_S = 5.0
@@ -57,7 +57,7 @@ class MeasuredExecutor(Executor, Protocol):
     def kept_warm(self) -> tuple[WarmProcess, ...]:
         """The processes that have imported a framework, or are about to."""
 
-    def keep_warm(self, plan: WarmPlan, by: Mapping[str, tuple[Sequence[str], str]]) -> None:
+    def keep_warm(self, plan: WarmPlan, by: Mapping[Stack, tuple[Sequence[str], str]]) -> None:
         """Start and stop them; `by` has a job's argv and its captured environment's path by stack."""
 
 
@@ -131,8 +131,10 @@ class Attempts:
     def keep_warm(self, world: World) -> tuple[WarmProcess, ...]:
         """Have the warm processes that the policy wants; those there are now."""
         plan = warm_plan(world)
-        jobs = {job.spec.stack: job for job in world.jobs.values() if job.spec.stack in plan.start}
-        by = {str(stack): (job.spec.argv, str(self._environment(job))) for stack, job in jobs.items()}
+        by = {}
+        for job in world.jobs.values() if plan.start else ():
+            if (stack := stack_of(job)) in plan.start and stack is not None:
+                by[stack] = job.spec.argv, str(self._environment(job))
         self._executor.keep_warm(plan, by)
         return self._executor.kept_warm()
 

@@ -26,7 +26,7 @@ from jobs.executors.watch import Watch, kill_if, make_sure_files_can_be_read, wa
 from jobs.executors.zygotes import Zygotes
 from jobs.model import Usage
 from jobs.ports import Launch, Launched, Phase, Status
-from jobs.world import WarmPlan, WarmProcess
+from jobs.world import Stack, WarmPlan, WarmProcess
 
 NAME = re.compile(r"cro-[a-z0-9]+-([0-9]{1,18})-([0-9]{1,9})", re.ASCII)
 _LAUNCH = tuple(each.name for each in fields(Launch))
@@ -150,7 +150,7 @@ class LocalExecutor:
         """The processes that have imported a framework, or are about to."""
         return self._zygotes.kept()
 
-    def keep_warm(self, plan: WarmPlan, by: Mapping[str, tuple[Sequence[str], str]]) -> None:
+    def keep_warm(self, plan: WarmPlan, by: Mapping[Stack, tuple[Sequence[str], str]]) -> None:
         """Start and stop them; `by` has a job's argv and its captured environment's path by stack."""
         self._zygotes.keep(plan, by)
 

@@ -1,4 +1,4 @@
-"""The warm processes of this machine: one for each stack, started and stopped as it is told.
+"""The warm processes of this machine, one for each stack and interpreter, started and stopped as told.
 
 Performs what `policy.warm` plans. Whatever is wrong with a warm process has one consequence only: the job
 is started cold, with the reason. Needs a running event loop.
@@ -17,7 +17,7 @@ from pathlib import Path
 from jobs.boxed import bundle, variables
 from jobs.executors.resident import Resident
 from jobs.ports import Launch
-from jobs.world import WarmPlan, WarmProcess
+from jobs.world import Stack, WarmPlan, WarmProcess
 
 log = logging.getLogger(__name__)
 ZYGOTE = Path(__file__).resolve().parent.parent / "boxed" / "zygote.py"
@@ -43,9 +43,9 @@ class Zygotes:
     def __init__(self, on_end: Callable[[str], None], clock: Callable[[], float] = time.time) -> None:
         self._on_end = on_end
         self._clock = clock
-        self._all: dict[str, Zygote] = {}
-        self._unfit: dict[str, tuple[float, str]] = {}  # until when, and why
-        self._without: Mapping[str, str] = {}
+        self._all: dict[Stack, Zygote] = {}
+        self._unfit: dict[Stack, tuple[float, str]] = {}  # until when, and why
+        self._without: Mapping[Stack, str] = {}
         self._cpu_of_gone_s = 0.0
 
     def kept(self) -> tuple[WarmProcess, ...]:
@@ -57,7 +57,7 @@ class Zygotes:
             WarmProcess(stack, each.mem_bytes, each.used_at) for stack, each in sorted(self._all.items())
         )
 
-    def keep(self, plan: WarmPlan, by: Mapping[str, tuple[Sequence[str], str]]) -> None:
+    def keep(self, plan: WarmPlan, by: Mapping[Stack, tuple[Sequence[str], str]]) -> None:
         """Start and stop what the plan says; `by` has a job's argv and environment's path by stack."""
         self._without = plan.without
         for stack in plan.stop:
@@ -69,14 +69,12 @@ class Zygotes:
 
     async def fork(self, launch: Launch, folder: str) -> tuple[int, int | None] | str:
         """Pid and start time of a supervisor that starts the job warm, or why it has to start cold."""
-        stack = launch.stack
-        assert stack is not None
+        assert launch.stack is not None
+        stack = Stack(launch.stack, launch.argv[0])
         zygote = self._all.get(stack)
         if zygote is None:
             unfit = self._unfit.get(stack)
             return unfit[1] if unfit is not None else self._without.get(stack, "no warm process is kept")
-        if zygote.python != launch.argv[0]:
-            return "the warm process runs another Python"
         zygote.used_at = self._clock()
         try:
             greeting = await asyncio.wait_for(zygote.process.greeting(), START_WITHIN_S)
@@ -102,9 +100,8 @@ class Zygotes:
         for stack in list(self._all):
             self._drop(stack)
 
-    def _start(self, stack: str, argv: Sequence[str], environment_path: str) -> None:
+    def _start(self, stack: Stack, argv: Sequence[str], environment_path: str) -> None:
         """Start it with the variables that the first job's script will have."""
-        python = argv[0]
         captured: dict[str, str] = bundle.read_json(environment_path) or {}
         with contextlib.suppress(OSError, IndexError):
             found = variables.settings(Path(argv[1]).read_bytes())
@@ -114,20 +111,20 @@ class Zygotes:
         environ |= {**variables.ONE_THREAD, "PYTHONUNBUFFERED": "1", "CUDA_VISIBLE_DEVICES": ""}
         try:
             process = Resident(
-                [python, str(ZYGOTE)],
+                [stack.python, str(ZYGOTE)],
                 environ,
                 self._on_end,
-                arguments=(stack, *PRELOADED[stack]),
+                arguments=(stack.name, *PRELOADED[stack.name]),
                 greets=True,
             )
         except OSError as error:
             self._unfit[stack] = self._clock() + UNFIT_FOR_S, f"no warm process: {error.strerror}"
             return
-        log.info("warm process %d for %s starts", process.pid, stack)
+        log.info("warm process %d for %s starts", process.pid, stack.name)
         self._unfit.pop(stack, None)
-        self._all[stack] = Zygote(python, process, self._clock())
+        self._all[stack] = Zygote(process, self._clock())
 
-    def _ended(self, stack: str, zygote: Zygote) -> str:
+    def _ended(self, stack: Stack, zygote: Zygote) -> str:
         """One that has served may have been killed and is replaced; one that never did may be broken."""
         why = "the warm process ended"
         if zygote.mem_bytes is None and self._all.get(stack) is zygote:
@@ -135,13 +132,13 @@ class Zygotes:
         self._drop(stack, zygote)
         return why
 
-    def _give_up(self, stack: str, zygote: Zygote, why: str) -> str:
+    def _give_up(self, stack: Stack, zygote: Zygote, why: str) -> str:
         """Not again for a while: what failed once at its start mostly fails twice."""
         self._drop(stack, zygote)
         self._unfit[stack] = self._clock() + UNFIT_FOR_S, why
         return why
 
-    def _drop(self, stack: str, zygote: Zygote | None = None) -> None:
+    def _drop(self, stack: Stack, zygote: Zygote | None = None) -> None:
         """Let it go, unless it is another one by now; its jobs go on."""
         known = self._all.get(stack)
         if known is None or (zygote is not None and known is not zygote):
@@ -149,14 +146,13 @@ class Zygotes:
         del self._all[stack]
         known.process.close(0.0)
         self._cpu_of_gone_s += known.process.cpu_s()
-        log.info("warm process %d for %s is gone", known.process.pid, stack)
+        log.info("warm process %d for %s is gone", known.process.pid, stack.name)
 
 
 class Zygote:
     """One warm process."""
 
-    def __init__(self, python: str, process: Resident, used_at: float) -> None:
-        self.python = python
+    def __init__(self, process: Resident, used_at: float) -> None:
         self.process = process
         self.used_at = used_at
 

@@ -47,7 +47,9 @@ def planned_end_at(job: Job, now: float) -> float | None:
 
 def warm_bytes(process: WarmProcess) -> int:
     """The memory that counts as taken by a warm process."""
-    return EXPECTED_WARM_BYTES.get(process.stack, GIB) if process.mem_bytes is None else process.mem_bytes
+    return (
+        EXPECTED_WARM_BYTES.get(process.stack.name, GIB) if process.mem_bytes is None else process.mem_bytes
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from jobs.model import Job, Queued, ReasonCode, Starting
 from jobs.policy.holdings import EXPECTED_WARM_BYTES
 from jobs.policy.room import build, readable
-from jobs.world import WarmPlan, World
+from jobs.world import Stack, WarmPlan, World
 
 _SHORT_OF_MEMORY = frozenset({ReasonCode.MEMORY, ReasonCode.FOREIGN_MEMORY})
 
@@ -35,18 +35,26 @@ def warm_plan(world: World) -> WarmPlan:
         room = build(world).mem_bytes
         for stack in missing:
             without[stack] = "no room in memory for a warm process"
-            if room - EXPECTED_WARM_BYTES[stack] >= wanted[stack]:
-                room -= EXPECTED_WARM_BYTES[stack]
+            if room - EXPECTED_WARM_BYTES[stack.name] >= wanted[stack]:
+                room -= EXPECTED_WARM_BYTES[stack.name]
                 start.add(stack)
     return WarmPlan(frozenset(start), frozenset(stop), without)
 
 
-def _wanted(world: World) -> dict[str, int]:
+def stack_of(job: Job) -> Stack | None:
+    """What a warm process for this job has imported; None when there is to be none."""
+    spec = job.spec
+    if spec.stack is None or spec.stack not in EXPECTED_WARM_BYTES or not spec.warm or not spec.argv:
+        return None
+    return Stack(spec.stack, spec.argv[0])
+
+
+def _wanted(world: World) -> dict[Stack, int]:
     """The stacks that jobs at hand would use, with the least memory that one of those waiting asks for."""
-    wanted: dict[str, int] = {}
+    wanted: dict[Stack, int] = {}
     for job in world.jobs.values():
-        stack = job.spec.stack
-        if stack is None or stack not in EXPECTED_WARM_BYTES or not job.spec.warm:
+        stack = stack_of(job)
+        if stack is None:
             continue
         if isinstance(job.state, Starting):
             wanted[stack] = 0
@@ -55,7 +63,7 @@ def _wanted(world: World) -> dict[str, int]:
     return wanted
 
 
-def _in_the_way(world: World, wanted: Mapping[str, int]) -> set[str]:
+def _in_the_way(world: World, wanted: Mapping[Stack, int]) -> set[Stack]:
     """Those that nobody at hand uses; all of them once nothing else will give memory back."""
     stacks = {process.stack for process in world.warm}
     unused = stacks - wanted.keys()

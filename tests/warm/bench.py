@@ -14,7 +14,7 @@ from jobs.executors.environment import grant_environment
 from jobs.executors.local import LocalExecutor
 from jobs.model import Grant, JobId, Needs
 from jobs.ports import Launch, Phase
-from jobs.world import WarmPlan
+from jobs.world import Stack, WarmPlan
 
 AT_ONCE = 2
 
@@ -41,10 +41,11 @@ class Bench:
         self._next = 0
         self._places = asyncio.Semaphore(AT_ONCE)
 
-    def warm(self, stack: str) -> None:
-        """Have a warm process started for the stack."""
+    def warm(self, name: str, python: str = "") -> None:
+        """Have a warm process started for the stack, by our own interpreter or another one."""
+        stack = Stack(name, python or self.python)
         self.executor.keep_warm(
-            WarmPlan(frozenset({stack})), {stack: ((self.python,), str(self.environment))}
+            WarmPlan(frozenset({stack})), {stack: ((stack.python,), str(self.environment))}
         )
 
     @property
@@ -61,6 +62,7 @@ class Bench:
         files: dict[str, str] | None = None,
         extra_env: dict[str, str] | None = None,
         raw: bool = False,
+        python: str = "",
     ) -> Ran:
         async with self._places:
             self._next += 1
@@ -73,7 +75,7 @@ class Bench:
                 name=f"cro-warm-{self._next}-1",
                 job_id=JobId(self._next),
                 attempt=1,
-                argv=(self.python, str(here / "recipe.py"), "--flag", "a b"),
+                argv=(python or self.python, str(here / "recipe.py"), "--flag", "a b"),
                 cwd=str(self.folder),
                 environment_path=str(self.environment),
                 extra_env={**grant_environment(Needs(cpus=2), Grant()), **(extra_env or {})},

@@ -15,9 +15,10 @@ import pytest
 
 from jobs.boxed import bundle
 from jobs.executors import zygotes
-from jobs.world import WarmPlan
+from jobs.world import Stack, WarmPlan
 from tests.warm.bench import Bench
 
+SKLEARN = Stack("sklearn", sys.executable)
 HELLO = "import sklearn\nprint('hello')\n"
 
 
@@ -50,6 +51,22 @@ print(uuid.uuid4()); print(tempfile.mktemp()); print(bytes(multiprocessing.curre
         assert len(set(drawn)) == 3, drawn
     assert first.warm
     assert len(first.output.splitlines()) == 6
+
+
+async def test_two_environments_have_a_warm_process_each(bench: Bench, tmp_path: Path) -> None:
+    environment(tmp_path / "other", packages=True)
+    other = str(tmp_path / "other" / "bin" / "python")
+    script = "import sys, sklearn\nprint(sys.prefix)\n"
+    bench.warm("sklearn")
+    bench.warm("sklearn", other)
+    here, there = await asyncio.gather(
+        bench.run(script, "sklearn", raw=True), bench.run(script, "sklearn", raw=True, python=other)
+    )
+    assert (here.warm, here.output.strip()) == (True, sys.prefix)
+    assert (there.warm, there.output.strip()) == (True, str(tmp_path / "other"))
+    assert [process.stack.python for process in bench.executor.kept_warm()] == sorted(
+        (sys.executable, other)
+    )
 
 
 async def test_a_module_beside_the_script_that_hides_a_preloaded_one(bench: Bench) -> None:
@@ -174,11 +191,11 @@ async def test_it_leaves_when_it_is_told_and_when_the_scheduler_dies(bench: Benc
     (kept,) = bench.executor.kept_warm()
     assert kept.mem_bytes is not None
     assert kept.mem_bytes > 10 * 2**20
-    bench.executor.keep_warm(WarmPlan(stop=frozenset({"sklearn"})), {})
+    bench.executor.keep_warm(WarmPlan(stop=frozenset({SKLEARN})), {})
     assert not Path(f"/proc/{first}").exists()
     assert (await bench.run(HELLO, "sklearn")).why_cold == "no warm process is kept"
     bench.warm("sklearn")
     assert (await bench.run(HELLO, "sklearn")).warm
-    left_to_itself = bench.executor._zygotes._all["sklearn"].process
+    left_to_itself = bench.executor._zygotes._all[SKLEARN].process
     left_to_itself.close(leave_within_s=20)
     assert left_to_itself._process.returncode == 0, "it leaves once nobody holds the other end"
