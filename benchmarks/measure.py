@@ -66,9 +66,10 @@ def timed(work: Callable[[], object]) -> float:
 def machine() -> str:
     """One line about where the numbers come from."""
     memory = psutil.virtual_memory().total / 2**30
+    load = ", ".join(f"{each:.1f}" for each in os.getloadavg())
     return (
-        f"{os.cpu_count()} cores, {memory:.0f} GiB, Linux {platform.release().split('-')[0]}, "
-        f"Python {platform.python_version()}"
+        f"{time.strftime('%Y-%m-%d %H:%M')}, {os.cpu_count()} cores, {memory:.0f} GiB, "
+        f"Linux {platform.release().split('-')[0]}, Python {platform.python_version()}, load before {load}"
     )
 
 
@@ -79,6 +80,37 @@ def version(*command: str) -> str:
     except FileNotFoundError:
         return "not installed"
     return (done.stdout or done.stderr).strip().splitlines()[0]
+
+
+def packaged(name: str) -> str:
+    """The version of a Debian package, empty when that cannot be told."""
+    try:
+        done = subprocess.run(
+            ["dpkg-query", "-W", "-f", "${Version}", name], capture_output=True, text=True, check=False
+        )
+    except FileNotFoundError:
+        return ""
+    return done.stdout.strip()
+
+
+def high(seconds: Sequence[float], share: float = 0.99) -> float:
+    """The value that so large a share of them does not exceed."""
+    ordered = sorted(seconds)
+    return ordered[min(len(ordered) - 1, int(len(ordered) * share))]
+
+
+SPREAD = (
+    "| | aim, ms | median ms | 99th percentile ms | largest | samples |\n"
+    "| --- | ---: | ---: | ---: | ---: | ---: |"
+)
+
+
+def spread(name: str, seconds: Sequence[float], aim: str = "") -> str:
+    """A row of the table that `SPREAD` begins."""
+    return (
+        f"| {name} | {aim} | {statistics.median(seconds) * 1000:.2f} | {high(seconds) * 1000:.2f} "
+        f"| {max(seconds) * 1000:.1f} | {len(seconds)} |"
+    )
 
 
 def table(title: str, rows: Sequence[Row], base: str, unit: str = "ms per job") -> str:

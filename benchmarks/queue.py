@@ -2,7 +2,7 @@
 
 `uv run python -m benchmarks.queue` prints Markdown tables; `--quick` a rough form. Peers: `xargs -P2` (the
 floor: no queue, no log, no exit code kept), task-spooler and nq (Debian packages), and the worker pools of
-`benchmarks.peers`. What is not there is left out, and said.
+`benchmarks.peers` and joblib's loky. What is not there is left out, and said.
 """
 
 from __future__ import annotations
@@ -18,7 +18,9 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
+import joblib
 import psutil
+from joblib.externals.loky import ProcessPoolExecutor
 
 from benchmarks import peers
 from benchmarks.measure import Row, machine, packaged, running_api, scratch, table, timed, version, wait_for
@@ -60,7 +62,7 @@ def task_spooler(folder: str, jobs: int) -> None:
 
 
 def nq(folder: str, jobs: int) -> None:
-    """Two queues, as each of them runs one job at a time. It keeps a log of each job, with its exit code."""
+    """Two queues, as each of them runs one job at a time. It keeps a log and exit code of each."""
     queues = [tempfile.mkdtemp(dir=folder) for _ in range(2)]
     for number in range(jobs):
         environ = os.environ | {"NQDIR": queues[number % 2]}
@@ -75,6 +77,17 @@ def ours(api: Api, jobs: int) -> None:
     states = {job.state.name for job in api.wait(ids)}
     if states != {StateName.SUCCEEDED}:
         raise RuntimeError(f"not every job succeeded: {states}")
+
+
+def run_true(_: int) -> int:
+    return subprocess.run(["true"], check=True).returncode
+
+
+def loky(jobs: int, rounds: int) -> list[float]:
+    """Two workers that are warm before the clock starts."""
+    with ProcessPoolExecutor(2) as pool:
+        assert list(pool.map(run_true, range(8))) == [0] * 8
+        return [timed(lambda: list(pool.map(run_true, range(jobs)))) for _ in range(rounds)]
 
 
 def throughput(folder: Path, jobs: int, rounds: int, names: Sequence[str]) -> str:
@@ -95,6 +108,7 @@ def throughput(folder: Path, jobs: int, rounds: int, names: Sequence[str]) -> st
         for row, work in ((tsp_row, task_spooler), (nq_row, nq)):
             if row in rows:
                 rows[row].append(timed(partial(work, tempfile.mkdtemp(dir=folder), jobs)))
+    rows[f"loky of joblib {joblib.__version__}, two workers"] = loky(jobs, rounds)
     for name in names:
         found = peers.measure(name, "true", jobs, rounds)
         if found.seconds:
