@@ -158,7 +158,7 @@ class Running:
     """`cancel_requested_at` is set once a stop was asked for and the tree is being taken down.
 
     `evict_requested_at` is set once it was asked to save and make room for `evict_for`; it holds what it
-    holds until it has ended, and then waits again with its progress kept.
+    holds until it has ended, and then waits again with its progress kept (held if `hold_after`).
     """
 
     name: ClassVar[StateName] = StateName.RUNNING
@@ -169,6 +169,7 @@ class Running:
     cancel_requested_at: float | None = None
     evict_requested_at: float | None = None
     evict_for: tuple[JobId, ...] = ()
+    hold_after: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,7 +277,8 @@ TRANSITIONS: Mapping[StateName, frozenset[StateName]] = {
     ),
     StateName.HELD: frozenset({StateName.QUEUED, StateName.CANCELLED, StateName.FAILED}),
     StateName.STARTING: frozenset({StateName.STARTING, StateName.RUNNING, StateName.QUEUED}) | _ENDED,
-    StateName.RUNNING: frozenset({StateName.RUNNING, StateName.PAUSED, StateName.QUEUED}) | _ENDED,
+    StateName.RUNNING: frozenset({StateName.RUNNING, StateName.PAUSED, StateName.QUEUED, StateName.HELD})
+    | _ENDED,
     StateName.PAUSED: frozenset({StateName.RUNNING, StateName.HELD}) | _ENDED,
 } | {name: frozenset[StateName]() for name in _ENDED}
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from jobs.engine.attempts import INTERRUPTED_TRIES, LAUNCH_TRIES, REBOOT_TRIES
 from jobs.engine.events import (
     AttemptEnded,
     AttemptMissing,
@@ -20,7 +21,7 @@ from jobs.engine.events import (
     StartAttempt,
     StopAttempt,
 )
-from jobs.engine.step import INTERRUPTED_TRIES, LAUNCH_TRIES, REBOOT_TRIES, unfinished, wants_head
+from jobs.engine.step import unfinished, wants_head
 from jobs.model import (
     GIB,
     Cancelled,

@@ -1,0 +1,178 @@
+"""What becomes of attempts: launched or not, ended, saved and stopped, lost. Pure; part of `step`."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from jobs.engine.endings import ending, lost, stop_asked_at
+from jobs.engine.events import (
+    AttemptEnded,
+    Effect,
+    LaunchAccepted,
+    LaunchFailed,
+    Rebooted,
+    Record,
+    Save,
+    StopAttempt,
+)
+from jobs.engine.moves import Answer, back, end, joined, leave, put
+from jobs.model import (
+    Active,
+    Cancelled,
+    Failed,
+    Held,
+    Job,
+    JobId,
+    OnReboot,
+    Paused,
+    Queued,
+    Running,
+    Starting,
+    Usage,
+)
+from jobs.ports import Exit, ExitCause
+from jobs.world import World
+
+LAUNCH_TRIES = 3  # launches in a row that fail before the job does
+INTERRUPTED_TRIES = 30  # attempts after which a start that was interrupted counts as failed
+SAVED = 75  # EX_TEMPFAIL: what a checkpointing job leaves with when it can go on later
+REBOOT_TRIES = 5  # attempts after which a job is not queued again: it may be what brings the machine down
+
+
+def _attempt(world: World, job_id: JobId, attempt: int) -> tuple[Job, Active] | None:
+    """The job while this very attempt of it is active."""
+    job = world.jobs.get(job_id)
+    if job is None or not isinstance(job.state, Active) or job.state.attempt != attempt:
+        return None
+    return job, job.state
+
+
+def launch_accepted(world: World, event: LaunchAccepted) -> Answer:
+    found = _attempt(world, event.job_id, event.attempt)
+    if found is None:
+        return world, ()
+    job, state = found
+    if not isinstance(state, Starting):
+        return world, ()
+    asked_at = stop_asked_at(state)
+    running = job.to(Running(event.started_at, state.attempt, state.grant, event.pid, asked_at))
+    running = replace(running, failed_starts=0)
+    effects: tuple[Effect, ...] = (
+        Save(running),
+        Record(world.now, job.id, "running", state.attempt, joined(f"supervisor {event.pid}", event.how)),
+    )
+    if asked_at is not None:
+        effects += (StopAttempt(job.id, state.attempt, job.spec.grace_s),)
+    return put(world, running), effects
+
+
+def launch_failed(world: World, event: LaunchFailed) -> Answer:
+    found = _attempt(world, event.job_id, event.attempt)
+    if found is None:
+        return world, ()
+    job, state = found
+    if not isinstance(state, Starting):
+        return world, ()
+    failed = Record(world.now, job.id, "start failed", state.attempt, event.cause)
+    failed_starts = job.failed_starts + (0 if event.interrupted else 1)
+    if state.cancel_requested_at is not None:
+        world, effects = end(world, job, Cancelled(None, world.now, None, None, Usage()))
+    elif failed_starts >= LAUNCH_TRIES or (event.interrupted and state.attempt >= INTERRUPTED_TRIES):
+        cause = f"it could not be started: {event.cause}"
+        world, effects = end(world, job, Failed(None, world.now, None, None, cause, Usage()), cause)
+    else:
+        queued = replace(job.to(Queued(world.now)), failed_starts=failed_starts)
+        again_at = world.now + world.rules.start_retry_s
+        retry_at = dict(world.retry_at) | {job.id: (again_at, event.cause)}
+        world = back(replace(leave(world, job.id), retry_at=retry_at), queued)
+        effects = (Save(queued),)
+    return world, (failed, *effects)
+
+
+def rebooted(world: World, event: Rebooted) -> Answer:
+    found = _attempt(world, event.job_id, event.attempt)
+    if found is None:
+        return world, ()
+    job, state = found
+    cause = "the machine was restarted while it ran"
+    if stop_asked_at(state) is not None:
+        started_at = None if isinstance(state, Starting) else state.started_at
+        stopped = Cancelled(started_at, max(world.now, started_at or 0.0), None, None, job.usage)
+        return end(world, job, stopped, cause, state.attempt)
+    if job.spec.on_reboot is OnReboot.FAIL:
+        return missing(world, job.id, state.attempt, cause)
+    if state.attempt >= REBOOT_TRIES:
+        return missing(world, job.id, state.attempt, f"{cause}, and it was tried {state.attempt} times")
+    again = Record(world.now, job.id, "requeued", state.attempt, cause)
+    if isinstance(state, Paused):  # whoever paused it did not let it go on
+        held = replace(job.to(Held(world.now)), usage=Usage())
+        return leave(world, job.id), (Save(held), again)
+    queued = replace(job.to(Queued(world.now)), usage=Usage())
+    return back(leave(world, job.id), queued), (Save(queued), again)
+
+
+def attempt_ended(world: World, event: AttemptEnded) -> Answer:
+    found = _attempt(world, event.job_id, event.attempt)
+    if found is None:
+        return world, ()
+    job, state = found
+    if (answer := _saved(world, job, state, event.exit)) is not None:
+        return answer
+    ended = ending(state, job.spec.needs, event.exit)
+    job = replace(job, metrics=event.exit.metrics)
+    return end(world, job, ended, getattr(ended, "cause", ""), state.attempt)
+
+
+def _saved(world: World, job: Job, state: Active, exit_: Exit) -> Answer | None:
+    """An attempt that stopped so that it can go on later; None when it ended for good.
+
+    A job that was asked to make room and did not save goes on from its last checkpoint, and is not asked
+    again. One that saved and stopped by itself is held: whoever stopped it may still want the room.
+    """
+    if not job.spec.checkpoint or stop_asked_at(state) is not None:
+        return None
+    if exit_.exit_code == 0 or exit_.cause not in (ExitCause.EXITED, ExitCause.CANCELLED):
+        return None
+    asked_at = state.evict_requested_at if isinstance(state, Running) else None
+    kept = exit_.exit_code == SAVED
+    if asked_at is None and not kept:
+        return None
+    started_at = world.now if exit_.started_at is None else exit_.started_at
+    ran_s = max(0.0, exit_.finished_at - started_at)
+    worked_s = ran_s if asked_at is None else min(ran_s, max(0.0, asked_at - started_at))
+    done_s = worked_s if kept else 0.0
+    job = replace(
+        job,
+        usage=exit_.usage,
+        attained_s=job.attained_s + done_s,
+        lost_s=job.lost_s + ran_s - done_s,
+        evictions=job.evictions + (asked_at is not None),
+    )
+    if asked_at is None:
+        told = Record(
+            world.now, job.id, "saved and stopped", state.attempt, "by itself; release it to go on"
+        )
+        return _held(world, job.to(Held(world.now, "it saved its work and stopped by itself")), told)
+    if kept:
+        told = Record(world.now, job.id, "saved and stopped", state.attempt, f"after {ran_s:.0f} s")
+    else:
+        job = replace(job, spec=replace(job.spec, checkpoint=False))
+        how = f"exit code {exit_.exit_code}" if exit_.signal is None else f"signal {exit_.signal}"
+        detail = f"{how}; {ran_s:.0f} s are lost, and it is not asked again"
+        told = Record(world.now, job.id, "stopped without saving", state.attempt, detail)
+    if isinstance(state, Running) and state.hold_after:
+        return _held(world, job.to(Held(world.now)), told)
+    waiting = job.to(Queued(world.now))
+    return back(leave(world, job.id), waiting), (Save(waiting), told)
+
+
+def _held(world: World, held: Job, told: Record) -> Answer:
+    return leave(world, held.id), (Save(held), told)
+
+
+def missing(world: World, job_id: JobId, attempt: int, cause: str) -> Answer:
+    found = _attempt(world, job_id, attempt)
+    if found is None:
+        return world, ()
+    job, state = found
+    return end(world, job, lost(state, world.now, cause, job.usage), cause, attempt)

@@ -1,0 +1,120 @@
+"""Jobs that save and stop to make room: what they keep, what they lose, and who breaks the promise."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from jobs.engine import step as engine
+from jobs.engine.attempts import SAVED
+from jobs.engine.events import (
+    AttemptEnded,
+    CancelRequested,
+    Decide,
+    HoldRequested,
+    LaunchAccepted,
+    StopAttempt,
+)
+from jobs.engine.step import unfinished
+from jobs.model import Cancelled, Held, JobId, Queued, Running, StateName, Succeeded
+from jobs.ports import Exit, ExitCause
+from jobs.world import Eviction, Plan, World
+from tests.engine.shell import Shell, ended, exited, plain
+
+ONE, TWO = JobId(1), JobId(2)
+STOP = StopAttempt(ONE, 1, 7.0)
+
+
+@pytest.fixture
+def evicting(monkeypatch: pytest.MonkeyPatch) -> Shell:
+    """Job 1 began at 1,000.5 and was asked at 1,500 to make room for job 2."""
+    shell = Shell()
+    shell.submit(1, plain(grace_s=7.0, checkpoint=True))
+    shell.decide()
+    shell.tell(LaunchAccepted(1_001.0, ONE, 1, 77, 1_000.5))
+    shell.tell(HoldRequested(1_400.0, shell.submit(2)))  # out of the way of the next decision
+    shell.saved[TWO] = replace(shell.saved[TWO], state=Queued(1_400.0))
+    shell.world = replace(shell.world, jobs={**shell.world.jobs, TWO: shell.saved[TWO]})
+
+    def plan(world: World) -> Plan:
+        return Plan(evictions=(Eviction(ONE, (TWO,)),))
+
+    monkeypatch.setattr(engine, "decide", plan)
+    effects = shell.tell(Decide(1_500.0, estimate=False))
+    assert STOP in effects
+    monkeypatch.undo()
+    return shell
+
+
+def end(shell: Shell, exit_: Exit) -> object:
+    shell.tell(AttemptEnded(exit_.finished_at, ONE, 1, replace(exit_, started_at=1_000.5)))
+    return shell.saved[ONE].state
+
+
+def test_it_holds_its_place_until_it_has_stopped_and_the_other_is_promised_it(evicting: Shell) -> None:
+    state = evicting.saved[ONE].state
+    assert isinstance(state, Running)
+    assert (state.evict_requested_at, state.evict_for) == (1_500.0, (TWO,))
+    assert evicting.world.promised == (TWO,)
+    assert unfinished(evicting.world)[-1] == STOP
+    assert isinstance(end(evicting, exited(SAVED, at=1_504.0)), Queued)
+    assert evicting.world.promised == (TWO,)  # the next decision still has to keep it
+    evicting.decide()
+    assert not evicting.world.promised
+
+
+def test_what_it_did_is_kept_and_the_time_of_saving_is_lost(evicting: Shell) -> None:
+    end(evicting, exited(SAVED, at=1_504.0))
+    job = evicting.saved[ONE]
+    assert (job.attained_s, job.lost_s, job.evictions, job.attempts) == (499.5, 4.0, 1, 1)
+    assert evicting.words(1)[-2:] == ["asked to save and stop", "saved and stopped"]
+    assert job.spec.checkpoint
+
+
+@pytest.mark.parametrize(
+    "exit_", [exited(1, at=1_502.0), exited(signal=15, at=1_502.0), ended(ExitCause.CANCELLED, at=1_507.0)]
+)
+def test_one_that_does_not_keep_its_word_waits_again_and_is_never_asked_again(
+    evicting: Shell, exit_: Exit
+) -> None:
+    assert isinstance(end(evicting, exit_), Queued)
+    job = evicting.saved[ONE]
+    assert not job.spec.checkpoint
+    assert job.attained_s == 0.0
+    assert job.lost_s == exit_.finished_at - 1_000.5
+    assert "is not asked again" in evicting.story[-1].detail
+
+
+def test_one_that_was_done_anyway_has_succeeded(evicting: Shell) -> None:
+    assert isinstance(end(evicting, exited(0, at=1_501.0)), Succeeded)
+
+
+def test_a_cancel_goes_before_and_a_hold_after(evicting: Shell) -> None:
+    evicting.tell(HoldRequested(1_501.0, evicting.saved[ONE]))
+    assert evicting.state(1) is StateName.RUNNING
+    assert isinstance(end(evicting, exited(SAVED, at=1_504.0)), Held)
+
+
+def test_a_cancelled_one_does_not_come_back(evicting: Shell) -> None:
+    assert evicting.tell(CancelRequested(1_501.0, evicting.saved[ONE])) == [STOP]
+    assert isinstance(end(evicting, ended(ExitCause.CANCELLED, code=SAVED, at=1_504.0)), Cancelled)
+
+
+def test_one_that_saves_and_stops_by_itself_is_held() -> None:
+    shell = Shell()
+    shell.submit(1, plain(checkpoint=True))
+    shell.decide()
+    shell.tell(LaunchAccepted(1_001.0, ONE, 1, 77, 1_000.5))
+    state = end(shell, exited(SAVED, at=1_100.5))
+    assert isinstance(state, Held)
+    assert (shell.saved[ONE].attained_s, shell.saved[ONE].evictions) == (100.0, 0)
+
+
+def test_exit_code_75_of_a_job_that_promised_nothing_is_a_failure() -> None:
+    shell = Shell()
+    shell.submit(1)
+    shell.decide()
+    shell.tell(LaunchAccepted(1_001.0, ONE, 1, 77, 1_000.5))
+    end(shell, exited(SAVED))
+    assert shell.state(1) is StateName.FAILED
