@@ -89,8 +89,8 @@ class Terminal:
                 if wanted.search(_text(b"".join(drawn for _, drawn in self._drawn))):
                     break
                 if not self._news.wait(deadline - time.monotonic()):
-                    drawn = _text(b"".join(drawn for _, drawn in self._drawn)).decode(errors="replace")
-                    rows = "\n".join(re.findall(r".{0,20}row[0-9]{4}x.{0,60}", drawn)[-8:])
+                    shown = _text(b"".join(drawn for _, drawn in self._drawn)).decode(errors="replace")
+                    rows = "\n".join(re.findall(r".{0,20}row[0-9]{4}x.{0,60}", shown)[-8:])
                     raise TimeoutError(f"the dashboard did not draw {pattern!r}, but:\n{rows}")
             so_far = b""
             for at, drawn in self._drawn:
