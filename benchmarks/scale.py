@@ -1,6 +1,7 @@
 """A very long queue: a sweep submitted, one more job behind it, a scheduler killed over it, an idle one.
 
-`uv run python -m benchmarks.scale`. Every figure is of the real scheduler on a state folder on disk.
+`uv run python -m benchmarks.scale`, `--quick` for one round. Every figure is of the real
+scheduler on a state folder on disk.
 """
 
 from __future__ import annotations
@@ -106,20 +107,24 @@ def idle(api: Api, over_s: float) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument(
+        "--quick", action="store_true", help="one round, a short look at the idle scheduler"
+    )
     options = parser.parse_args()
+    rounds, idle_s = (1, 5.0) if options.quick else (options.rounds, 30.0)
     print(f"{machine()}\n")
     lines = ["| | aim, ms | median ms | min to max |", "| --- | ---: | ---: | ---: |"]
     whole, seen, restarts = [], [], []
     with scratch() as folder:
         with running_api(folder, SETTINGS) as api:
-            print(idle(api, 30.0) + "\n")
+            print(idle(api, idle_s) + "\n")
             one_submit(api)
             lines.append(shown("one submit, empty queue", "2", [one_submit(api) for _ in range(50)]))
             wall, cpu = commands(api, 15)
             lines.append(shown("`cro-tui submit`, a process", "80", wall))
             lines.append(shown("its CPU time", "-", cpu))
             lines.append(shown("a picture for the screen, empty queue", "-", pictures(api)))
-        for number in range(options.rounds):
+        for number in range(rounds):
             with running_api(folder, SETTINGS) as api:
                 cores = int(api.capacity().cpus)
                 blockers = [SubmitRequest(argv=("sleep", "600"), needs=NeedsRequest(cpus=1), priority=90)]
@@ -142,6 +147,8 @@ def main() -> None:
                 if number == 0:
                     behind = [one_submit(api) for _ in range(50)]
                     full = pictures(api)
+                    newest = api.submit([SubmitRequest(argv=("true",), hold=True)])[0]
+                    one = [timed(lambda: api.job(newest)) for _ in range(20)]  # noqa: B023
                 restarts.append(killed(api))
                 api.stop_daemon()
                 for process in psutil.process_iter(["cmdline"]):
@@ -149,6 +156,7 @@ def main() -> None:
                         process.kill()
     lines.append(shown(f"one submit, {QUEUED:,} queued", "2", behind))
     lines.append(shown(f"a picture for the screen, {QUEUED:,} queued", "150", full))
+    lines.append(shown(f"one job's record, {QUEUED:,} queued", "-", one))
     lines.append(shown(f"a sweep of {QUEUED:,} jobs, accepted", "2000", whole))
     lines.append(shown("and read by the scheduler", "-", seen))
     lines.append(

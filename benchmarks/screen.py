@@ -1,7 +1,7 @@
 """What the open dashboard costs, beside htop, in the same terminal size and the same minute.
 
-`uv run python -m benchmarks.screen` opens both in tmux at 200x50, one reading a second, lets them settle
-and prints the CPU each process used. The dashboard shows three running jobs and ten waiting ones.
+`uv run python -m benchmarks.screen` (`--quick`: one round) opens both in tmux at 200x50, one reading a
+second, lets them settle and prints the CPU each process used. The dashboard shows three running jobs and ten waiting ones.
 """
 
 from __future__ import annotations
@@ -41,7 +41,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=20)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--quick", action="store_true", help="one round of 5 seconds")
     options = parser.parse_args()
+    rounds, over_s = (1, 5.0) if options.quick else (options.rounds, options.seconds)
     with scratch() as folder, running_api(folder) as api:
         needs = NeedsRequest(cpus=0.5, mem_bytes=64 * 2**20)
         ids = api.submit([SubmitRequest(argv=("sleep", "3600"), name="sleeper", needs=needs)] * 13)
@@ -54,9 +56,9 @@ def main() -> None:
             if "sleeper" not in shown:
                 raise RuntimeError(f"the dashboard does not show its jobs:\n{shown}")
             ours, theirs = [], []
-            for _ in range(options.rounds):
-                ours.append(cpu_percent(screen, options.seconds))
-                theirs.append(cpu_percent(htop, options.seconds))
+            for _ in range(rounds):
+                ours.append(cpu_percent(screen, over_s))
+                theirs.append(cpu_percent(htop, over_s))
             memory = psutil.Process(screen).memory_info().rss / 2**20
             started = psutil.Process(screen).cpu_times()
         finally:

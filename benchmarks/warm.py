@@ -1,7 +1,8 @@
 """Warm starts against what else there is: short scikit-learn and TensorFlow jobs, a process for each.
 
-`uv run python -m benchmarks.warm` (Debian package `task-spooler` for its row). Every round has a
-scheduler, a queue and warm processes (or workers) of its own, so that their start is in the figures.
+`uv run python -m benchmarks.warm` (Debian package `task-spooler` for its row), `--quick` for a rough form.
+Every round has a scheduler, a queue and warm processes (or workers) of its own, so that their start is in
+the figures; the pools of `benchmarks.peers` alone are up, with all imported, before the clock starts.
 """
 
 from __future__ import annotations
@@ -16,11 +17,13 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import psutil
 
-from benchmarks.measure import Row, machine, running_api, scratch, table, timed, version
+from benchmarks import peers
+from benchmarks.measure import SPREAD, Row, machine, packaged, running_api, scratch, spread, table, timed
 from jobs.api import Api
 from jobs.views import SubmitRequest
 
@@ -73,7 +76,7 @@ cpu_some_close = 100
 
 
 class Round:
-    """What one queue of recipe jobs took: wall seconds, the delays to the imported line, peak memory."""
+    """What one queue of recipe jobs took: wall seconds and peak memory."""
 
     def __init__(self, folder: Path, recipe: str, jobs: int, *, warm: bool) -> None:
         with running_api(folder, SETTINGS.format(warm=str(warm).lower())) as api:
@@ -86,10 +89,6 @@ class Round:
         ids = api.submit([SubmitRequest(recipe="job")] * jobs)
         ended = api.wait(ids)
         assert all(job.state.name == "succeeded" for job in ended), ended[0]
-        self.delays_s = []
-        for job in ended:
-            asked_at = json.loads((api.output_dir(job.id).parent / "spec.json").read_text())["asked_at"]
-            self.delays_s.append(dict(job.metrics)["imported_at"] - asked_at)
 
 
 class Memory:
@@ -156,53 +155,114 @@ def task_spooler(folder: Path, jobs: int) -> None:
     tsp("-K")
 
 
+def launches(folder: Path, recipe: str, jobs: int, *, warm: bool) -> list[float]:
+    """Seconds from the executor's request to the recipe's first line with all imported, one at a time."""
+    found: list[float] = []
+    with running_api(folder, SETTINGS.format(warm=str(warm).lower())) as api:
+        (api.home.recipes / "job.py").write_text(recipe)
+        (first,) = api.wait(api.submit([SubmitRequest(recipe="job")]))  # fills caches, starts the zygote
+        assert first.state.name == "succeeded", first
+        while len(found) < jobs:
+            (job,) = api.wait(api.submit([SubmitRequest(recipe="job")]))
+            of_it = api.output_dir(job.id).parent
+            if json.loads((of_it / "pid.json").read_text())["warm"] is warm:
+                asked_at = json.loads((of_it / "spec.json").read_text())["asked_at"]
+                found.append(dict(job.metrics)["imported_at"] - asked_at)
+    return found
+
+
 def repeated(rounds: int, work: Callable[[], object]) -> tuple[float, ...]:
     return tuple(timed(work) for _ in range(rounds))
 
 
-def delays(name: str, seconds: list[float]) -> str:
-    ordered = sorted(seconds)
-    p99 = ordered[min(len(ordered) - 1, int(len(ordered) * 0.99))]
-    return f"| {name} | {statistics.median(ordered) * 1000:.0f} | {p99 * 1000:.0f} | {len(ordered)} |"
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How much of everything one run does."""
+
+    rounds: int = 5
+    forests: int = 100
+    cold_forests: int = 20
+    networks: int = 20
+    warm_launches: int = 200
+    cold_launches: int = 50
+    cold_network_launches: int = 20
+
+
+QUICK = Size(1, 20, 6, 4, 20, 5, 2)
+
+
+def of_forests(folder: Path, size: Size) -> str:
+    warm = [Round(folder, FOREST, size.forests, warm=True) for _ in range(size.rounds)]
+    cold = [Round(folder, FOREST, size.cold_forests, warm=False) for _ in range(size.rounds)]
+    rows = [
+        Row("loky, two warm workers", repeated(size.rounds, lambda: loky(size.forests)), size.forests),
+        Row("cro-tui, warm", tuple(each.seconds for each in warm), size.forests),
+        Row("cro-tui, cold", tuple(each.seconds for each in cold), size.cold_forests),
+    ]
+    left_out = []
+    if shutil.which("tsp"):
+        seconds = repeated(size.rounds, lambda: task_spooler(folder, size.cold_forests))
+        rows.append(Row(f"task-spooler {packaged('task-spooler')}", seconds, size.cold_forests))
+    for name in peers.POOLS:
+        found = peers.measure(name, "forest", size.forests, size.rounds)
+        if found.seconds:
+            rows.append(
+                Row(
+                    f"{name} {found.version}, two workers (up before the clock starts)",
+                    found.seconds,
+                    size.forests,
+                )
+            )
+        else:
+            left_out.append(f"\nLeft out: {name}: {found.why_not}.")
+    return "\n".join([table("Forests of 20 trees on digits, two at once", rows, rows[0].name), *left_out])
+
+
+def of_networks(folder: Path, size: Size) -> str:
+    warm = [Round(folder, DENSE, size.networks, warm=True) for _ in range(size.rounds)]
+    cold = [Round(folder, DENSE, size.networks, warm=False) for _ in range(size.rounds)]
+    rows = [
+        Row("cro-tui, cold", tuple(each.seconds for each in cold), size.networks),
+        Row("cro-tui, warm", tuple(each.seconds for each in warm), size.networks),
+    ]
+    lines = [table("Networks of one layer on digits, 3 epochs, four at once", rows, rows[0].name), ""]
+    for name, each in (("cold", cold), ("warm", warm)):
+        peak = statistics.median(one.peak_bytes for one in each)
+        lines.append(f"Peak proportional memory, {name}: {peak / 2**20:.0f} MiB")
+    return "\n".join(lines)
+
+
+def of_launches(folder: Path, size: Size) -> str:
+    """One job at a time: what a person who queues one job sees."""
+    lines = [SPREAD]
+    for name, recipe, cold_jobs in (
+        ("scikit-learn", FOREST, size.cold_launches),
+        ("TensorFlow", DENSE, size.cold_network_launches),
+    ):
+        warm_s = launches(folder, recipe, size.warm_launches, warm=True)
+        lines.append(spread(f"{name}, warm: launch to its libraries imported", warm_s))
+        cold_s = launches(folder, recipe, cold_jobs, warm=False)
+        lines.append(spread(f"{name}, cold: launch to its libraries imported", cold_s))
+    return "\n".join(lines)
+
+
+PARTS = {"forests": of_forests, "networks": of_networks, "launches": of_launches}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--tensorflow-rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int)
+    parser.add_argument("--only", choices=PARTS, help="one of the tables")
+    parser.add_argument("--quick", action="store_true", help="one small round of each")
     options = parser.parse_args()
-    print(f"{machine()}; {version('tsp', '-V')}\n")
+    size = QUICK if options.quick else Size()
+    if options.rounds:
+        size = replace(size, rounds=options.rounds)
+    print(machine())
     with scratch() as folder:
-        warm = [Round(folder, FOREST, 100, warm=True) for _ in range(options.rounds)]
-        cold = [Round(folder, FOREST, 20, warm=False) for _ in range(options.rounds)]
-        rows = [
-            Row("loky, two warm workers", repeated(options.rounds, lambda: loky(100)), 100),
-            Row("cro-tui, warm", tuple(each.seconds for each in warm), 100),
-            Row("cro-tui, cold", tuple(each.seconds for each in cold), 20),
-        ]
-        if shutil.which("tsp"):
-            seconds = repeated(options.rounds, lambda: task_spooler(folder, 20))
-            rows.append(Row("task-spooler", seconds, 20))
-        print(table("Forests of 20 trees on digits, two at once", rows, rows[0].name) + "\n")
-        lines = ["| launch to the libraries imported | median ms | 99th percentile ms | jobs |"]
-        lines += ["| --- | ---: | ---: | ---: |"]
-        lines.append(delays("scikit-learn, warm", [s for each in warm for s in sorted(each.delays_s)[:-2]]))
-        lines.append(delays("scikit-learn, cold", [s for each in cold for s in each.delays_s]))
-        rounds = options.tensorflow_rounds
-        warm = [Round(folder, DENSE, 20, warm=True) for _ in range(rounds)]
-        cold = [Round(folder, DENSE, 20, warm=False) for _ in range(rounds)]
-        rows = [
-            Row("cro-tui, cold", tuple(each.seconds for each in cold), 20),
-            Row("cro-tui, warm", tuple(each.seconds for each in warm), 20),
-        ]
-        print(table("Networks of one layer on digits, 3 epochs, four at once", rows, rows[0].name) + "\n")
-        for name, each in (("cold", cold), ("warm", warm)):
-            peak = statistics.median(one.peak_bytes for one in each)
-            print(f"Peak proportional memory, {name}: {peak / 2**20:.0f} MiB")
-        lines.append(delays("TensorFlow, warm", [s for each in warm for s in sorted(each.delays_s)[:-4]]))
-        lines.append(delays("TensorFlow, cold", [s for each in cold for s in each.delays_s]))
-        print("\n" + "\n".join(lines))
-        print("\nThe jobs that waited for the warm process itself to start are left out of the delays.")
+        for name, part in PARTS.items():
+            if options.only in (None, name):
+                print("\n" + part(folder, size), flush=True)
 
 
 if __name__ == "__main__":
