@@ -1,7 +1,8 @@
 """What the open dashboard costs, beside htop, in the same terminal size and the same minute.
 
 `uv run python -m benchmarks.screen` (`--quick`: one round) opens both in tmux at 200x50, one reading a
-second, lets them settle and prints the CPU each process used. The dashboard shows three running jobs and ten waiting ones.
+second, lets them settle and prints the CPU each process used. The dashboard shows three running jobs and
+ten waiting ones.
 """
 
 from __future__ import annotations
