@@ -93,6 +93,9 @@ class Resolver:
         on_reboot = request.on_reboot
         if on_reboot is None:
             on_reboot = recipe.on_reboot.value if recipe else OnReboot.FAIL
+        checkpoint = request.checkpoint
+        if checkpoint is None:
+            checkpoint = recipe is not None and recipe.checkpoint
         if problems:
             return None, problems
         return (
@@ -112,6 +115,7 @@ class Resolver:
                 on_reboot=OnReboot(on_reboot),
                 start_held=request.hold,
                 user=self._user,
+                checkpoint=checkpoint,
             ),
             {},
         )

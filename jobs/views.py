@@ -31,7 +31,8 @@ class SubmitRequest:
 
     `env` None captures the caller's environment. `cwd` None is the caller's working directory.
     `priority` None is the default of the settings. `on_reboot` is "requeue" or "fail"; None leaves it to
-    the recipe, and a command fails.
+    the recipe, and a command fails. `checkpoint` None leaves it to the recipe too; a command then makes no
+    promise.
     """
 
     recipe: str | None = None
@@ -46,6 +47,7 @@ class SubmitRequest:
     hold: bool = False
     grace_s: float | None = None
     on_reboot: str | None = None
+    checkpoint: bool | None = None
 
 
 class SortKey(StrEnum):

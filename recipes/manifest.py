@@ -41,7 +41,7 @@ __all__ = [
 
 _CRO_KEYS = (
     *("title", "framework", "kind", "description", "summary", "resources", "metrics"),
-    *("grace", "repeatable", "on_reboot", "warm", "params"),
+    *("grace", "repeatable", "on_reboot", "warm", "checkpoint", "params"),
 )
 _RESOURCE_KEYS = ("cpus", "mem", "gpus", "vram", "time")
 _METRIC = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}")
@@ -101,6 +101,7 @@ def _recipe(checker: Checker, document: Mapping[str, Any], path: Path, name: str
         repeatable=repeatable,
         on_reboot=on_reboot or (OnReboot.REQUEUE if repeatable else OnReboot.FAIL),
         warm=checker.flag(cro, *_CRO, "warm") is not False,
+        checkpoint=checker.flag(cro, *_CRO, "checkpoint") or False,
     )
 
 

@@ -107,6 +107,7 @@ def _json(entry: Any) -> dict[str, Any]:
         "kind": entry.kind.value,
         "description": entry.description,
         "dependencies": list(entry.dependencies),
+        "checkpoint": entry.checkpoint,
         "needs": {
             "cpus": needs.cpus,
             "mem_bytes": needs.mem_bytes,

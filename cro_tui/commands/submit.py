@@ -58,6 +58,12 @@ class _Submit(click.Command):
     metavar="requeue|fail",
     help="If the machine is restarted while it runs (default: what its recipe says, else fail).",
 )
+@click.option(
+    "--checkpoint/--no-checkpoint",
+    default=None,
+    help="It saves and exits with 75 on TERM and goes on from CRO_RESUME: it may be stopped for others"
+    " (default: what its recipe says).",
+)
 @click.option("--hold", is_flag=True, help="Queue it held; cro-tui release lets it go.")
 @click.option("--wait", "waits", is_flag=True, help="Wait for its end and leave with its fate.")
 @click.option("--follow", is_flag=True, help="Show what it prints, and leave with its fate.")
@@ -75,6 +81,7 @@ def submit(  # noqa: PLR0917 - click calls it by keyword
     cwd: str | None,
     grace: float | None,
     on_reboot: str | None,
+    checkpoint: bool | None,
     hold: bool,
     waits: bool,
     follow: bool,
@@ -109,6 +116,7 @@ def submit(  # noqa: PLR0917 - click calls it by keyword
             hold=hold,
             grace_s=grace,
             on_reboot=on_reboot,
+            checkpoint=checkpoint,
         )
         (job_id,) = api.submit([request])
         if not (as_json and waits):

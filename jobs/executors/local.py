@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from jobs.boxed import bundle, cgroup, proctree
+from jobs.executors import checkpoints
 from jobs.executors.forker import Forker
 from jobs.executors.records import exit_of, how_started, supervisor_cpu_s, usage_of
 from jobs.executors.watch import Watch, kill_if, make_sure_files_can_be_read, watch
@@ -168,6 +169,7 @@ class LocalExecutor:
             "CRO_JOB_ID": str(launch.job_id),
             "CRO_ATTEMPT": str(launch.attempt),
             "CRO_OUTPUT_DIR": f"{folder}/{bundle.OUTPUT}",
+            **checkpoints.variables(folder),
         }
         bundle.make_folder(folder)
         bundle.write_json(f"{folder}/{bundle.SPEC}", spec)

@@ -8,7 +8,9 @@
 # kind = "train"
 # resources = { cpus = 2, mem = "700M", gpus = 0, time = "10m" }
 # metrics = { accuracy = "max", r2 = "max" }
+# grace = "30s"
 # repeatable = true
+# checkpoint = true
 # [tool.cro.params]
 # data.type = "path"
 # data.default = "digits"
@@ -27,13 +29,20 @@
 """Trains a random forest and saves it as `model.joblib`, a plain scikit-learn pipeline.
 
 The trees grow in ten steps; each step prints how many there are and how well they do on the held-out rows.
+Between two looks at the clock grow as many trees as take a second, so that a stop never waits long; which
+trees these are does not depend on it.
 """
 
 import argparse
+import hashlib
 import json
 import math
 import os
+import pickle
+import signal
 import sys
+import time
+from contextlib import contextmanager
 from pathlib import Path
 
 # --- shared by every recipe of the library, word for word -----------------------------------------
@@ -204,6 +213,123 @@ def split(features, answers, task, share, seed):
 # --- end of the shared part -----------------------------------------------------------------------
 
 
+# --- shared by the training recipes, word for word ------------------------------------------------
+SAVED = 75  # exit code: what is done is saved, start me again
+SAVE_EVERY_S = float(os.environ.get("CRO_SAVE_EVERY_S") or 30)
+
+
+class BreakOff(BaseException):
+    """SIGTERM has come, and the piece of work at hand can be done again."""
+
+
+class Checkpoints:
+    """What is done so far, kept in `CRO_CHECKPOINT_DIR`; without that variable nothing is kept.
+
+    SIGTERM makes `due()` true, and the next `save` ends the recipe with exit code 75. Before `load` there
+    is nothing new to save: it ends at once.
+    """
+
+    def __init__(self):
+        self.folder = os.environ.get("CRO_CHECKPOINT_DIR")
+        self.at_work = self.asked = self.breaks = False
+        self.save_s = 0.0
+        if self.folder:
+            signal.signal(signal.SIGTERM, self._stop)
+
+    def _stop(self, *_):
+        if not self.at_work:
+            os._exit(SAVED)
+        again, self.asked = self.asked, True
+        if self.breaks and not again:
+            raise BreakOff
+
+    def load(self, options, library):
+        """What `CRO_RESUME` has of this recipe with these options and data, or None to begin."""
+        self.of = {"recipe": sha256(__file__), library.__name__: library.__version__, **vars(options)}
+        if options.data not in BUNDLED:
+            self.of["data"] = sha256(options.data)
+        state = None
+        if folder := os.environ.get("CRO_RESUME"):
+            try:
+                state = self._read(Path(folder) / "state")
+            except Exception as problem:
+                print(
+                    f"note: the checkpoint in {folder} is not used: {problem}", file=sys.stderr, flush=True
+                )
+        self.saved_at, self.at_work = time.monotonic(), True
+        return state
+
+    def _read(self, path):
+        with path.open("rb") as file:
+            digest = file.read(32)
+            if hashlib.file_digest(file, "sha256").digest() != digest:
+                raise ValueError("it is damaged")
+            file.seek(32)
+            of = pickle.load(file)
+            other = sorted(key for key in {**of, **self.of} if of.get(key) != self.of.get(key))
+            if other:
+                raise ValueError(f"it was made with another {', '.join(other)}")
+            return pickle.load(file)
+
+    def due(self):
+        """Whether to call `save` now."""
+        since_s = time.monotonic() - self.saved_at if self.at_work else 0.0
+        return bool(self.folder) and (self.asked or since_s > max(SAVE_EVERY_S, 20 * self.save_s))
+
+    def save(self, state):
+        """Replaces the checkpoint in one step: a kill leaves the older one whole. Ends if asked to."""
+        began, folder = time.monotonic(), Path(self.folder)
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with (folder / "state.part").open("wb+") as file:
+                file.write(bytes(32))
+                pickle.dump(self.of, file)
+                pickle.dump(state, file, protocol=5)
+                file.seek(32)
+                digest = hashlib.file_digest(file, "sha256").digest()
+                file.seek(0)
+                file.write(digest)
+                file.flush()
+                os.fsync(file.fileno())
+            (folder / "state.part").replace(folder / "state")
+            entries = os.open(folder, os.O_RDONLY)
+            os.fsync(entries)
+            os.close(entries)
+        except OSError as problem:  # a full disk, say: the older one counts
+            print(f"note: the checkpoint could not be saved, {problem}", file=sys.stderr, flush=True)
+        self.saved_at = time.monotonic()
+        self.save_s = self.saved_at - began
+        if self.asked:
+            print(f"stopped as asked: saved in {self.save_s:.2f} s", flush=True)
+            sys.exit(SAVED)
+
+    @contextmanager
+    def breaking_off(self, state):
+        """Inside, SIGTERM breaks off what is going on; it is begun again from `state`."""
+        try:
+            try:
+                self.breaks = bool(self.folder)
+                yield
+            finally:
+                self.breaks = False
+        except BreakOff:
+            self.save(state)
+
+    def done(self):
+        """The outputs are there: nothing to go on from any more."""
+        if self.folder:
+            for name in ("state", "state.part"):
+                (Path(self.folder) / name).unlink(missing_ok=True)
+
+
+def sha256(path):
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+# --- end of the part shared by the training recipes -----------------------------------------------
+
+
 # --- shared by the scikit-learn recipes, word for word --------------------------------------------
 def preparation(features, scale, max_categories):
     """Fills gaps, scales numbers and turns text into 0/1 columns."""
@@ -245,6 +371,21 @@ def scores(model, features, answers, task):
 # --- end of the part shared by the scikit-learn recipes -------------------------------------------
 
 
+# --- shared by the scikit-learn training recipes, word for word -----------------------------------
+def save_model(model, folder):
+    """`model.joblib`, there as a whole or not at all."""
+    import joblib
+
+    joblib.dump(model, folder / "model.joblib.part")
+    (folder / "model.joblib.part").replace(folder / "model.joblib")
+    print(f"wrote {folder / 'model.joblib'}")
+
+
+# --- end of the part shared by the scikit-learn training recipes ----------------------------------
+
+STEP_S = 1.0
+
+
 def arguments():
     parser = argparse.ArgumentParser(description="Train a random forest.")
     common_flags(parser)
@@ -256,12 +397,12 @@ def arguments():
 
 
 def main(argv=None):
-    options = arguments().parse_args(argv)
+    options, checkpoints = arguments().parse_args(argv), Checkpoints()
     features, answers, task = load(options.data, options.target, options.task)
     train, test, train_answers, test_answers = split(
         features, answers, task, options.test_share, options.seed
     )
-    import joblib
+    import sklearn
     from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
     from sklearn.pipeline import make_pipeline
 
@@ -269,26 +410,36 @@ def main(argv=None):
     prepare = preparation(features, "none", 30).fit(train)
     known, held_out = prepare.transform(train), prepare.transform(test)
     kind = RandomForestClassifier if task == "classification" else RandomForestRegressor
-    forest = kind(
+    forest = checkpoints.load(options, sklearn) or kind(
         warm_start=True,
         max_depth=options.max_depth or None,
         min_samples_leaf=options.min_samples_leaf,
-        n_jobs=cpus(),
         random_state=options.seed,
     )
+    forest.n_jobs = cpus()
     main_score = "accuracy" if task == "classification" else "r2"
     steps = min(10, options.n_estimators)
-    for step in range(1, steps + 1):
-        trees = options.n_estimators * step // steps
+    marks = [options.n_estimators * step // steps for step in range(1, steps + 1)]
+    trees, batch = len(getattr(forest, "estimators_", ())), cpus()
+    if trees:
+        print(f"going on after {trees} trees")
+    while trees < options.n_estimators:
+        mark, began = next(mark for mark in marks if mark > trees), time.monotonic()
+        batch = min(batch, mark - trees)
+        trees += batch
         forest.set_params(n_estimators=trees).fit(known, train_answers)
-        print(
-            f"trees {trees}/{options.n_estimators}  {main_score} {forest.score(held_out, test_answers):.4f}"
-        )
+        batch = max(cpus(), int(batch * STEP_S / (time.monotonic() - began)))
+        if trees == mark:
+            score = forest.score(held_out, test_answers)
+            print(f"trees {trees}/{options.n_estimators}  {main_score} {score:.4f}")
+        if checkpoints.due():
+            checkpoints.save(forest)
+    forest.n_jobs = None  # votes are added in one order, and the saved model leaves the cores to its user
     model = make_pipeline(prepare, forest)
     folder = output_folder()
-    joblib.dump(model, folder / "model.joblib")
-    print(f"wrote {folder / 'model.joblib'}")
+    save_model(model, folder)
     save_metrics(scores(model, test, test_answers, task), folder)
+    checkpoints.done()
 
 
 if __name__ == "__main__":

@@ -8,7 +8,9 @@
 # kind = "train"
 # resources = { cpus = 1, mem = "600M", gpus = 0, time = "5m" }
 # metrics = { accuracy = "max", r2 = "max" }
+# grace = "30s"
 # repeatable = true
+# checkpoint = true
 # [tool.cro.params]
 # data.type = "path"
 # data.default = "digits"
@@ -31,11 +33,17 @@ on the held-out ones and saved as `model.joblib`, a plain scikit-learn pipeline.
 """
 
 import argparse
+import hashlib
 import json
 import math
 import os
+import pickle
+import signal
 import sys
+import time
 import warnings
+from contextlib import contextmanager
+from copy import deepcopy
 from pathlib import Path
 
 # --- shared by every recipe of the library, word for word -----------------------------------------
@@ -206,6 +214,123 @@ def split(features, answers, task, share, seed):
 # --- end of the shared part -----------------------------------------------------------------------
 
 
+# --- shared by the training recipes, word for word ------------------------------------------------
+SAVED = 75  # exit code: what is done is saved, start me again
+SAVE_EVERY_S = float(os.environ.get("CRO_SAVE_EVERY_S") or 30)
+
+
+class BreakOff(BaseException):
+    """SIGTERM has come, and the piece of work at hand can be done again."""
+
+
+class Checkpoints:
+    """What is done so far, kept in `CRO_CHECKPOINT_DIR`; without that variable nothing is kept.
+
+    SIGTERM makes `due()` true, and the next `save` ends the recipe with exit code 75. Before `load` there
+    is nothing new to save: it ends at once.
+    """
+
+    def __init__(self):
+        self.folder = os.environ.get("CRO_CHECKPOINT_DIR")
+        self.at_work = self.asked = self.breaks = False
+        self.save_s = 0.0
+        if self.folder:
+            signal.signal(signal.SIGTERM, self._stop)
+
+    def _stop(self, *_):
+        if not self.at_work:
+            os._exit(SAVED)
+        again, self.asked = self.asked, True
+        if self.breaks and not again:
+            raise BreakOff
+
+    def load(self, options, library):
+        """What `CRO_RESUME` has of this recipe with these options and data, or None to begin."""
+        self.of = {"recipe": sha256(__file__), library.__name__: library.__version__, **vars(options)}
+        if options.data not in BUNDLED:
+            self.of["data"] = sha256(options.data)
+        state = None
+        if folder := os.environ.get("CRO_RESUME"):
+            try:
+                state = self._read(Path(folder) / "state")
+            except Exception as problem:
+                print(
+                    f"note: the checkpoint in {folder} is not used: {problem}", file=sys.stderr, flush=True
+                )
+        self.saved_at, self.at_work = time.monotonic(), True
+        return state
+
+    def _read(self, path):
+        with path.open("rb") as file:
+            digest = file.read(32)
+            if hashlib.file_digest(file, "sha256").digest() != digest:
+                raise ValueError("it is damaged")
+            file.seek(32)
+            of = pickle.load(file)
+            other = sorted(key for key in {**of, **self.of} if of.get(key) != self.of.get(key))
+            if other:
+                raise ValueError(f"it was made with another {', '.join(other)}")
+            return pickle.load(file)
+
+    def due(self):
+        """Whether to call `save` now."""
+        since_s = time.monotonic() - self.saved_at if self.at_work else 0.0
+        return bool(self.folder) and (self.asked or since_s > max(SAVE_EVERY_S, 20 * self.save_s))
+
+    def save(self, state):
+        """Replaces the checkpoint in one step: a kill leaves the older one whole. Ends if asked to."""
+        began, folder = time.monotonic(), Path(self.folder)
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with (folder / "state.part").open("wb+") as file:
+                file.write(bytes(32))
+                pickle.dump(self.of, file)
+                pickle.dump(state, file, protocol=5)
+                file.seek(32)
+                digest = hashlib.file_digest(file, "sha256").digest()
+                file.seek(0)
+                file.write(digest)
+                file.flush()
+                os.fsync(file.fileno())
+            (folder / "state.part").replace(folder / "state")
+            entries = os.open(folder, os.O_RDONLY)
+            os.fsync(entries)
+            os.close(entries)
+        except OSError as problem:  # a full disk, say: the older one counts
+            print(f"note: the checkpoint could not be saved, {problem}", file=sys.stderr, flush=True)
+        self.saved_at = time.monotonic()
+        self.save_s = self.saved_at - began
+        if self.asked:
+            print(f"stopped as asked: saved in {self.save_s:.2f} s", flush=True)
+            sys.exit(SAVED)
+
+    @contextmanager
+    def breaking_off(self, state):
+        """Inside, SIGTERM breaks off what is going on; it is begun again from `state`."""
+        try:
+            try:
+                self.breaks = bool(self.folder)
+                yield
+            finally:
+                self.breaks = False
+        except BreakOff:
+            self.save(state)
+
+    def done(self):
+        """The outputs are there: nothing to go on from any more."""
+        if self.folder:
+            for name in ("state", "state.part"):
+                (Path(self.folder) / name).unlink(missing_ok=True)
+
+
+def sha256(path):
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+# --- end of the part shared by the training recipes -----------------------------------------------
+
+
 # --- shared by the scikit-learn recipes, word for word --------------------------------------------
 def preparation(features, scale, max_categories):
     """Fills gaps, scales numbers and turns text into 0/1 columns."""
@@ -247,6 +372,21 @@ def scores(model, features, answers, task):
 # --- end of the part shared by the scikit-learn recipes -------------------------------------------
 
 
+# --- shared by the scikit-learn training recipes, word for word -----------------------------------
+def save_model(model, folder):
+    """`model.joblib`, there as a whole or not at all."""
+    import joblib
+
+    joblib.dump(model, folder / "model.joblib.part")
+    (folder / "model.joblib.part").replace(folder / "model.joblib")
+    print(f"wrote {folder / 'model.joblib'}")
+
+
+# --- end of the part shared by the scikit-learn training recipes ----------------------------------
+
+CELLS = 10**9  # rows x columns x classes that the solver goes over in about a second
+
+
 def arguments():
     parser = argparse.ArgumentParser(description="Train a linear model with cross-validation.")
     common_flags(parser)
@@ -257,14 +397,43 @@ def arguments():
     return parser
 
 
+def fit(model, rows, answers, at, checkpoints):
+    """Fits the pipeline and returns it; `at` has what is done of it, and is kept up to date.
+
+    The solver goes in pieces of so many steps that each takes a few seconds. How many depends on the size
+    of the data alone, so a run that was stopped takes the same steps as one that was not.
+    """
+    from sklearn.pipeline import make_pipeline
+
+    prepare, estimator = model[:-1], model[-1]
+    with checkpoints.breaking_off(at):
+        known = prepare.fit_transform(rows)
+    most = estimator.max_iter
+    if not hasattr(estimator, "C"):  # ridge regression has no steps to stop between
+        return make_pipeline(prepare, estimator.fit(known, answers))
+    size = int(min(100, max(10, CELLS // (known.size * len(set(answers))))))
+    while True:
+        piece = deepcopy(at["estimator"] or estimator)
+        steps = min(size, most - at["steps"])
+        with checkpoints.breaking_off(at):
+            piece.set_params(warm_start=True, max_iter=steps).fit(known, answers)
+        taken = int(max(piece.n_iter_))
+        at.update(estimator=piece, steps=at["steps"] + taken)
+        if taken < steps or at["steps"] >= most:
+            piece.set_params(warm_start=False, max_iter=most)
+            return make_pipeline(prepare, piece)
+        if checkpoints.due():
+            checkpoints.save(at)
+
+
 def main(argv=None):
-    options = arguments().parse_args(argv)
+    options, checkpoints = arguments().parse_args(argv), Checkpoints()
     features, answers, task = load(options.data, options.target, options.task)
     train, test, train_answers, test_answers = split(
         features, answers, task, options.test_share, options.seed
     )
-    import joblib
     import numpy
+    import sklearn
     from sklearn.base import clone
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression, Ridge
@@ -287,21 +456,30 @@ def main(argv=None):
         estimator = Ridge(alpha=1 / options.c, max_iter=options.max_iter, random_state=options.seed)
     model = make_pipeline(preparation(features, "standard", 30), estimator)
     print(f"{task}: {len(train)} rows to learn from, {len(test)} held out, {features.shape[1]} features")
-    found = []
+    fresh = {"estimator": None, "steps": 0}
+    at = checkpoints.load(options, sklearn) or {"found": [], **fresh}
+    found = at["found"]
+    if found or at["steps"]:
+        print(f"going on after {len(found)} folds and {at['steps']} steps of the solver")
     folds = kind(options.folds, shuffle=True, random_state=options.seed).split(train, train_answers)
     for number, (inside, outside) in enumerate(folds, 1):
-        fold_model = clone(model).fit(train.iloc[inside], train_answers[inside])
+        if number <= len(found):
+            continue
+        fold_model = fit(clone(model), train.iloc[inside], train_answers[inside], at, checkpoints)
         fold = scores(fold_model, train.iloc[outside], train_answers[outside], task)
         found.append(fold[main_score])
+        at.update(fresh)
         print(f"fold {number}/{options.folds}  {main_score} {found[-1]:.4f}")
-    model.fit(train, train_answers)
-    if task == "classification" and max(estimator.n_iter_) >= options.max_iter:
+        if checkpoints.due():
+            checkpoints.save(at)
+    model = fit(model, train, train_answers, at, checkpoints)
+    if at["steps"] >= options.max_iter:
         print(f"note: the solver stopped after {options.max_iter} steps; raise --max-iter")
     folder = output_folder()
-    joblib.dump(model, folder / "model.joblib")
-    print(f"wrote {folder / 'model.joblib'}")
+    save_model(model, folder)
     cross = {f"cv_{main_score}": numpy.mean(found)}
     save_metrics({**scores(model, test, test_answers, task), **cross}, folder)
+    checkpoints.done()
 
 
 if __name__ == "__main__":

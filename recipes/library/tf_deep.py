@@ -8,7 +8,9 @@
 # kind = "train"
 # resources = { cpus = 2, mem = "1.5G", gpus = 0, time = "15m" }
 # metrics = { accuracy = "max", r2 = "max" }
+# grace = "30s"
 # repeatable = true
+# checkpoint = true
 # [tool.cro.params]
 # data.type = "path"
 # data.default = "digits"
@@ -36,10 +38,15 @@ held-out rows that had no say in it.
 """
 
 import argparse
+import hashlib
 import json
 import math
 import os
+import pickle
+import signal
 import sys
+import time
+from contextlib import contextmanager
 from pathlib import Path
 
 # --- shared by every recipe of the library, word for word -----------------------------------------
@@ -210,6 +217,123 @@ def split(features, answers, task, share, seed):
 # --- end of the shared part -----------------------------------------------------------------------
 
 
+# --- shared by the training recipes, word for word ------------------------------------------------
+SAVED = 75  # exit code: what is done is saved, start me again
+SAVE_EVERY_S = float(os.environ.get("CRO_SAVE_EVERY_S") or 30)
+
+
+class BreakOff(BaseException):
+    """SIGTERM has come, and the piece of work at hand can be done again."""
+
+
+class Checkpoints:
+    """What is done so far, kept in `CRO_CHECKPOINT_DIR`; without that variable nothing is kept.
+
+    SIGTERM makes `due()` true, and the next `save` ends the recipe with exit code 75. Before `load` there
+    is nothing new to save: it ends at once.
+    """
+
+    def __init__(self):
+        self.folder = os.environ.get("CRO_CHECKPOINT_DIR")
+        self.at_work = self.asked = self.breaks = False
+        self.save_s = 0.0
+        if self.folder:
+            signal.signal(signal.SIGTERM, self._stop)
+
+    def _stop(self, *_):
+        if not self.at_work:
+            os._exit(SAVED)
+        again, self.asked = self.asked, True
+        if self.breaks and not again:
+            raise BreakOff
+
+    def load(self, options, library):
+        """What `CRO_RESUME` has of this recipe with these options and data, or None to begin."""
+        self.of = {"recipe": sha256(__file__), library.__name__: library.__version__, **vars(options)}
+        if options.data not in BUNDLED:
+            self.of["data"] = sha256(options.data)
+        state = None
+        if folder := os.environ.get("CRO_RESUME"):
+            try:
+                state = self._read(Path(folder) / "state")
+            except Exception as problem:
+                print(
+                    f"note: the checkpoint in {folder} is not used: {problem}", file=sys.stderr, flush=True
+                )
+        self.saved_at, self.at_work = time.monotonic(), True
+        return state
+
+    def _read(self, path):
+        with path.open("rb") as file:
+            digest = file.read(32)
+            if hashlib.file_digest(file, "sha256").digest() != digest:
+                raise ValueError("it is damaged")
+            file.seek(32)
+            of = pickle.load(file)
+            other = sorted(key for key in {**of, **self.of} if of.get(key) != self.of.get(key))
+            if other:
+                raise ValueError(f"it was made with another {', '.join(other)}")
+            return pickle.load(file)
+
+    def due(self):
+        """Whether to call `save` now."""
+        since_s = time.monotonic() - self.saved_at if self.at_work else 0.0
+        return bool(self.folder) and (self.asked or since_s > max(SAVE_EVERY_S, 20 * self.save_s))
+
+    def save(self, state):
+        """Replaces the checkpoint in one step: a kill leaves the older one whole. Ends if asked to."""
+        began, folder = time.monotonic(), Path(self.folder)
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with (folder / "state.part").open("wb+") as file:
+                file.write(bytes(32))
+                pickle.dump(self.of, file)
+                pickle.dump(state, file, protocol=5)
+                file.seek(32)
+                digest = hashlib.file_digest(file, "sha256").digest()
+                file.seek(0)
+                file.write(digest)
+                file.flush()
+                os.fsync(file.fileno())
+            (folder / "state.part").replace(folder / "state")
+            entries = os.open(folder, os.O_RDONLY)
+            os.fsync(entries)
+            os.close(entries)
+        except OSError as problem:  # a full disk, say: the older one counts
+            print(f"note: the checkpoint could not be saved, {problem}", file=sys.stderr, flush=True)
+        self.saved_at = time.monotonic()
+        self.save_s = self.saved_at - began
+        if self.asked:
+            print(f"stopped as asked: saved in {self.save_s:.2f} s", flush=True)
+            sys.exit(SAVED)
+
+    @contextmanager
+    def breaking_off(self, state):
+        """Inside, SIGTERM breaks off what is going on; it is begun again from `state`."""
+        try:
+            try:
+                self.breaks = bool(self.folder)
+                yield
+            finally:
+                self.breaks = False
+        except BreakOff:
+            self.save(state)
+
+    def done(self):
+        """The outputs are there: nothing to go on from any more."""
+        if self.folder:
+            for name in ("state", "state.part"):
+                (Path(self.folder) / name).unlink(missing_ok=True)
+
+
+def sha256(path):
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+# --- end of the part shared by the training recipes -----------------------------------------------
+
+
 # --- shared by the TensorFlow recipes, word for word ----------------------------------------------
 MAX_WORDS = 30
 
@@ -338,10 +462,92 @@ def network(keras, inputs, tensor, schema, learning_rate):
     return model
 
 
+def batches(tensorflow, rows, options, epoch, step):
+    """The training rows from that step of that epoch on; the order follows from the seed and the epoch."""
+    dataset = tensorflow.data.Dataset
+    numbers = tensorflow.range(len(rows[1]))
+
+    def of_epoch(epoch):
+        seed = tensorflow.stack([tensorflow.constant(options.seed, "int64"), epoch])
+        order = tensorflow.random.experimental.stateless_shuffle(numbers, seed)
+        return dataset.from_tensor_slices(order).batch(options.batch_size)
+
+    rows = tensorflow.nest.map_structure(tensorflow.convert_to_tensor, rows)
+    flat = dataset.range(epoch, options.epochs).flat_map(of_epoch).skip(step)
+    return flat.map(
+        lambda some: tensorflow.nest.map_structure(lambda column: tensorflow.gather(column, some), rows)
+    ).prefetch(2)
+
+
+def learn(model, known, watched, options, checkpoints):
+    """Fits the model, from where the checkpoint ends; what became of it: the epochs, the best one.
+
+    With `options.patience` it stops early and keeps the best weights.
+    """
+    import tensorflow
+
+    patience = getattr(options, "patience", None)
+    per_epoch = math.ceil(len(known[1]) / options.batch_size)
+    at = {"epoch": 0, "step": 0, "best": math.inf, "best_epoch": 0, "best_weights": None, "ended": False}
+    model.optimizer.build(model.trainable_variables)
+    variables = [*model.variables, *model.optimizer.variables]  # with the dropout's random state
+    if saved := checkpoints.load(options, tensorflow):
+        at, values = saved
+        for variable, value in zip(variables, values, strict=True):
+            variable.assign(value)
+        print(f"going on after {at['epoch']} epochs and {at['step']} steps")
+
+    class Follow(tensorflow.keras.callbacks.Callback):
+        def look(self):
+            if checkpoints.due():
+                checkpoints.save((at, [variable.numpy() for variable in variables]))
+
+        def on_train_batch_end(self, batch, logs=None):
+            at["step"] += 1
+            self.look()
+
+        def on_test_batch_end(self, batch, logs=None):
+            self.look()
+
+        def on_epoch_end(self, epoch, logs=None):
+            at.update(epoch=epoch + 1, step=0)
+            if patience and logs["val_loss"] < at["best"]:
+                at.update(best=logs["val_loss"], best_epoch=epoch + 1, best_weights=model.get_weights())
+            at["ended"] = bool(patience) and epoch + 1 - at["best_epoch"] >= patience
+            model.stop_training = at["ended"]
+            self.look()
+
+    def go_on(epochs, steps):
+        model.fit(
+            batches(tensorflow, known, options, at["epoch"], at["step"]),
+            initial_epoch=at["epoch"],
+            epochs=epochs,
+            steps_per_epoch=steps,
+            shuffle=False,
+            validation_data=watched,
+            callbacks=[Follow()],
+            verbose=2,
+        )
+
+    if at["step"] == per_epoch:  # stopped while it validated
+        follow = Follow()
+        found = model.evaluate(*watched, verbose=0, return_dict=True, callbacks=[follow])
+        follow.on_epoch_end(at["epoch"], {f"val_{name}": value for name, value in found.items()})
+    elif at["step"]:
+        go_on(at["epoch"] + 1, per_epoch - at["step"])
+    if at["epoch"] < options.epochs and not at["ended"]:
+        go_on(options.epochs, per_epoch)
+    if at["best_weights"] is not None:
+        model.set_weights(at["best_weights"])
+    return at
+
+
 def save_model(model, schema, folder):
     """`model.keras`, and beside it `model.json`: which columns it takes and what its outputs mean."""
-    model.save(folder / "model.keras")
-    (folder / "model.json").write_text(json.dumps(schema, indent=1) + "\n")
+    model.save(folder / "model.part.keras")
+    (folder / "model.json.part").write_text(json.dumps(schema, indent=1) + "\n")
+    (folder / "model.json.part").replace(folder / "model.json")
+    (folder / "model.part.keras").replace(folder / "model.keras")
     print(f"wrote {folder / 'model.keras'}")
 
 
@@ -364,7 +570,7 @@ def arguments():
 
 
 def main(argv=None):
-    options = arguments().parse_args(argv)
+    options, checkpoints = arguments().parse_args(argv), Checkpoints()
     features, answers, task = load(options.data, options.target, options.task)
     train, test, train_answers, test_answers = split(
         features, answers, task, options.test_share, options.seed
@@ -381,18 +587,17 @@ def main(argv=None):
         tensor = keras.layers.Dropout(options.dropout)(tensor)
     known = encode(train, schema), class_numbers(train_answers, schema)
     watched = encode(watch, schema), class_numbers(watch_answers, schema)
-    stop = keras.callbacks.EarlyStopping("val_loss", patience=options.patience, restore_best_weights=True)
     model = network(keras, inputs, tensor, schema, options.learning_rate)
-    how = {"epochs": options.epochs, "batch_size": options.batch_size, "verbose": 2}
-    model.fit(*known, validation_data=watched, callbacks=[stop], **how)
-    if stop.stopped_epoch:
-        print(f"stopped after epoch {stop.stopped_epoch + 1} without improvement; kept the best")
+    at = learn(model, known, watched, options, checkpoints)
+    if at["ended"]:
+        print(f"stopped after epoch {at['epoch']} without improvement; kept the best")
     folder = output_folder()
     save_model(model, schema, folder)
     found = scores(
         model.predict(encode(test, schema), verbose=0), class_numbers(test_answers, schema), schema
     )
-    save_metrics({**found, "epochs": len(model.history.epoch)}, folder)
+    save_metrics({**found, "epochs": at["epoch"]}, folder)
+    checkpoints.done()
 
 
 if __name__ == "__main__":

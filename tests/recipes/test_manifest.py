@@ -62,6 +62,9 @@ def test_a_whole_header() -> None:
     assert recipe.requires_python == ">=3.11"
     assert recipe.metrics == (("accuracy", "max"), ("loss", "min"))
     assert (recipe.grace_s, recipe.repeatable, recipe.warm) == (30.0, True, True)
+    assert not recipe.checkpoint
+    asked = parse(GOOD.replace("# repeatable", "# checkpoint = true\n# repeatable"), PATH)
+    assert isinstance(asked, Recipe) and asked.checkpoint
     needs = recipe.needs
     assert (needs.cpus, needs.mem_bytes, needs.gpus) == (2.0, 600 * 1024**2, 1)
     assert (needs.gpu_mem_bytes, needs.time_limit_s) == (2 * 1024**3, 180.0)

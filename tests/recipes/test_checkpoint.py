@@ -1,0 +1,90 @@
+"""A training recipe that is stopped saves, goes on, and ends with the metrics of a run left alone."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+
+from recipes.discover import library_folder
+from recipes.resuming import SAVED, Attempt, Stop, Trial, check, random_stops
+
+EXACT = 0.0  # on the same machine with the same cores: the same bits
+RUNS = {
+    "sklearn_forest": ("--n-estimators", "600", "--min-samples-leaf", "2"),
+    "sklearn_linear": ("--folds", "12", "--c", "10"),
+    "tf_linear": ("--epochs", "12"),
+    "tf_deep": ("--epochs", "30", "--patience", "3"),
+}
+SKLEARN = tuple(name for name in RUNS if name.startswith("sklearn"))
+
+
+def trial(folder: Path, name: str, *flags: str, save_every_s: float = 30) -> Trial:
+    argv = [sys.executable, str(library_folder() / f"{name}.py"), *(flags or RUNS[name])]
+    folder.mkdir(exist_ok=True)
+    return Trial(argv, folder, {**os.environ, "CRO_CPUS": "2", "CRO_SAVE_EVERY_S": str(save_every_s)})
+
+
+def stopped_at_work(made: Trial) -> Attempt:
+    """Stopped as soon as there is something to go on from, and refusing nothing."""
+    attempt = made.attempt(Stop(None, signal.SIGTERM))
+    assert attempt.code == SAVED and made.finished()
+    return attempt
+
+
+@pytest.mark.parametrize("name", SKLEARN)
+def test_stopped_and_resumed_it_ends_the_same(tmp_path: Path, name: str) -> None:
+    stops = (*random_stops(seed=1, count=1), Stop(0.7))
+    report = check(trial(tmp_path, name), stops, tolerance=EXACT, say=print)
+    assert report.problems == []
+    assert any(made.resumed for made in report.attempts), "no stop came while it worked"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("name", RUNS)
+def test_stopped_often_and_killed(tmp_path: Path, name: str, seed: int) -> None:
+    made = trial(tmp_path, name, save_every_s=0.1)
+    report = check(made, random_stops(seed, count=6), tolerance=EXACT, say=print)
+    assert report.problems == []
+    assert any(each.resumed for each in report.attempts), "no stop came while it worked"
+
+
+def test_killed_while_it_saves_the_older_checkpoint_is_whole(tmp_path: Path) -> None:
+    made = trial(tmp_path, "sklearn_forest", "--n-estimators", "3000", save_every_s=0)
+    for _ in range(5):  # until one is hit before its last step, the renaming
+        killed = made.attempt(Stop(None, signal.SIGKILL))
+        assert killed.code == -signal.SIGKILL and killed.metrics is None
+        if made.unfinished():
+            break
+    assert made.unfinished() and made.finished()
+    resumed = stopped_at_work(made)
+    assert "going on after " in resumed.log and "note:" not in resumed.log
+
+
+def test_a_checkpoint_that_is_not_its_own_is_refused_in_one_sentence(tmp_path: Path) -> None:
+    made = trial(tmp_path, "sklearn_forest", save_every_s=0)
+    stopped_at_work(made)
+    other = trial(tmp_path / "other", "sklearn_forest", "--n-estimators", "20", "--seed", "3")
+    other.checkpoint = made.checkpoint
+    ran = other.attempt(None)
+    assert ran.code == 0 and ran.resumed and "going on" not in ran.log
+    assert [line for line in ran.log.splitlines() if "note" in line] == [
+        f"note: the checkpoint in {made.checkpoint} is not used: "
+        "it was made with another min_samples_leaf, n_estimators, seed"
+    ]
+    assert not made.finished(), "a finished run leaves no checkpoint behind"
+
+
+def test_a_damaged_checkpoint_is_refused(tmp_path: Path) -> None:
+    flags = ("--folds", "3")
+    made = trial(tmp_path, "sklearn_linear", *flags)
+    for number, text in enumerate((b"", b"state", bytes(4000))):
+        made.checkpoint.mkdir(exist_ok=True)
+        (made.checkpoint / "state").write_bytes(text)
+        ran = made.attempt(None)
+        assert ran.code == 0 and ran.log.count("is not used: it is damaged") == 1, number
+        assert "fold 1/3" in ran.log and not made.finished()
