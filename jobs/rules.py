@@ -18,6 +18,13 @@ class Rules:
     the gate reopens after `pressure_reopen_s` below half of them. `window`: how many waiting jobs one
     decision looks at. A sample older than `max_sample_age_s` counts as no sample. `warm_starts`: whether
     processes that have imported a framework are kept for its recipes, for `warm_idle_s` after the last use.
+
+    `learned_order`: smallest expected box time first, else first come first served. `ageing_s`: a wait so
+    long (or 20 times its own run) halves a job's score. `usage_half_life_s`, `fair_weight`: how long what a
+    user has used counts, and how much. `evict`: checkpointable jobs may be saved and stopped for jobs whose
+    remaining box time is `evict_ratio` times smaller, after `trial_s` of running, at most
+    `evictions_at_once` every `evict_every_s`, and as long as its restarts, at `restart_cost_s` each, stay
+    below `restart_share` of its progress.
     """
 
     mem_headroom_fraction: float = 0.05
@@ -34,3 +41,14 @@ class Rules:
     max_sample_age_s: float = 15.0
     warm_starts: bool = True
     warm_idle_s: float = 300.0
+    learned_order: bool = False
+    ageing_s: float = 86_400.0
+    usage_half_life_s: float = 86_400.0
+    fair_weight: float = 0.25
+    evict: bool = False
+    trial_s: float = 300.0
+    evict_ratio: float = 3.0
+    evict_every_s: float = 30.0
+    evictions_at_once: int = 4
+    restart_cost_s: float = 30.0
+    restart_share: float = 0.1

@@ -52,7 +52,8 @@ class World:
     has not been loaded. `retry_at`: jobs whose last start failed, with the earliest time for the next try
     and the cause. `sample` None: the machine could not be read. `warm`: the processes kept warm, whose
     memory nobody else can have. `promised`: waiting jobs for which others were evicted, in order; they go
-    before all others. `usage`: each user's dominant-share seconds, decayed to `now`.
+    before all others. `usage`: each user's dominant-share seconds, decayed to `usage_at`. `evicted_at`:
+    when the last of them was asked.
     """
 
     now: float
@@ -68,6 +69,8 @@ class World:
     warm: tuple[WarmProcess, ...] = ()
     promised: tuple[JobId, ...] = ()
     usage: Mapping[str, float] = field(default_factory=dict)
+    usage_at: float = 0.0
+    evicted_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,16 +69,19 @@ class Reservation:
 class Pass:
     """What a start pass came to. `left` groups who did not start by what they need.
 
-    Those of `left` that do fit would have delayed the job of `reservation`.
+    Those of `left` that do fit would have delayed the jobs of `reservations`.
     """
 
     starts: list[tuple[Job, Grant]] = field(default_factory=list)
     left: dict[NeedsKey, list[Job]] = field(default_factory=dict)
-    reservation: Reservation | None = None
+    reservations: list[Reservation] = field(default_factory=list)
 
 
-def start_pass(room: Room, candidates: Iterable[Job], now: float) -> Pass:
-    """Start what can start, in order; `room` ends as what is left."""
+def start_pass(room: Room, candidates: Iterable[Job], now: float, reserved: int = 1) -> Pass:
+    """Start what can start, in order; `room` ends as what is left.
+
+    A place is kept for each of the first `reserved` jobs that do not fit now.
+    """
     result = Pass()
     unfit: set[NeedsKey] = set()
     refused: set[tuple[NeedsKey, float | None]] = set()
@@ -90,7 +93,7 @@ def start_pass(room: Room, candidates: Iterable[Job], now: float) -> Pass:
         if key in unfit:
             left[key].append(job)
             continue
-        run_s = planned_run_s(job)
+        run_s = _left_s(job)
         if (key, run_s) in refused:
             left[key].append(job)
             continue
@@ -98,23 +101,27 @@ def start_pass(room: Room, candidates: Iterable[Job], now: float) -> Pass:
         if grant is None:
             unfit.add(key)
             left.setdefault(key, []).append(job)
-            if result.reservation is None:
+            if len(result.reservations) < reserved:
                 empty = empty or emptied(room)
                 if empty.place(needs) is not None:
-                    result.reservation = reserve(job, room)
+                    result.reservations.append(reserve(job, room))
             continue
         ends_at = None if run_s is None else now + run_s
-        reservation = result.reservation
-        if reservation is not None and not reservation.allows(needs, grant, ends_at, room):
+        if not all(kept.allows(needs, grant, ends_at, room) for kept in result.reservations):
             refused.add((key, run_s))
             left.setdefault(key, []).append(job)
             continue
         holding = fresh_holding(job.id, needs, grant, ends_at, now)
         room.take(holding)
-        if reservation is not None:
-            reservation.note(holding)
+        for kept in result.reservations:
+            kept.note(holding)
         result.starts.append((job, grant))
     return result
+
+
+def _left_s(job: Job) -> float | None:
+    run_s = planned_run_s(job)
+    return None if run_s is None else max(run_s - job.attained_s, 0.5 * job.attained_s)
 
 
 def fresh_holding(job_id: JobId, needs: Needs, grant: Grant, ends_at: float | None, now: float) -> Holding:

@@ -1,8 +1,9 @@
 """What starts now, and why the rest waits: one pure function of what is known.
 
-Order (priority, then id), dependencies, admission by reservations *and* live load *and* headroom, EASY
-backfill. No clock, no files, no randomness: equal worlds give equal plans. It changes no state; `engine`
-does. A learned order goes where `rank` is, eviction would be one more pass after `start_pass`.
+Order (`order`: smallest expected box time first), dependencies, admission by reservations *and* live
+load *and* headroom, backfill around the places that are kept, and who saves and stops for others
+(`eviction`). No clock, no files, no randomness: equal worlds give equal plans. It changes no state;
+`engine` does.
 """
 
 from __future__ import annotations
@@ -10,12 +11,26 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from jobs.model import Held, Job, JobId, Queued, Reason, ReasonCode, StateName, Unit
+from jobs.model import (
+    Held,
+    Job,
+    JobId,
+    Paused,
+    Queued,
+    Reason,
+    ReasonCode,
+    Running,
+    Starting,
+    StateName,
+    Unit,
+)
 from jobs.policy.backfill import NeedsKey, Pass, needs_key, start_pass
 from jobs.policy.dependencies import missing
+from jobs.policy.eviction import evictions, may_change_at
 from jobs.policy.fits import never_fits
 from jobs.policy.gate import next_gate, pressure_reason, reopens_at
 from jobs.policy.head import rank
+from jobs.policy.order import Order
 from jobs.policy.outlook import starts_ahead
 from jobs.policy.room import build, readable
 from jobs.policy.shortage import Shortages
@@ -33,7 +48,8 @@ def decide(world: World) -> Plan:
         held.update((job.id, closed) for job in candidates)
         return Plan(held=held, wake_at=_wake_at(world, ()))
     room = build(world)
-    result = start_pass(room, candidates, world.now)
+    order = Order.of(world)
+    result = start_pass(room, candidates, world.now, _places_kept(world))
     shortages = Shortages(room, world.now)
     behind = _backfill_reason(result)
     explained = []
@@ -43,7 +59,9 @@ def decide(world: World) -> Plan:
         for job in jobs:
             held[job.id] = reasons
     starts = tuple(Start(job.id, grant) for job, grant in result.starts)
-    return Plan(starts, held=held, wake_at=_wake_at(world, explained))
+    left = [job for jobs in result.left.values() for job in jobs]
+    makes_room = evictions(world, room, left, order)
+    return Plan(starts, makes_room, held, wake_at=_wake_at(world, explained))
 
 
 def estimate(world: World, plan: Plan) -> Mapping[JobId, float]:
@@ -69,7 +87,7 @@ def _candidates(world: World, held: dict[JobId, tuple[Reason, ...]]) -> list[Job
     candidates: list[Job] = []
     too_big: dict[NeedsKey, tuple[Reason, ...]] = {}
     beyond = 0
-    for job in sorted(waiting, key=rank):
+    for job in _in_order(world, waiting):
         state, spec = job.state, job.spec
         reasons: tuple[Reason, ...] = ()
         if isinstance(state, Held):
@@ -95,6 +113,23 @@ def _candidates(world: World, held: dict[JobId, tuple[Reason, ...]]) -> list[Job
     return candidates
 
 
+def _in_order(world: World, waiting: list[Job]) -> list[Job]:
+    """Those for whom others made room, then by score, or first come first served."""
+    if not world.rules.learned_order:
+        return sorted(waiting, key=rank)
+    order = Order.of(world)
+    places = {job_id: place for place, job_id in enumerate(world.promised)}
+    last = len(places)
+    return sorted(waiting, key=lambda job: (places.get(job.id, last), *order.sort_key(job)))
+
+
+def _places_kept(world: World) -> int:
+    """One for each promise, and one more unless a long job can be made to wait at any time."""
+    promised = sum(job_id in world.jobs for job_id in world.promised)
+    running = (job for job in world.jobs.values() if isinstance(job.state, Running | Paused | Starting))
+    return promised + (not (world.rules.evict and all(job.spec.checkpoint for job in running)))
+
+
 def _state_of(world: World, job_id: JobId) -> StateName | None:
     job = world.jobs.get(job_id)
     return world.fates.get(job_id) if job is None else job.state.name
@@ -113,15 +148,17 @@ def _closed(world: World) -> tuple[Reason, ...]:
 
 
 def _backfill_reason(result: Pass) -> tuple[Reason, ...]:
-    reservation = result.reservation
-    if reservation is None:
+    if not result.reservations:
         return ()
+    reservation = result.reservations[0]
     return (Reason(ReasonCode.BACKFILL, jobs=(reservation.job.id,), until_at=reservation.starts_at),)
 
 
 def _wake_at(world: World, held: Iterable[tuple[Reason, ...]]) -> float | None:
     """The soonest moment at which waiting alone can change the answer."""
     moments = [until_at for until_at, _ in world.retry_at.values()]
+    if held and (turn_at := may_change_at(world)) is not None:
+        moments.append(turn_at)
     if (opens_at := reopens_at(world.gate, world.rules)) is not None:
         moments.append(opens_at)
     moments += [

@@ -6,12 +6,15 @@ HeadLoaded brings it. `beyond` may count too many, never too few, so no job is f
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 
 from jobs.model import Job, JobId, Queued, Reason, StateName
 from jobs.policy.dependencies import missing
+from jobs.policy.order import Order
 from jobs.world import World
+
+_CLAIMANTS = 16  # classes with the smallest claims that a decision sees besides the best
 
 
 def rank(job: Job) -> tuple[int, int]:
@@ -56,6 +59,33 @@ def enter(world: World, job: Job, fates: Mapping[JobId, StateName]) -> World:
     jobs[job.id] = job
     known = dict(world.fates) | dict(fates) if job.spec.after else world.fates
     return replace(world, jobs=jobs, beyond=beyond, fates=_needed(jobs, known))
+
+
+def choose(waiting: Iterable[Job], order: Order, most: int, promised: Collection[JobId] = ()) -> list[Job]:
+    """The jobs that a decision should see: the best by score, and the best by what they may claim.
+
+    Jobs of one class have equal scores but for their wait: each class is scored once, its oldest first.
+    """
+    classes: dict[object, list[Job]] = {}
+    for job in waiting:
+        classes.setdefault(_class(job), []).append(job)
+    chosen: dict[JobId, Job] = {}
+    oldest = {key: min(jobs, key=lambda job: (job.submitted_at, job.id)) for key, jobs in classes.items()}
+    for job in sorted(oldest.values(), key=lambda job: (order.claim(job), job.id))[:_CLAIMANTS]:
+        chosen[job.id] = job
+    for key in sorted(classes, key=lambda key: order.sort_key(oldest[key])):
+        for job in sorted(classes[key], key=lambda job: (job.submitted_at, job.id)):
+            if len(chosen) >= most:
+                break
+            chosen[job.id] = job
+    if promised:
+        chosen |= {job.id: job for jobs in classes.values() for job in jobs if job.id in promised}
+    return list(chosen.values())
+
+
+def _class(job: Job) -> object:
+    spec = job.spec
+    return spec.needs, spec.user, spec.priority, job.forecast, job.attained_s, job.attempts == 0
 
 
 def load(world: World, head: tuple[Job, ...], beyond: int, fates: Mapping[JobId, StateName]) -> World:

@@ -19,8 +19,9 @@ _STRETCH = 1.5  # a job that outlives its expected time is planned at this multi
 
 
 def planned_run_s(job: Job) -> float | None:
-    """How long a run of it is planned to take: expected time if known, else its limit, else unknown."""
-    expected, limit = job.spec.expected_s, job.spec.needs.time_limit_s
+    """How long a whole run is planned to take: forecast or expected time if known, else its limit."""
+    limit = job.spec.needs.time_limit_s
+    expected = job.spec.expected_s if job.forecast is None else job.forecast.run_s
     if expected is None:
         return limit
     return expected if limit is None else min(expected, limit)
@@ -31,12 +32,15 @@ def planned_end_at(job: Job, now: float) -> float | None:
     state = job.state
     if isinstance(state, Paused):
         return None
-    if isinstance(state, Running) and state.cancel_requested_at is not None:
-        return max(now, state.cancel_requested_at + job.spec.grace_s)
+    if isinstance(state, Running):
+        asked_at = state.cancel_requested_at or state.evict_requested_at
+        if asked_at is not None:
+            return max(now, asked_at + job.spec.grace_s)
     started_at = state.started_at if isinstance(state, Running) else now
     run_s = planned_run_s(job)
     if run_s is None:
         return None
+    run_s = max(0.0, run_s - job.attained_s)
     age_s = now - started_at
     if age_s >= run_s:
         run_s = _STRETCH * age_s

@@ -89,6 +89,16 @@ class Room:
         chosen = sorted(found[: needs.gpus], key=lambda device: device.index)
         return Grant(tuple(device.uuid for device in chosen))
 
+    def holds(self, holding: Holding) -> bool:
+        """Whether these very devices, and the rest of what it holds, are free."""
+        if holding.needs.cpus > self.cpus + CPU_GRAIN or holding.mem_bytes > self.mem_bytes:
+            return False
+        need = holding.needs.gpu_mem_bytes
+        return all(
+            device.idle if need is None else device.whole_by is None and device.free_bytes >= need
+            for device in self._granted(holding)
+        )
+
     def take(self, holding: Holding) -> None:
         """Give a job what it needs."""
         self.holdings[holding.job_id] = holding

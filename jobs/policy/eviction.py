@@ -1,0 +1,145 @@
+"""Which running jobs save and stop so that shorter ones get their turn. Pure; names only those that can.
+
+The best waiting jobs may take the place of jobs whose remaining box time is several times as large. A job
+that has never run is judged by the least that it plausibly needs, so every new job soon has a short
+trial: what outlives it goes back behind the rest (as in Kairos and Tiresias, NSDI 2019, which know no
+history). Each eviction costs a restart, so a job is left alone until it has run for `trial_s`, and no more
+is ever spent on restarts of it than a tenth of its progress.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from jobs.model import Job, Running
+from jobs.policy.backfill import fresh_holding
+from jobs.policy.order import Order, attained_s
+from jobs.policy.room import Room
+from jobs.rules import Rules
+from jobs.world import Eviction, World
+
+_CLAIMANTS = 8  # of the waiting jobs, the best
+
+
+def evictions(world: World, room: Room, waiting: Sequence[Job], order: Order) -> tuple[Eviction, ...]:
+    """Who makes room now and for whom. `room` is what the start pass has left, `waiting` whom it left."""
+    rules = world.rules
+    if not rules.evict or not waiting or _under_way(world):
+        return ()
+    victims = sorted(
+        (
+            (order.remaining(job), job)
+            for job in world.jobs.values()
+            if may_be_evicted(job, world.now, rules)
+        ),
+        key=lambda each: (-each[0], each[1].id),
+    )
+    if not victims:
+        return ()
+    claims = sorted(
+        ((order.claim(job), job.submitted_at, job.id), job) for job in _one_of_each(world, waiting)
+    )
+    gone: dict[int, list[int]] = {}
+    scratch = room.settled()
+    for (claim, _, _), job in claims[:_CLAIMANTS]:
+        dear = rules.evict_ratio * claim
+        affordable = [each for each in victims if each[0] >= dear and each[1].id not in gone]
+        taken = _make_room(scratch, job, affordable, rules.evictions_at_once - len(gone))
+        if taken is None:
+            continue
+        scratch = taken[0]
+        for victim in taken[1]:
+            gone.setdefault(victim.id, []).append(job.id)
+        if len(gone) >= rules.evictions_at_once:
+            break
+    return tuple(Eviction(job_id, tuple(for_jobs)) for job_id, for_jobs in gone.items())  # type: ignore[arg-type]
+
+
+def may_be_evicted(job: Job, now: float, rules: Rules) -> bool:
+    """Whether it can save, has had its turn, and has made progress that is worth the restart."""
+    state = job.state
+    if not isinstance(state, Running) or not job.spec.checkpoint:
+        return False
+    if state.cancel_requested_at is not None or state.evict_requested_at is not None:
+        return False
+    if now - state.started_at < rules.trial_s:
+        return False
+    spent_s = (job.evictions + 1) * rules.restart_cost_s
+    return spent_s <= max(rules.restart_cost_s, rules.restart_share * attained_s(job, now))
+
+
+def may_change_at(world: World) -> float | None:
+    """When the answer can be another one although nothing happens: a trial is over, a round is due again."""
+    rules, moments = world.rules, []
+    if not rules.evict:
+        return None
+    if world.evicted_at is not None:
+        moments.append(world.evicted_at + rules.evict_every_s)
+    moments += [
+        job.state.started_at + rules.trial_s
+        for job in world.jobs.values()
+        if isinstance(job.state, Running) and job.spec.checkpoint and job.state.evict_requested_at is None
+    ]
+    return min((moment for moment in moments if moment > world.now), default=None)
+
+
+def _under_way(world: World) -> bool:
+    if world.evicted_at is not None and 0 <= world.now - world.evicted_at < world.rules.evict_every_s:
+        return True
+    return any(
+        isinstance(job.state, Running) and job.state.evict_requested_at is not None
+        for job in world.jobs.values()
+    )
+
+
+def _one_of_each(world: World, waiting: Sequence[Job]) -> list[Job]:
+    """The waiting jobs that may claim a place: of jobs on trial, one of a kind and user at a time."""
+    kinds = {
+        _kind(job)
+        for job in world.jobs.values()
+        if isinstance(job.state, Running)
+        and job.attempts == 1
+        and job.forecast is not None
+        and job.forecast.runs == 0
+    }
+    found = []
+    for job in waiting:
+        if job.id in world.promised:
+            continue
+        if job.attempts == 0 and job.forecast is not None and job.forecast.runs == 0:
+            if _kind(job) in kinds:
+                continue
+            kinds.add(_kind(job))
+        found.append(job)
+    return found
+
+
+def _kind(job: Job) -> tuple[object, ...]:
+    return job.spec.user, job.spec.recipe, job.spec.argv, job.spec.params
+
+
+def _make_room(
+    room: Room, job: Job, victims: Sequence[tuple[float, Job]], most: int
+) -> tuple[Room, list[Job]] | None:
+    """The room with the job in it and those who made way, as few as can be; None when that is too dear."""
+    needs = job.spec.needs
+    scratch, taken = room.copy(), list[Job]()
+    for _, victim in victims:
+        holding = scratch.holdings.get(victim.id)
+        if holding is None:
+            continue
+        if len(taken) >= most:
+            return None
+        scratch.release(holding)
+        taken.append(victim)
+        grant = scratch.place(needs)
+        if grant is None:
+            continue
+        scratch.take(fresh_holding(job.id, needs, grant, None, 0.0))
+        for spared in taken[:]:
+            back = room.holdings[spared.id]
+            if scratch.holds(back):
+                scratch.take(back)
+                taken.remove(spared)
+        return scratch, taken
+    return None

@@ -1,0 +1,135 @@
+"""Who goes first: the score of a job, lower is sooner. Pure; it starts and stops nothing.
+
+Smallest area first, where area is the box time that is still to be done: expected seconds left times the
+share of the machine. Priority, fair share and ageing are factors of it. An order by expected size needs
+only rough sizes (Dell'Amico, arXiv 1907.04824); eviction takes the harm out of sizes that were guessed too
+small. Shares are dominant shares (Ghodsi et al., NSDI 2011), usage halves in `Rules.usage_half_life_s`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from jobs.machine import Capacity
+from jobs.model import Job, Needs, Queued, Running
+from jobs.policy.holdings import planned_run_s
+from jobs.policy.predict import UNKNOWN_RUN_S
+from jobs.rules import Rules
+from jobs.world import World
+
+_USUAL_PRIORITY = 50
+_SMALLEST_SHARE = 1e-6
+
+
+def dominant_share(needs: Needs, capacity: Capacity) -> float:
+    """The largest part of any one resource that the needs take, 0..1."""
+    shares = [needs.cpus / max(capacity.cpus, 1e-9), needs.mem_bytes / max(capacity.mem_bytes, 1)]
+    if needs.gpus > 0 and capacity.devices:
+        each = 1.0
+        if needs.gpu_mem_bytes is not None:
+            each = needs.gpu_mem_bytes / max(device.mem_bytes for device in capacity.devices)
+        shares.append(needs.gpus * min(1.0, each) / len(capacity.devices))
+    return max(_SMALLEST_SHARE, *shares)
+
+
+def attained_s(job: Job, now: float) -> float:
+    """The run time that is done and kept, with that of the present attempt."""
+    state = job.state
+    return job.attained_s + (max(0.0, now - state.started_at) if isinstance(state, Running) else 0.0)
+
+
+def left_s(job: Job, now: float, *, optimistic: bool = False) -> float:
+    """How long it is still expected to run; what has outlived that, for half as long again.
+
+    `optimistic`: of a job that has never run, the least that is plausible.
+    """
+    done_s = attained_s(job, now)
+    run_s = planned_run_s(job)
+    if run_s is None:
+        run_s = UNKNOWN_RUN_S
+    if optimistic and job.attempts == 0 and job.forecast is not None:
+        run_s = job.forecast.shortest_s
+    return max(run_s - done_s, 0.5 * done_s, 1.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """Why a job stands where it does: `value` is the product of the rest, `age` divides."""
+
+    left_s: float
+    share: float
+    usage: float  # 1 for who has used little, up to 3
+    age: float  # 1 for who has just come, rising with the wait
+    priority: float  # halves with each step
+
+    @property
+    def value(self) -> float:
+        return self.left_s * self.share * self.usage / self.age * self.priority
+
+
+@dataclass(slots=True)
+class Order:
+    """Scores jobs of one world; what is the same for many jobs is worked out once."""
+
+    now: float
+    capacity: Capacity
+    rules: Rules
+    _heavy: Mapping[str, float]
+    _shares: dict[tuple[float, int, int, int | None], float]
+
+    @staticmethod
+    def of(world: World) -> Order:
+        return Order(world.now, world.capacity, world.rules, _heaviness(world.usage, world.rules), {})
+
+    def score(self, job: Job, *, optimistic: bool = False) -> Score:
+        left = left_s(job, self.now, optimistic=optimistic)
+        waited_s = max(0.0, self.now - job.state.since_at) if isinstance(job.state, Queued) else 0.0
+        run_s = planned_run_s(job) or UNKNOWN_RUN_S
+        return Score(
+            left,
+            self.share(job.spec.needs),
+            self._heavy.get(job.spec.user, 1.0),
+            1.0 + waited_s / max(20 * run_s, self.rules.ageing_s),
+            2.0 ** (_USUAL_PRIORITY - job.spec.priority),
+        )
+
+    def share(self, needs: Needs) -> float:
+        key = needs.cpus, needs.mem_bytes, needs.gpus, needs.gpu_mem_bytes
+        if key not in self._shares:
+            self._shares[key] = dominant_share(needs, self.capacity)
+        return self._shares[key]
+
+    def sort_key(self, job: Job) -> tuple[float, float, int]:
+        return self.score(job).value, job.submitted_at, job.id
+
+    def claim(self, job: Job) -> float:
+        """How much box time a waiting job at least needs: what it may claim from those that run."""
+        score = self.score(job, optimistic=True)
+        return score.left_s * score.share * score.usage * score.priority
+
+    def remaining(self, job: Job) -> float:
+        """How much box time a running job is still expected to take."""
+        score = self.score(job)
+        return score.left_s * score.share * score.priority
+
+
+def _heaviness(usage: Mapping[str, float], rules: Rules) -> Mapping[str, float]:
+    """By user: 1, and more for those who used more than the mean of the active ones."""
+    active = [used for used in usage.values() if used > 1.0]
+    if not active:
+        return {}
+    mean = max(1.0, sum(sorted(active)) / len(active))
+    return {user: 1.0 + rules.fair_weight * min(8.0, used / mean) for user, used in usage.items()}
+
+
+def accrued(world: World, now: float) -> Mapping[str, float]:
+    """Each user's decayed dominant-share seconds at `now`, with those of what has run since."""
+    passed_s = max(0.0, now - world.usage_at)
+    decay = 0.5 ** (passed_s / world.rules.usage_half_life_s)
+    later = {user: left for user, used in world.usage.items() if (left := used * decay) > 0.01}
+    for job in world.jobs.values():
+        if isinstance(job.state, Running):
+            share = dominant_share(job.spec.needs, world.capacity)
+            later[job.spec.user] = later.get(job.spec.user, 0.0) + share * passed_s
+    return later

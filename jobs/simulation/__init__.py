@@ -1,0 +1,1 @@
+"""Replays of job traces under the product's own decisions, in virtual time. Pure; runs no job."""
