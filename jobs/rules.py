@@ -52,3 +52,6 @@ class Rules:
     evictions_at_once: int = 4
     restart_cost_s: float = 30.0
     restart_share: float = 0.1
+    overdue_s: float = 86_400.0
+    slice_s: float = 1_800.0
+    slice_share: float = 0.2

@@ -30,7 +30,7 @@ from jobs.policy.eviction import evictions, may_change_at
 from jobs.policy.fits import never_fits
 from jobs.policy.gate import next_gate, pressure_reason, reopens_at
 from jobs.policy.head import rank
-from jobs.policy.order import Order
+from jobs.policy.order import Order, overdue, slice_due_at
 from jobs.policy.outlook import starts_ahead
 from jobs.policy.room import build, readable
 from jobs.policy.shortage import Shortages
@@ -120,6 +120,9 @@ def _in_order(world: World, waiting: list[Job]) -> list[Job]:
     order = Order.of(world)
     places = {job_id: place for place, job_id in enumerate(world.promised)}
     last = len(places)
+    late = overdue(world)
+    if late is not None and isinstance(late.state, Queued) and slice_due_at(late, world.rules) <= world.now:
+        places.setdefault(late.id, last - 1)
     return sorted(waiting, key=lambda job: (places.get(job.id, last), *order.sort_key(job)))
 
 
@@ -127,6 +130,13 @@ def _places_kept(world: World) -> int:
     """One for each promise, and one more unless a long job can be made to wait at any time."""
     promised = sum(job_id in world.jobs for job_id in world.promised)
     running = (job for job in world.jobs.values() if isinstance(job.state, Running | Paused | Starting))
+    late = overdue(world)
+    promised += (
+        late is not None
+        and late.id not in world.promised
+        and isinstance(late.state, Queued)
+        and slice_due_at(late, world.rules) <= world.now
+    )
     return promised + (not (world.rules.evict and all(job.spec.checkpoint for job in running)))
 
 

@@ -11,9 +11,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from jobs.model import Job, Running
+from jobs.model import Job, Queued, Running
 from jobs.policy.backfill import fresh_holding
-from jobs.policy.order import Order, attained_s
+from jobs.policy.order import Order, attained_s, overdue, slice_due_at, waited_s
 from jobs.policy.room import Room
 from jobs.rules import Rules
 from jobs.world import Eviction, World
@@ -36,6 +36,13 @@ def evictions(world: World, room: Room, waiting: Sequence[Job], order: Order) ->
     )
     if not victims:
         return ()
+    late = overdue(world)
+    if late is not None and late in waiting and slice_due_at(late, rules) <= world.now:
+        taken = _make_room(
+            room.settled(), late, [each for each in victims if each[1].id != late.id], len(victims)
+        )
+        if taken is not None:
+            return tuple(Eviction(victim.id, (late.id,)) for victim in taken[1])
     claims = sorted(
         ((order.claim(job), job.submitted_at, job.id), job) for job in _one_of_each(world, waiting)
     )
@@ -62,19 +69,23 @@ def may_be_evicted(job: Job, now: float, rules: Rules) -> bool:
         return False
     if state.cancel_requested_at is not None or state.evict_requested_at is not None:
         return False
-    if now - state.started_at < rules.trial_s:
+    is_late = rules.slice_share > 0 and waited_s(job, now) >= rules.overdue_s
+    if now - state.started_at < (rules.slice_s if is_late else rules.trial_s):
         return False
     spent_s = (job.evictions + 1) * rules.restart_cost_s
     return spent_s <= max(rules.restart_cost_s, rules.restart_share * attained_s(job, now))
 
 
 def may_change_at(world: World) -> float | None:
-    """When the answer can be another one although nothing happens: a trial is over, a round is due again."""
+    """When the answer can change although nothing happens: a trial is over, a round is due again."""
     rules, moments = world.rules, []
     if not rules.evict:
         return None
     if world.evicted_at is not None:
         moments.append(world.evicted_at + rules.evict_every_s)
+    late = overdue(world)
+    if late is not None and isinstance(late.state, Queued):
+        moments.append(slice_due_at(late, rules))
     moments += [
         job.state.started_at + rules.trial_s
         for job in world.jobs.values()

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from jobs.model import Job, JobId, Queued, Reason, StateName
 from jobs.policy.dependencies import missing
-from jobs.policy.order import Order
+from jobs.policy.order import Order, waited_s
 from jobs.world import World
 
 _CLAIMANTS = 16  # classes with the smallest claims that a decision sees besides the best
@@ -62,7 +62,7 @@ def enter(world: World, job: Job, fates: Mapping[JobId, StateName]) -> World:
 
 
 def choose(waiting: Iterable[Job], order: Order, most: int, promised: Collection[JobId] = ()) -> list[Job]:
-    """The jobs that a decision should see: the best by score, and the best by what they may claim.
+    """The jobs that a decision should see: the best by score or by claim, and who has waited longest.
 
     Jobs of one class have equal scores but for their wait: each class is scored once, its oldest first.
     """
@@ -73,6 +73,9 @@ def choose(waiting: Iterable[Job], order: Order, most: int, promised: Collection
     oldest = {key: min(jobs, key=lambda job: (job.submitted_at, job.id)) for key, jobs in classes.items()}
     for job in sorted(oldest.values(), key=lambda job: (order.claim(job), job.id))[:_CLAIMANTS]:
         chosen[job.id] = job
+    if oldest:
+        late = max(oldest.values(), key=lambda job: (waited_s(job, order.now), -job.id))
+        chosen[late.id] = late
     for key in sorted(classes, key=lambda key: order.sort_key(oldest[key])):
         for job in sorted(classes[key], key=lambda job: (job.submitted_at, job.id)):
             if len(chosen) >= most:

@@ -53,6 +53,36 @@ def left_s(job: Job, now: float, *, optimistic: bool = False) -> float:
     return max(run_s - done_s, 0.5 * done_s, 1.0)
 
 
+def waited_s(job: Job, now: float) -> float:
+    """All the time since its submit in which it made no progress that is kept."""
+    return max(0.0, now - job.submitted_at - attained_s(job, now))
+
+
+def overdue(world: World) -> Job | None:
+    """The job that has waited longest in all, once that is too long: one at a time has its slices.
+
+    A slice of `slice_s` comes when it has stood for so long that the slices are `slice_share` of its time.
+    This bounds the worst wait for little, as slices are short beside the run of who is overdue and long
+    beside a restart (stride scheduling: Waldspurger and Weihl, 1995).
+    """
+    rules, now = world.rules, world.now
+    if not rules.evict or rules.slice_share <= 0:
+        return None
+    late = [
+        (waited_s(job, now), -job.id, job)
+        for job in world.jobs.values()
+        if isinstance(job.state, Queued | Running)
+    ]
+    waited, _, job = max(late, default=(0.0, 0, None), key=lambda each: each[:2])
+    return job if job is not None and waited >= rules.overdue_s else None
+
+
+def slice_due_at(job: Job, rules: Rules) -> float:
+    """When an overdue job that waits is to have its next slice."""
+    assert isinstance(job.state, Queued)
+    return job.state.since_at + rules.slice_s * (1.0 / rules.slice_share - 1.0)
+
+
 @dataclass(frozen=True, slots=True)
 class Score:
     """Why a job stands where it does: `value` is the product of the rest, `age` divides."""
