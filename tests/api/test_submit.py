@@ -165,3 +165,17 @@ def test_wishes_are_checked_before_they_are_written(api: Api) -> None:
     with pytest.raises(BadInput):
         api.set_priority([queued])
     api.cancel([])
+
+
+def test_whether_it_may_be_stopped_for_others_is_the_recipes_word_or_the_persons(api: Api) -> None:
+    text = '# /// script\n# [tool.cro]\n# title = "x"\n# checkpoint = true\n# ///\n'
+    (api.home.recipes / "saves.py").write_text(text)
+    asked = (
+        SubmitRequest(recipe="saves"),
+        SubmitRequest(recipe="saves", checkpoint=False),
+        SubmitRequest(recipe="counting"),
+        TRUE,
+        SubmitRequest(argv=("true",), checkpoint=True),
+    )
+    promised = [api.job(job_id).spec.checkpoint for job_id in api.submit(asked)]
+    assert promised == [True, False, False, False, True]

@@ -1,0 +1,121 @@
+"""The same promise where the queue runs a recipe: forked from a warm process, stopped by its supervisor."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jobs.boxed import bundle
+from jobs.executors import checkpoints
+from jobs.executors.environment import grant_environment
+from jobs.executors.local import LocalExecutor
+from jobs.model import Grant, JobId, Needs
+from jobs.ports import Exit, Launch, Phase
+from jobs.world import Stack, WarmPlan
+from recipes.discover import library_folder
+
+DEADLINE_S = 120
+GRACE_S = 30.0
+RUNS = {
+    "sklearn_forest": ("sklearn", "trees 120/600", ("--n-estimators", "600", "--min-samples-leaf", "2")),
+    "sklearn_linear": ("sklearn", "fold 3/12", ("--folds", "12", "--c", "10")),
+    "tf_linear": ("tensorflow", "Epoch 3/10", ("--epochs", "10")),
+    "tf_deep": ("tensorflow", "Epoch 3/12", ("--epochs", "12", "--patience", "3")),
+}
+STACKS = {stack: [name for name in RUNS if RUNS[name][0] == stack] for stack, _, _ in RUNS.values()}
+
+
+class Queue:
+    """Attempts of one job after the other, by the real executor."""
+
+    def __init__(self, folder: Path) -> None:
+        self.executor = LocalExecutor(folder / "jobs")
+        self.environment = str(folder / "environment.json")
+        # as if it were queued from within a job that was resumed
+        bundle.write_json(self.environment, {**os.environ, "CRO_RESUME": "/of/another/job"})
+        self.folder = folder
+
+    def warm(self, name: str) -> None:
+        """Have a process started that imports the framework."""
+        stack = Stack(name, sys.executable)
+        self.executor.keep_warm(
+            WarmPlan(frozenset({stack})), {stack: ((sys.executable,), self.environment)}
+        )
+
+    async def run(self, job: int, attempt: int, name: str, *, stop: bool = False) -> tuple[Exit, Path]:
+        """From start to end, or to the stop that comes once the log shows some work."""
+        stack, shows, flags = RUNS[name]
+        launch = Launch(
+            name=f"cro-check-{job}-{attempt}",
+            job_id=JobId(job),
+            attempt=attempt,
+            argv=(sys.executable, str(library_folder() / f"{name}.py"), *flags),
+            cwd=str(self.folder),
+            environment_path=self.environment,
+            extra_env=grant_environment(Needs(cpus=2), Grant()),
+            mem_limit_bytes=None,
+            time_limit_s=DEADLINE_S,
+            grace_s=1,
+            stack=stack,
+            stand_back=False,  # or a busy machine would starve it
+        )
+        launched = await self.executor.submit(launch)
+        assert launched.native.isdigit() and "warm" in launched.how, launched
+        folder = self.executor.folder(launch.name)
+        end = time.monotonic() + DEADLINE_S
+        while (status := (await self.executor.poll([launch.name]))[launch.name]).phase is not Phase.ENDED:
+            assert time.monotonic() < end
+            log = folder / bundle.LOG
+            if stop and log.exists() and shows in log.read_text():
+                await self.executor.cancel(launch.name, GRACE_S)
+                stop = False
+            await asyncio.sleep(0.005)
+        assert status.exit is not None and not stop
+        return status.exit, folder
+
+
+def metrics(folder: Path) -> Any:
+    return json.loads((folder / "output" / "metrics.json").read_text())
+
+
+@pytest.mark.parametrize("stack", ["sklearn", pytest.param("tensorflow", marks=pytest.mark.tensorflow)])
+async def test_evicted_and_started_again(tmp_path: Path, stack: str) -> None:
+    queue = Queue(tmp_path)
+    queue.warm(stack)
+    try:
+        for number, name in enumerate(STACKS[stack]):
+            whole, at_once = await queue.run(2 * number + 1, 1, name)
+            assert whole.exit_code == 0 and "going on" not in (at_once / bundle.LOG).read_text()
+
+            stopped, first = await queue.run(2 * number + 2, 1, name, stop=True)
+            assert stopped.exit_code == 75, (first / bundle.LOG).read_text()
+            assert checkpoints.saved_at(str(first)) is not None
+            assert not (first / "output" / "metrics.json").exists()
+
+            ended, second = await queue.run(2 * number + 2, 2, name)
+            log = (second / bundle.LOG).read_text()
+            assert ended.exit_code == 0 and "going on after " in log and "note:" not in log, log
+            assert metrics(second) == metrics(at_once)
+            assert checkpoints.saved_at(str(first)) is None, "a finished run leaves no checkpoint behind"
+    finally:
+        await queue.executor.close()
+
+
+def test_what_is_still_being_written_is_no_checkpoint(tmp_path: Path) -> None:
+    attempt = tmp_path / "0" / "7" / "1"
+    attempt.mkdir(parents=True)
+    kept = attempt.parent / "checkpoint"
+    empty = {"CRO_CHECKPOINT_DIR": str(kept), "CRO_RESUME": ""}
+    assert checkpoints.variables(str(attempt)) == empty
+    kept.mkdir()
+    (kept / "state.part").write_text("half")
+    assert checkpoints.variables(str(attempt)) == empty
+    (kept / "state.part").rename(kept / "state")
+    assert checkpoints.variables(str(attempt)) == {**empty, "CRO_RESUME": str(kept)}
