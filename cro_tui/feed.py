@@ -23,7 +23,7 @@ from jobs.ports import CroError
 from jobs.text import progress_of_lines
 from jobs.views import JobQuery, Snapshot, SortKey
 
-_GAP_S = 0.1  # between two looks, however often it rings
+_GAP_S = 0.03  # between two looks, however often it rings
 _PROGRESS_LINES = 3
 _ACTIVE = frozenset({StateName.STARTING, StateName.RUNNING, StateName.PAUSED})
 _MOST_ACTIVE = 1_000
