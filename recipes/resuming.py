@@ -29,13 +29,16 @@ LONGEST_S = 3600.0
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """When to stop an attempt: after a share of the whole run's time, or in the middle of a save."""
+    """When to stop an attempt: after a share of the whole run's time, or once it saves (None).
+
+    SIGKILL then comes in the middle of a save that follows a finished one.
+    """
 
     share: float | None
     signal: signal.Signals = signal.SIGTERM
 
     def __str__(self) -> str:
-        when = "in the middle of a save" if self.share is None else f"at {self.share:.0%} of the run"
+        when = "once it saves" if self.share is None else f"at {self.share:.0%} of the run"
         return f"{self.signal.name} {when}"
 
 
@@ -66,6 +69,15 @@ class Report:
 
     attempts: list[Attempt] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    whole_s: float = 0.0
+
+    @property
+    def stop_costs_s(self) -> float:
+        """What one stop cost on average: all attempts together, less the run that was left alone."""
+        ends = sum(made.code == 0 for made in self.attempts)
+        stops = len(self.attempts) - ends
+        extra_s = sum(made.ran_s for made in self.attempts) - ends * self.whole_s
+        return extra_s / stops if stops else 0.0
 
 
 class Trial:
@@ -82,13 +94,13 @@ class Trial:
         """Whether the checkpoint folder holds something to go on from: what the queue asks, too."""
         return any(not each.name.endswith(UNFINISHED) for each in self._kept())
 
-    def unfinished(self) -> set[tuple[str, int]]:
-        """What is being written, or was when it was killed; with the time of the last write."""
-        parts = (each for each in self._kept() if each.name.endswith(UNFINISHED))
+    def written(self, ending: str = "") -> set[tuple[str, int]]:
+        """What is there, finished or not (`ending` UNFINISHED), with the time of the last write."""
         found = set()
-        for part in parts:
-            with contextlib.suppress(FileNotFoundError):  # finished just now
-                found.add((part.name, part.stat().st_mtime_ns))
+        for each in self._kept():
+            with contextlib.suppress(FileNotFoundError):  # renamed just now
+                if each.name.endswith(ending):
+                    found.add((each.name, each.stat().st_mtime_ns))
         return found
 
     def _kept(self) -> list[Path]:
@@ -99,7 +111,7 @@ class Trial:
         self._next += 1
         output = self.folder / f"attempt-{self._next}"
         output.mkdir(parents=True)
-        resumed, left = self.finished(), self.unfinished()
+        resumed, before = self.finished(), self.written()
         environ = {
             **self.environ,
             "CRO_ATTEMPT": str(self._next),
@@ -119,7 +131,9 @@ class Trial:
                 # the time before it can hear the signal is Python's, not its own
                 _until(lambda: _hears(process.pid, signal.SIGTERM), process, LONGEST_S)
                 if stop.share is None:
-                    _until(lambda: self.finished() and bool(self.unfinished() - left), process, LONGEST_S)
+                    ending = UNFINISHED if stop.signal is signal.SIGKILL else ""
+                    saves = lambda: self.finished() and bool(self.written(ending) - before)  # noqa: E731
+                    _until(saves, process, LONGEST_S)
                 else:
                     _until(lambda: False, process, stop.share * run_s)
                 process.send_signal(stop.signal)
@@ -150,6 +164,7 @@ def check(
     """
     report = Report()
     whole = Trial(trial.argv, trial.folder / "whole", trial.environ).attempt(None)
+    report.whole_s = whole.ran_s
     say(f"whole run: {whole.ran_s:.1f} s, {whole.metrics}")
     if whole.code != 0 or whole.metrics is None:
         report.problems.append(f"left alone it ends with {whole.code} and no metrics.json: {_last(whole)}")
@@ -235,6 +250,7 @@ def main() -> int:
         )
     for problem in report.problems:
         print(f"broken: {problem}", file=sys.stderr)
+    print(f"a stop cost {report.stop_costs_s:.1f} s on average")
     print("the promise is kept" if not report.problems else "the promise is not kept")
     return 1 if report.problems else 0
 

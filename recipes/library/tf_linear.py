@@ -299,6 +299,7 @@ class Checkpoints:
         self.save_s = self.saved_at - began
         if self.asked:
             print(f"stopped as asked: saved in {self.save_s:.2f} s", flush=True)
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)  # Python forgets its handlers before it is gone
             sys.exit(SAVED)
 
     @contextmanager
@@ -316,6 +317,7 @@ class Checkpoints:
     def done(self):
         """The outputs are there: nothing to go on from any more."""
         if self.folder:
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
             for name in ("state", "state.part"):
                 (Path(self.folder) / name).unlink(missing_ok=True)
 

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
 from recipes.discover import library_folder
-from recipes.resuming import SAVED, Attempt, Stop, Trial, check, random_stops
+from recipes.resuming import SAVED, UNFINISHED, Attempt, Stop, Trial, check, random_stops
 
 EXACT = 0.0  # on the same machine with the same cores: the same bits
 RUNS = {
-    "sklearn_forest": ("--n-estimators", "600", "--min-samples-leaf", "2"),
+    "sklearn_forest": ("--n-estimators", "400", "--min-samples-leaf", "2"),
     "sklearn_linear": ("--folds", "12", "--c", "10"),
     "tf_linear": ("--epochs", "12"),
     "tf_deep": ("--epochs", "30", "--patience", "3"),
@@ -37,10 +38,10 @@ def stopped_at_work(made: Trial) -> Attempt:
 
 @pytest.mark.parametrize("name", SKLEARN)
 def test_stopped_and_resumed_it_ends_the_same(tmp_path: Path, name: str) -> None:
-    stops = (*random_stops(seed=1, count=1), Stop(0.7))
-    report = check(trial(tmp_path, name), stops, tolerance=EXACT, say=print)
+    stops = (*random_stops(seed=1, count=1), Stop(None))
+    report = check(trial(tmp_path, name, save_every_s=0), stops, tolerance=EXACT, say=print)
     assert report.problems == []
-    assert any(made.resumed for made in report.attempts), "no stop came while it worked"
+    assert any(made.resumed for made in report.attempts), "it went on from none"
 
 
 @pytest.mark.slow
@@ -50,7 +51,7 @@ def test_stopped_often_and_killed(tmp_path: Path, name: str, seed: int) -> None:
     made = trial(tmp_path, name, save_every_s=0.1)
     report = check(made, random_stops(seed, count=6), tolerance=EXACT, say=print)
     assert report.problems == []
-    assert any(each.resumed for each in report.attempts), "no stop came while it worked"
+    assert any(each.resumed for each in report.attempts), "it went on from none"
 
 
 def test_killed_while_it_saves_the_older_checkpoint_is_whole(tmp_path: Path) -> None:
@@ -58,9 +59,9 @@ def test_killed_while_it_saves_the_older_checkpoint_is_whole(tmp_path: Path) -> 
     for _ in range(5):  # until one is hit before its last step, the renaming
         killed = made.attempt(Stop(None, signal.SIGKILL))
         assert killed.code == -signal.SIGKILL and killed.metrics is None
-        if made.unfinished():
+        if made.written(UNFINISHED):
             break
-    assert made.unfinished() and made.finished()
+    assert made.written(UNFINISHED) and made.finished()
     resumed = stopped_at_work(made)
     assert "going on after " in resumed.log and "note:" not in resumed.log
 
@@ -82,9 +83,32 @@ def test_a_checkpoint_that_is_not_its_own_is_refused_in_one_sentence(tmp_path: P
 def test_a_damaged_checkpoint_is_refused(tmp_path: Path) -> None:
     flags = ("--folds", "3")
     made = trial(tmp_path, "sklearn_linear", *flags)
-    for number, text in enumerate((b"", b"state", bytes(4000))):
+    for number, text in enumerate((b"state", bytes(4000))):
         made.checkpoint.mkdir(exist_ok=True)
         (made.checkpoint / "state").write_bytes(text)
         ran = made.attempt(None)
         assert ran.code == 0 and ran.log.count("is not used: it is damaged") == 1, number
         assert "fold 1/3" in ran.log and not made.finished()
+
+
+def test_asked_to_stop_when_all_is_done_it_ends_well(tmp_path: Path) -> None:
+    made = trial(tmp_path, "sklearn_forest", "--n-estimators", "20")
+    environ = {**made.environ, "CRO_CHECKPOINT_DIR": str(made.checkpoint), "CRO_OUTPUT_DIR": str(tmp_path)}
+    with subprocess.Popen(made.argv, env=environ, stdout=subprocess.DEVNULL) as process:
+        while not (tmp_path / "metrics.json").exists():
+            assert process.poll() is None
+        while process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+    assert process.returncode == 0
+
+
+def test_alone_it_ends_as_any_program_does(tmp_path: Path) -> None:
+    made = trial(tmp_path, "sklearn_forest", "--n-estimators", "5000")
+    environ = {**made.environ, "CRO_OUTPUT_DIR": str(tmp_path)}
+    with subprocess.Popen(made.argv, env=environ, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        while b"trees " not in process.stdout.readline():
+            assert process.poll() is None
+        process.terminate()
+    assert process.returncode == -signal.SIGTERM
+    assert list(tmp_path.iterdir()) == []
