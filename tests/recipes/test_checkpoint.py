@@ -49,7 +49,8 @@ def test_stopped_and_resumed_it_ends_the_same(tmp_path: Path, name: str) -> None
 @pytest.mark.parametrize("name", RUNS)
 def test_stopped_often_and_killed(tmp_path: Path, name: str, seed: int) -> None:
     made = trial(tmp_path, name, save_every_s=0.1)
-    report = check(made, random_stops(seed, count=6), tolerance=EXACT, say=print)
+    stops = (*random_stops(seed, count=6), Stop(None))
+    report = check(made, stops, tolerance=EXACT, say=print)
     assert report.problems == []
     assert any(each.resumed for each in report.attempts), "it went on from none"
 

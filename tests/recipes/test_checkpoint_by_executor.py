@@ -26,7 +26,6 @@ GRACE_S = 30.0
 RUNS = {
     "sklearn_forest": ("sklearn", "trees 120/600", ("--n-estimators", "600", "--min-samples-leaf", "2")),
     "sklearn_linear": ("sklearn", "fold 3/12", ("--folds", "12", "--c", "10")),
-    "tf_linear": ("tensorflow", "Epoch 3/10", ("--epochs", "10")),
     "tf_deep": ("tensorflow", "Epoch 3/12", ("--epochs", "12", "--patience", "3")),
 }
 STACKS = {stack: [name for name in RUNS if RUNS[name][0] == stack] for stack, _, _ in RUNS.values()}
