@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 
+from jobs.daemon.foresight import Foresight
 from jobs.engine.events import (
     BecameReady,
     CancelRequested,
@@ -18,6 +19,7 @@ from jobs.engine.events import (
     DrainChanged,
     Effect,
     Event,
+    ForecastsMade,
     HeadLoaded,
     HoldRequested,
     LaunchAccepted,
@@ -43,7 +45,6 @@ from jobs.model import (
 )
 from jobs.policy.head import rank
 from jobs.settings import HIGHEST_PRIORITY, LOWEST_PRIORITY
-from jobs.store.codec import duration_keys
 from jobs.store.intents import IntentKind
 from jobs.store.writer import Intent, Store
 from jobs.world import World
@@ -52,7 +53,6 @@ INTENTS_AT_ONCE = 1000
 LOAD_AFTER = 100  # intents at once after which the head of the queue is read again
 WHOLE_EVERY_S = 0.5  # between decisions that look at the whole window, with estimates and fresh reasons
 FRONT = 32  # waiting jobs that the quick decisions in between look at
-SHORTEST_EXPECTED_S = 0.1  # runs shorter than this teach nothing about when room becomes free
 
 
 class Cycle:
@@ -70,6 +70,7 @@ class Cycle:
         self.ended: list[Job] = []
         self.wake_at: float | None = None
         self.due = True
+        self._foresight = Foresight(store)
         self._reasons: dict[JobId, ReasonsChanged] = {}
         self._new: set[JobId] = set()
         self._whole_at = 0.0
@@ -124,7 +125,10 @@ class Cycle:
         if wants_head(self.world):
             head = self._store.head(self.world.rules.window)
             self.apply(HeadLoaded(now, tuple(head), self._store.beyond(len(head)), self._fates(head)))
-        if now - self._whole_at >= WHOLE_EVERY_S or now < self._whole_at:
+        whole = now - self._whole_at >= WHOLE_EVERY_S or now < self._whole_at
+        if forecasts := self._foresight.forecasts(self.world, fresh=whole):
+            self.apply(ForecastsMade(now, forecasts))
+        if whole:
             self._whole_at, self._whole_due = now, False
             self.apply(Decide(now))
         else:
@@ -174,9 +178,7 @@ class Cycle:
         if isinstance(job.state, Ended) and job.attempts:
             self.ended.append(job)
         if isinstance(job.state, Succeeded):
-            wall_s = job.state.finished_at - job.state.started_at
-            if wall_s >= SHORTEST_EXPECTED_S:
-                self._store.add_duration(duration_keys(job.spec), wall_s)
+            self._foresight.learn(job)
 
     def _settle(self, effect: SettleDependents) -> list[Event]:
         ready, never = self._store.settle(effect.job_id, effect.met, effect.never)

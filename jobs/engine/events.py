@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from jobs.machine import Capacity, Sample
-from jobs.model import DependencyKind, Job, JobId, Reason, StateName
+from jobs.model import DependencyKind, Forecast, Job, JobId, Reason, StateName
 from jobs.ports import Exit
 from jobs.rules import Rules
 from jobs.world import WarmProcess
@@ -132,6 +132,14 @@ class WarmChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class ForecastsMade:
+    """What earlier runs say of jobs of the world."""
+
+    at: float
+    forecasts: Mapping[JobId, Forecast]
+
+
+@dataclass(frozen=True, slots=True)
 class Decide:
     """Run the policy and turn its starts into Starting.
 
@@ -216,6 +224,7 @@ Event = (
     | CapacityChanged
     | RulesChanged
     | WarmChanged
+    | ForecastsMade
     | Decide
     | LaunchAccepted
     | LaunchFailed

@@ -24,6 +24,7 @@ from jobs.engine.events import (
     DrainChanged,
     Effect,
     Event,
+    ForecastsMade,
     HeadLoaded,
     HoldRequested,
     LaunchAccepted,
@@ -48,6 +49,7 @@ from jobs.engine.moves import PAST, Answer, Fates, end, known
 from jobs.engine.wishes import cancel, hold, release, reprioritise
 from jobs.model import (
     Cancelled,
+    Forecast,
     Job,
     JobId,
     Paused,
@@ -61,6 +63,7 @@ from jobs.model import (
 )
 from jobs.policy.decide import decide, estimate, next_gate
 from jobs.policy.head import blocked, enter, load, wants_head
+from jobs.policy.order import accrued
 from jobs.world import Eviction, World
 
 __all__ = ["step", "unfinished", "wants_head"]
@@ -99,6 +102,8 @@ def step(world: World, event: Event) -> Answer:
             return replace(world, rules=event.rules), ()
         case WarmChanged():
             return replace(world, warm=event.warm), ()
+        case ForecastsMade():
+            return _forecast(world, event.forecasts), ()
         case Decide():
             return _decide(world, event.estimate)
         case LaunchAccepted():
@@ -162,6 +167,7 @@ def _never(world: World, job: Job, on: JobId, fate: StateName) -> Answer:
 
 
 def _decide(world: World, look_ahead: bool) -> Answer:
+    world = replace(world, usage=accrued(world, world.now), usage_at=world.now)
     plan = decide(world)
     expected = estimate(world, plan) if look_ahead else {}
     jobs, retry_at = dict(world.jobs), dict(world.retry_at)
@@ -189,7 +195,14 @@ def _decide(world: World, look_ahead: bool) -> Answer:
         effects.append(ReasonsChanged(job_id, reasons, at))
     effects.append(WakeAt(plan.wake_at))
     promised = _promised(jobs, (*world.promised, *(j for e in plan.evictions for j in e.for_jobs)))
-    return replace(world, jobs=jobs, retry_at=retry_at, promised=promised), tuple(effects)
+    evicted_at = world.now if plan.evictions else world.evicted_at
+    world = replace(world, jobs=jobs, retry_at=retry_at, promised=promised, evicted_at=evicted_at)
+    return world, tuple(effects)
+
+
+def _forecast(world: World, forecasts: Mapping[JobId, Forecast]) -> World:
+    changed = {i: replace(world.jobs[i], forecast=each) for i, each in forecasts.items() if i in world.jobs}
+    return replace(world, jobs={**world.jobs, **changed})
 
 
 def _evict(jobs: dict[JobId, Job], eviction: Eviction, now: float) -> tuple[Effect, ...]:

@@ -10,7 +10,7 @@ Etsion and Feitelson, TPDS 2007.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from jobs.model import Forecast, JobSpec
@@ -71,9 +71,13 @@ def program(spec: JobSpec) -> str | None:
 
 
 def forecast(spec: JobSpec, remembered: Callable[[str], Moments | None]) -> Forecast:
-    """What a run of this is expected to take. A limit bounds it."""
+    """What a run of this is expected to take, and how many runs of the same program say so.
+
+    A limit bounds it.
+    """
     limit_s = spec.needs.time_limit_s
     guess = UNKNOWN_RUN_S if limit_s is None else max(_SHORTEST_S, limit_s * _LIMIT_SHARE)
+    own = ("program", "exactly") if program(spec) else f"user {spec.user} {spec.needs.cpus:g} cpus"
     estimate, variance, runs = math.log(guess), _UNKNOWN_VARIANCE, 0
     for key in runtime_keys(spec):
         known = remembered(key)
@@ -82,19 +86,10 @@ def forecast(spec: JobSpec, remembered: Callable[[str], Moments | None]) -> Fore
         n, off = known.runs, known.mean - estimate
         variance = (n * known.variance + variance + n * off * off / (n + 1)) / (n + 1)
         estimate = (n * known.mean + estimate) / (n + 1)
-        if not key.startswith(("all", "user")) or "cpus" in key:
+        if key.startswith(own):
             runs = n
     run_s = max(_SHORTEST_S, math.exp(estimate))
     shortest_s = max(_SHORTEST_S, math.exp(estimate - _OPTIMISM * math.sqrt(variance)))
     if limit_s is not None:
         run_s, shortest_s = min(run_s, limit_s), min(shortest_s, limit_s)
     return Forecast(run_s, shortest_s, runs)
-
-
-def expected_run_s(past: Sequence[float]) -> float | None:
-    """Median wall time (s) of the last five successful runs, oldest first; None without any."""
-    recent = sorted(past[-5:])
-    if not recent:
-        return None
-    middle = len(recent) // 2
-    return recent[middle] if len(recent) % 2 else (recent[middle - 1] + recent[middle]) / 2

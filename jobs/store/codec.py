@@ -107,13 +107,6 @@ def load_spec(text: str) -> JobSpec:
         raise Damaged(f"specification: {error}") from None
 
 
-def duration_keys(spec: JobSpec) -> tuple[str, ...]:
-    """Under which names a run's time is remembered: this very command first, then its recipe."""
-    exact = dump(spec.argv)
-    keys = [exact] if len(exact) <= 1000 else []
-    return (*keys, f"recipe:{spec.recipe}") if spec.recipe else tuple(keys)
-
-
 # --- where it stands ---------------------------------------------------------------------------------
 
 

@@ -29,9 +29,9 @@ from jobs.model import (
     Usage,
     Waiting,
 )
-from jobs.policy.predict import expected_run_s
+from jobs.policy.predict import Moments, forecast, runtime_keys
 from jobs.store import schema
-from jobs.store.codec import Damaged, dump, duration_keys, load_job, load_spec
+from jobs.store.codec import Damaged, dump, load_job, load_spec
 from jobs.store.intents import LARGEST_ID, no_such_job, printable, states_of
 from jobs.views import HistoryEntry, JobQuery, SortKey
 
@@ -121,6 +121,15 @@ class Queries:
                 raise schema.unreachable(self._path, error) from error
 
 
+def runtimes(connection: sqlite3.Connection, keys: Iterable[str]) -> dict[str, Moments]:
+    """What is remembered of earlier runs under those of the keys that are known."""
+    rows = connection.execute(
+        "SELECT key, runs, mean, variance FROM runtimes WHERE key IN (SELECT value FROM json_each(?))",
+        (dump(list(keys)),),
+    )
+    return {key: Moments(runs, mean, variance) for key, runs, mean, variance in rows}
+
+
 class View:
     """Reads of one moment; of no use outside its `with`."""
 
@@ -156,21 +165,16 @@ class View:
         return states_of(self._connection, ids)
 
     def with_expected(self, specs: Sequence[JobSpec]) -> list[JobSpec]:
-        """The specs with the expected wall time by earlier runs of the command, or else of the recipe."""
-        keys = {spec.argv: duration_keys(spec) for spec in specs}
-        seconds: dict[str, list[float]] = {}
-        for key, wall_s in self._connection.execute(
-            "SELECT key, wall_s FROM durations WHERE key IN (SELECT value FROM json_each(?))",
-            (dump([key for some in keys.values() for key in some]),),
-        ):
-            seconds.setdefault(key, []).append(wall_s)
-        if not seconds:
+        """The specs with the expected wall time by earlier runs of what they run, where there are any."""
+        keys = {key for spec in specs for key in runtime_keys(spec)}
+        known = runtimes(self._connection, keys)
+        if not known:
             return list(specs)
-        expected = {
-            argv: expected_run_s(next((seconds[key] for key in some if key in seconds), ()))
-            for argv, some in keys.items()
-        }
-        return [replace(spec, expected_s=expected.get(spec.argv)) for spec in specs]
+        made = [forecast(spec, known.get) for spec in specs]
+        return [
+            replace(spec, expected_s=each.run_s if each.runs else None)
+            for spec, each in zip(specs, made, strict=True)
+        ]
 
     def ahead(self, priority: int, job_id: JobId) -> int:
         """How many ready jobs go before one of that priority and id."""

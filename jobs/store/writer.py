@@ -7,19 +7,20 @@ jobs, those that wait for one job - and never scans the table. It decides nothin
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from jobs.model import Dependency, DependencyKind, Job, JobId, Reason, StateName
+from jobs.policy.predict import Moments
 from jobs.store import codec, schema
 from jobs.store.codec import Damaged
 from jobs.store.intents import IntentKind, printable
+from jobs.store.queries import runtimes
 
 _ACTIVE = "('starting', 'running', 'paused')"
 _JOB = "id, state, priority, submitted_at, attempts, spec, detail, reasons, estimated_start_at"
-_KEPT_DURATIONS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,15 +206,16 @@ class Store:
                 lost.append(JobId(dependent))
         return ready, lost
 
-    def add_duration(self, keys: Iterable[str], wall_s: float) -> None:
-        """Remember how long a successful run took; the last five of each key are kept."""
-        for key in keys:
-            self._write("INSERT INTO durations(key, wall_s) VALUES (?, ?)", (key, wall_s))
-            self._write(
-                "DELETE FROM durations WHERE key = ?1 AND id <= (SELECT id FROM durations WHERE key = ?1 "
-                "ORDER BY id DESC LIMIT 1 OFFSET ?2)",
-                (key, _KEPT_DURATIONS),
-            )
+    def runtimes(self, keys: Collection[str]) -> dict[str, Moments]:
+        """What is remembered under those of the keys that are known."""
+        return runtimes(self._connection, keys)
+
+    def set_runtime(self, key: str, moments: Moments) -> None:
+        """Remember what earlier runs took."""
+        self._write(
+            "INSERT OR REPLACE INTO runtimes(key, runs, mean, variance) VALUES (?, ?, ?, ?)",
+            (key, moments.runs, moments.mean, moments.variance),
+        )
 
     def active(self) -> list[Job]:
         """Every job that has an attempt."""

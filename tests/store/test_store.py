@@ -25,6 +25,7 @@ from jobs.model import (
     Succeeded,
     Usage,
 )
+from jobs.policy.predict import Moments, runtime_keys
 from jobs.store.intents import IntentKind, Intents
 from jobs.store.queries import Queries
 from jobs.store.writer import Store
@@ -216,13 +217,16 @@ def test_dependents_are_settled(store: Store) -> None:
     store.rollback()
 
 
-def test_durations_keep_the_last_five(store: Store, queries: Queries) -> None:
-    for wall_s in (1000.0, 1.0, 2.0, 3.0, 4.0, 5.0):
-        store.add_duration(["recipe:forest"], wall_s)
+def test_what_runs_took_is_remembered_by_what_they_ran(store: Store, queries: Queries) -> None:
+    forest = spec(recipe="forest")
+    for key in runtime_keys(forest):
+        for run_s in (29.0, 30.0, 31.0):
+            store.set_runtime(key, store.runtimes([key]).get(key, Moments()).with_run(run_s))
     store.commit()
     with queries.snapshot() as view:
-        known, unknown = view.with_expected([spec(recipe="forest"), spec(argv=("x",), recipe="other")])
-    assert (known.expected_s, unknown.expected_s) == (3.0, None)
+        known, unknown = view.with_expected([forest, spec(argv=("x",), recipe="other")])
+    assert known.expected_s == pytest.approx(30.0, rel=0.2)
+    assert unknown.expected_s is None
 
 
 def test_reasons_belong_to_waiting_jobs_only(store: Store, queries: Queries) -> None:

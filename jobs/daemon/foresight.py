@@ -1,0 +1,68 @@
+"""What is remembered of earlier runs, and the forecasts that follow for the jobs at hand.
+
+Reads and writes the store's table of run times; the arithmetic is `policy.predict`. It decides nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from jobs.model import Forecast, Job, JobId, Queued, Succeeded
+from jobs.policy.predict import NOTHING, Moments, forecast, runtime_keys
+from jobs.store.writer import Store
+from jobs.world import World
+
+SHORTEST_S = 0.1  # runs shorter than this teach nothing about when room becomes free
+MOST_KEYS = 20_000  # kept in memory
+
+
+class Foresight:
+    """One for a store. `stale`: a run has taught something since the waiting jobs got their forecasts."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._known: dict[str, Moments] = {}
+        self.stale = False
+
+    def learn(self, job: Job) -> None:
+        """Remember how long a job took that has just succeeded, its earlier attempts included."""
+        assert isinstance(job.state, Succeeded)
+        run_s = job.attained_s + job.state.finished_at - job.state.started_at
+        if run_s < SHORTEST_S:
+            return
+        keys = runtime_keys(job.spec)
+        self._read(keys)
+        for key in keys:
+            self._known[key] = self._known[key].with_run(run_s)
+            self._store.set_runtime(key, self._known[key])
+        self.stale = True
+
+    def forecasts(self, world: World, *, fresh: bool) -> Mapping[JobId, Forecast]:
+        """For the jobs of the world that have none; `fresh`: for all that wait and whose has changed."""
+        fresh = fresh and self.stale
+        asked = [
+            job
+            for job in world.jobs.values()
+            if job.forecast is None or (fresh and isinstance(job.state, Queued))
+        ]
+        if fresh:
+            self.stale = False
+        keys = {job.id: runtime_keys(job.spec) for job in asked}
+        self._read({key for some in keys.values() for key in some})
+        made: dict[tuple[str, ...], Forecast] = {}
+        found = {}
+        for job in asked:
+            kind = keys[job.id]
+            if kind not in made:
+                made[kind] = forecast(job.spec, self._known.get)
+            if made[kind] != job.forecast:
+                found[job.id] = made[kind]
+        return found
+
+    def _read(self, keys: Iterable[str]) -> None:
+        missing = [key for key in keys if key not in self._known]
+        if missing:
+            if len(self._known) + len(missing) > MOST_KEYS:
+                self._known.clear()
+                missing = list(keys)
+            self._known |= dict.fromkeys(missing, NOTHING) | self._store.runtimes(missing)
