@@ -51,7 +51,8 @@ class Rules:
     evict_every_s: float = 30.0
     evictions_at_once: int = 4
     restart_cost_s: float = 30.0
-    restart_share: float = 0.1
+    restart_share: float = 0.03
     overdue_s: float = 86_400.0
-    slice_s: float = 1_800.0
-    slice_share: float = 0.2
+    slice_s: float = 3_600.0
+    slice_share: float = 0.15
+    slice_ratio: float = 1_000.0

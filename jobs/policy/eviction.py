@@ -4,7 +4,9 @@ The best waiting jobs may take the place of jobs whose remaining box time is sev
 that has never run is judged by the least that it plausibly needs, so every new job soon has a short
 trial: what outlives it goes back behind the rest (as in Kairos and Tiresias, NSDI 2019, which know no
 history). Each eviction costs a restart, so a job is left alone until it has run for `trial_s`, and no more
-is ever spent on restarts of it than a tenth of its progress.
+is ever spent on restarts of it than a small share of its progress. A job that needs the places of many has
+a round of its own: with a fixed number for each round, one that wants the whole machine for a second would
+never get it.
 """
 
 from __future__ import annotations
@@ -43,6 +45,7 @@ def evictions(world: World, room: Room, waiting: Sequence[Job], order: Order) ->
         )
         if taken is not None:
             return tuple(Eviction(victim.id, (late.id,)) for victim in taken[1])
+    in_slice = {victim.id for _, victim in victims if _in_slice(victim, world.now, rules)}
     claims = sorted(
         ((order.claim(job), job.submitted_at, job.id), job) for job in _one_of_each(world, waiting)
     )
@@ -50,8 +53,14 @@ def evictions(world: World, room: Room, waiting: Sequence[Job], order: Order) ->
     scratch = room.settled()
     for (claim, _, _), job in claims[:_CLAIMANTS]:
         dear = rules.evict_ratio * claim
-        affordable = [each for each in victims if each[0] >= dear and each[1].id not in gone]
-        taken = _make_room(scratch, job, affordable, rules.evictions_at_once - len(gone))
+        very_dear = rules.slice_ratio * claim
+        affordable = [
+            each
+            for each in victims
+            if each[1].id not in gone and each[0] >= (very_dear if each[1].id in in_slice else dear)
+        ]
+        most = rules.evictions_at_once - len(gone) if gone else len(affordable)
+        taken = _make_room(scratch, job, affordable, most)
         if taken is None:
             continue
         scratch = taken[0]
@@ -69,11 +78,20 @@ def may_be_evicted(job: Job, now: float, rules: Rules) -> bool:
         return False
     if state.cancel_requested_at is not None or state.evict_requested_at is not None:
         return False
-    is_late = rules.slice_share > 0 and waited_s(job, now) >= rules.overdue_s
-    if now - state.started_at < (rules.slice_s if is_late else rules.trial_s):
+    if now - state.started_at < rules.trial_s:
         return False
     spent_s = (job.evictions + 1) * rules.restart_cost_s
     return spent_s <= max(rules.restart_cost_s, rules.restart_share * attained_s(job, now))
+
+
+def _in_slice(job: Job, now: float, rules: Rules) -> bool:
+    """Whether it is overdue and has its slice: then only far smaller jobs may pass."""
+    return (
+        rules.slice_share > 0
+        and isinstance(job.state, Running)
+        and now - job.state.started_at < rules.slice_s
+        and waited_s(job, now) >= rules.overdue_s
+    )
 
 
 def may_change_at(world: World) -> float | None:

@@ -61,9 +61,10 @@ def waited_s(job: Job, now: float) -> float:
 def overdue(world: World) -> Job | None:
     """The job that has waited longest in all, once that is too long: one at a time has its slices.
 
-    A slice of `slice_s` comes when it has stood for so long that the slices are `slice_share` of its time.
-    This bounds the worst wait for little, as slices are short beside the run of who is overdue and long
-    beside a restart (stride scheduling: Waldspurger and Weihl, 1995).
+    A slice of `slice_s` comes whenever it has had less than `slice_share` of the time since it was overdue.
+    This bounds the worst wait for little: slices are short beside the run of who is overdue and long beside
+    a restart, and jobs that are `slice_ratio` times smaller pass all the same (stride scheduling:
+    Waldspurger and Weihl, 1995).
     """
     rules, now = world.rules, world.now
     if not rules.evict or rules.slice_share <= 0:
@@ -80,7 +81,7 @@ def overdue(world: World) -> Job | None:
 def slice_due_at(job: Job, rules: Rules) -> float:
     """When an overdue job that waits is to have its next slice."""
     assert isinstance(job.state, Queued)
-    return job.state.since_at + rules.slice_s * (1.0 / rules.slice_share - 1.0)
+    return job.submitted_at + rules.overdue_s + job.attained_s / rules.slice_share
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ _LIMIT_SHARE = 0.25  # of its limit, a job of which only that is known
 _UNKNOWN_VARIANCE = 4.0  # of the logarithm: a factor of e squared either way
 _MEMORY = 12  # runs that a key remembers; older ones fade
 _OPTIMISM = 4.0  # standard deviations below the estimate
+_LEAST_DOUBT = 1.0  # of the logarithm: a job that fails at once is never ruled out
 _SHORTEST_S = 1.0
 
 
@@ -89,7 +90,8 @@ def forecast(spec: JobSpec, remembered: Callable[[str], Moments | None]) -> Fore
         if key.startswith(own):
             runs = n
     run_s = max(_SHORTEST_S, math.exp(estimate))
-    shortest_s = max(_SHORTEST_S, math.exp(estimate - _OPTIMISM * math.sqrt(variance)))
+    doubt = max(_LEAST_DOUBT, math.sqrt(variance))
+    shortest_s = max(_SHORTEST_S, math.exp(estimate - _OPTIMISM * doubt))
     if limit_s is not None:
         run_s, shortest_s = min(run_s, limit_s), min(shortest_s, limit_s)
     return Forecast(run_s, shortest_s, runs)
