@@ -21,6 +21,7 @@ from jobs.rules import Rules
 from jobs.world import Eviction, World
 
 _CLAIMANTS = 8  # of the waiting jobs, the best
+_FOR_OVERDUE = 2.0  # times the usual share of progress may go into restarts for an overdue job
 
 
 def evictions(world: World, room: Room, waiting: Sequence[Job], order: Order) -> tuple[Eviction, ...]:
@@ -29,23 +30,20 @@ def evictions(world: World, room: Room, waiting: Sequence[Job], order: Order) ->
     if not rules.evict or not waiting or _under_way(world):
         return ()
     victims = sorted(
-        (
-            (order.remaining(job), job)
-            for job in world.jobs.values()
-            if may_be_evicted(job, world.now, rules)
-        ),
+        ((order.remaining(job), job) for job in world.jobs.values() if had_its_turn(job, world.now, rules)),
         key=lambda each: (-each[0], each[1].id),
     )
     if not victims:
         return ()
     late = overdue(world)
     if late is not None and late in waiting and slice_due_at(late, rules) <= world.now:
-        taken = _make_room(
-            room.settled(), late, [each for each in victims if each[1].id != late.id], len(victims)
-        )
+        allowed = _FOR_OVERDUE * rules.restart_share
+        others = [each for each in victims if worth_a_restart(each[1], world.now, rules, allowed)]
+        taken = _make_room(room.settled(), late, others, len(others))
         if taken is not None:
             return tuple(Eviction(victim.id, (late.id,)) for victim in taken[1])
     in_slice = {victim.id for _, victim in victims if _in_slice(victim, world.now, rules)}
+    victims = [each for each in victims if worth_a_restart(each[1], world.now, rules, rules.restart_share)]
     claims = sorted(
         ((order.claim(job), job.submitted_at, job.id), job) for job in _one_of_each(world, waiting)
     )
@@ -71,17 +69,20 @@ def evictions(world: World, room: Room, waiting: Sequence[Job], order: Order) ->
     return tuple(Eviction(job_id, tuple(for_jobs)) for job_id, for_jobs in gone.items())  # type: ignore[arg-type]
 
 
-def may_be_evicted(job: Job, now: float, rules: Rules) -> bool:
-    """Whether it can save, has had its turn, and has made progress that is worth the restart."""
+def had_its_turn(job: Job, now: float, rules: Rules) -> bool:
+    """Whether it can save and has had its turn."""
     state = job.state
     if not isinstance(state, Running) or not job.spec.checkpoint:
         return False
     if state.cancel_requested_at is not None or state.evict_requested_at is not None:
         return False
-    if now - state.started_at < rules.trial_s:
-        return False
+    return now - state.started_at >= rules.trial_s
+
+
+def worth_a_restart(job: Job, now: float, rules: Rules, share: float) -> bool:
+    """Whether its restarts, with one more, cost no more than a share of its progress."""
     spent_s = (job.evictions + 1) * rules.restart_cost_s
-    return spent_s <= max(rules.restart_cost_s, rules.restart_share * attained_s(job, now))
+    return spent_s <= max(rules.restart_cost_s, share * attained_s(job, now))
 
 
 def _in_slice(job: Job, now: float, rules: Rules) -> bool:
