@@ -20,6 +20,7 @@ from jobs.world import World
 
 _USUAL_PRIORITY = 50
 _SMALLEST_SHARE = 1e-6
+_PATIENCE = 14.0
 
 
 def dominant_share(needs: Needs, capacity: Capacity) -> float:
@@ -61,10 +62,11 @@ def waited_s(job: Job, now: float) -> float:
 def overdue(world: World) -> Job | None:
     """The job that has waited longest in all, once that is too long: one at a time has its slices.
 
-    A slice of `slice_s` comes whenever it has had less than `slice_share` of the time since it was overdue.
+    A slice of `slice_s` comes whenever it has had less than `slice_share` of the time since it was due.
     This bounds the worst wait for little: slices are short beside the run of who is overdue and long beside
     a restart, and jobs that are `slice_ratio` times smaller pass all the same (stride scheduling:
-    Waldspurger and Weihl, 1995).
+    Waldspurger and Weihl, 1995). Where it or who runs cannot save there are no slices, and who goes first
+    holds up all: then it takes `_PATIENCE` times as long.
     """
     rules, now = world.rules, world.now
     if not rules.evict or rules.slice_share <= 0:
@@ -75,7 +77,14 @@ def overdue(world: World) -> Job | None:
         if isinstance(job.state, Queued | Running)
     ]
     waited, _, job = max(late, default=(0.0, 0, None), key=lambda each: each[:2])
-    return job if job is not None and waited >= rules.overdue_s else None
+    if job is None:
+        return None
+    saves = rules.evict and all(
+        each.spec.checkpoint
+        for each in (job, *world.jobs.values())
+        if each is job or not isinstance(each.state, Queued)
+    )
+    return job if waited >= rules.overdue_s * (1.0 if saves else _PATIENCE) else None
 
 
 def slice_due_at(job: Job, rules: Rules) -> float:
