@@ -1,0 +1,78 @@
+"""Who is asked to save and stop for others, whatever runs and waits."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from jobs.model import GIB, Forecast, Job, JobId, Needs, Running
+from jobs.policy.decide import decide
+from jobs.rules import Rules
+from jobs.world import World
+from tests.policy.worlds import NOW, paused, queued, running, world
+
+RULES = Rules(learned_order=True, evict=True)
+
+
+@st.composite
+def busy_worlds(draw: st.DrawFn) -> World:
+    """Eight cores, all taken in ones and twos, and jobs of every size waiting."""
+    jobs: list[Job] = []
+    free = 8.0
+    while free > 0:
+        cpus = min(free, draw(st.sampled_from([1.0, 2.0, 4.0])))
+        free -= cpus
+        make = draw(st.sampled_from([running, running, running, running, paused]))
+        job = make(100 + len(jobs), Needs(cpus, GIB // 4))
+        if isinstance(job.state, Running):
+            age_s = draw(st.sampled_from([10.0, 299.0, 301.0, 900.0]))
+            asked = draw(st.sampled_from([None, None, None, None, NOW - 1]))
+            cancelled = draw(st.sampled_from([None, None, None, NOW - 1]))
+            state = replace(
+                job.state, started_at=NOW - age_s, evict_requested_at=asked, cancel_requested_at=cancelled
+            )
+            job = replace(job, state=state, evictions=draw(st.integers(0, 5)))
+        jobs.append(remembered(draw, job))
+    jobs += [
+        remembered(draw, queued(number, Needs(draw(st.sampled_from([1.0, 4.0, 8.0])), GIB // 4)))
+        for number in range(1, 1 + draw(st.integers(1, 6)))
+    ]
+    return world(*jobs, rules=RULES)
+
+
+def remembered(draw: st.DrawFn, job: Job) -> Job:
+    run_s = draw(st.sampled_from([5.0, 500.0, 50_000.0]))
+    spec = replace(job.spec, checkpoint=draw(st.booleans()) or draw(st.booleans()))
+    return replace(job, spec=spec, forecast=Forecast(run_s, run_s / 50, draw(st.integers(0, 3))))
+
+
+@settings(max_examples=200, deadline=None)
+@given(busy_worlds())
+def test_only_jobs_that_can_save_and_had_their_turn_are_asked(now: World) -> None:
+    plan = decide(now)
+    assert decide(now) == plan
+    asked = [eviction.job_id for eviction in plan.evictions]
+    assert len(asked) == len(set(asked))
+    for eviction in plan.evictions:
+        job = now.jobs[eviction.job_id]
+        assert isinstance(job.state, Running)
+        assert job.spec.checkpoint
+        assert job.state.cancel_requested_at is None
+        assert job.state.evict_requested_at is None
+        assert now.now - job.state.started_at >= RULES.trial_s
+        assert eviction.for_jobs
+        assert set(eviction.for_jobs) <= set(plan.held)
+
+
+def test_a_short_job_gets_the_place_of_a_long_one() -> None:
+    long = running(1, Needs(8, GIB), started_at=NOW - 400)
+    long = replace(long, spec=replace(long.spec, checkpoint=True), forecast=Forecast(50_000.0, 900.0, 3))
+    short = replace(queued(2, Needs(1, GIB)), forecast=Forecast(10.0, 1.0, 3))
+    (eviction,) = decide(world(long, short, rules=RULES)).evictions
+    assert (eviction.job_id, eviction.for_jobs) == (1, (JobId(2),))
+    kept = replace(long, spec=replace(long.spec, checkpoint=False))
+    assert decide(world(kept, short, rules=RULES)).evictions == ()
+    again = replace(long, evictions=40)
+    assert decide(world(again, short, rules=RULES)).evictions == ()
