@@ -16,8 +16,9 @@ class Rules:
     load counts as taken. `settle_s`: how long a fresh job's whole reservation is withheld from what the
     machine reports as available. `*_close`: pressure-stall percentages above which nothing starts;
     the gate reopens after `pressure_reopen_s` below half of them. `window`: how many waiting jobs one
-    decision looks at. A sample older than `max_sample_age_s` counts as no sample. `warm_starts`: whether
-    processes that have imported a framework are kept for its recipes, for `warm_idle_s` after the last use.
+    decision looks at (of a long queue in the learned order, up to twice as many). A sample older than
+    `max_sample_age_s` counts as no sample. `warm_starts`: whether processes that have imported a framework
+    are kept for its recipes, for `warm_idle_s` after the last use.
 
     `learned_order`: smallest expected box time first, else first come first served. `ageing_s`: a wait so
     long (or 20 times its own run) halves a job's score. `usage_half_life_s`, `fair_weight`: how long what a
@@ -41,11 +42,11 @@ class Rules:
     max_sample_age_s: float = 15.0
     warm_starts: bool = True
     warm_idle_s: float = 300.0
-    learned_order: bool = False
+    learned_order: bool = True
     ageing_s: float = 86_400.0
     usage_half_life_s: float = 86_400.0
     fair_weight: float = 0.25
-    evict: bool = False
+    evict: bool = True
     trial_s: float = 300.0
     evict_ratio: float = 3.0
     evict_every_s: float = 30.0

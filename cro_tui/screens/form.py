@@ -33,11 +33,10 @@ from cro_tui.screens.form_values import (
 from cro_tui.source import RecipeParam, UsableRecipe
 from cro_tui.widgets.strips import plain
 from cro_tui.widgets.tick import Tick
-from jobs.model import JobId, ParamValue
+from jobs.model import JobId, OnReboot, ParamValue
 from jobs.ports import CroError
 from jobs.views import Preview, SubmitRequest
 
-_COMMAND_HINT = "a program and its arguments"
 _COMMAND_HINT = "a program and its arguments"
 _PAUSE_S = 0.15  # after the last key, before the engine is asked again
 _NEEDS = (
@@ -110,6 +109,12 @@ class QueueForm(ModalScreen[Queued | None]):
                 yield from _boxed(Input(placeholder="nothing; or 39 41", compact=True, id="f-after"))
                 yield Static("priority", classes="small", markup=False)
                 yield from _boxed(Input(placeholder=str(defaults.priority), compact=True, id="f-priority"))
+                yield Static("reboot", classes="small", markup=False)
+                usual = self._recipe.on_reboot if self._recipe else OnReboot.FAIL.value
+                words = SuggestFromList([each.value for each in OnReboot], case_sensitive=False)
+                yield from _boxed(
+                    Input(placeholder=str(usual), compact=True, id="f-on_reboot", suggester=words)
+                )
                 yield Tick("hold", id="f-hold")
             yield Static("", id="p-rest", classes="problem", markup=False)
             yield Static("Would start: ...", id="form-outlook", markup=False)
@@ -139,6 +144,7 @@ class QueueForm(ModalScreen[Queued | None]):
             params=params,
             after=text("after"),
             priority=text("priority"),
+            on_reboot=text("on_reboot"),
             hold=self.query_one("#f-hold", Tick).value,
             **{name: text(name) for name, _, _ in _NEEDS},
         )

@@ -43,6 +43,7 @@ class Typed:
     time: str = ""
     after: str = ""
     priority: str = ""
+    on_reboot: str = ""
     hold: bool = False
 
 
@@ -87,6 +88,7 @@ def request_of(typed: Typed, default_priority: int) -> tuple[SubmitRequest, dict
             priority=default_priority if priority is None else priority,
             after=after or (),
             hold=typed.hold,
+            on_reboot=typed.on_reboot.strip().lower() or None,
         ),
         problems,
     )

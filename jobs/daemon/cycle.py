@@ -123,7 +123,8 @@ class Cycle:
         next one of the whole window does.
         """
         if wants_head(self.world):
-            head = self._store.head(self.world.rules.window)
+            rules = self.world.rules
+            head = self._store.head(rules.window, by_class=rules.learned_order)
             self.apply(HeadLoaded(now, tuple(head), self._store.beyond(len(head)), self._fates(head)))
         whole = now - self._whole_at >= WHOLE_EVERY_S or now < self._whole_at
         if forecasts := self._foresight.forecasts(self.world, fresh=whole):

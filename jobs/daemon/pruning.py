@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
+from jobs.executors.checkpoints import CHECKPOINT
 from jobs.model import JobId
 from jobs.policy.pruning import SPARED_S, EndedFiles, to_remove
 from jobs.settings import KEEP, REMOVED, Home, KeepSettings
@@ -68,8 +69,8 @@ def remove(folder: Path) -> bool:
     marker = folder / REMOVED
     if not marker.exists():
         marker.write_text(f"{time.time()}\n")
-    for attempt in attempts:
-        shutil.rmtree(attempt, ignore_errors=True)
+    for left in (*attempts, folder / CHECKPOINT):
+        shutil.rmtree(left, ignore_errors=True)
     return True
 
 
@@ -86,7 +87,7 @@ def _left(home: Home) -> Iterator[EndedFiles]:
         }
     for job_id, ended_at in ended:
         folder = _folder(home, job_id)
-        attempts = [each for each in _entries(folder) if each.name.isdigit()]
+        attempts = [each for each in _entries(folder) if each.name.isdigit() or each.name == CHECKPOINT]
         if attempts:
             kept = job_id in needed or any(os.path.exists(os.path.join(each, KEEP)) for each in attempts)
             yield EndedFiles(JobId(job_id), ended_at, sum(map(_size, attempts)), kept)

@@ -15,12 +15,9 @@ from jobs.model import (
     Held,
     Job,
     JobId,
-    Paused,
     Queued,
     Reason,
     ReasonCode,
-    Running,
-    Starting,
     StateName,
     Unit,
 )
@@ -127,17 +124,10 @@ def _in_order(world: World, waiting: list[Job]) -> list[Job]:
 
 
 def _places_kept(world: World) -> int:
-    """One for each promise, and one more unless a long job can be made to wait at any time."""
+    """One for each promise, and one more unless every job can be made to wait at any time."""
     promised = sum(job_id in world.jobs for job_id in world.promised)
-    running = (job for job in world.jobs.values() if isinstance(job.state, Running | Paused | Starting))
-    late = overdue(world)
-    promised += (
-        late is not None
-        and late.id not in world.promised
-        and isinstance(late.state, Queued)
-        and slice_due_at(late, world.rules) <= world.now
-    )
-    return promised + (not (world.rules.evict and all(job.spec.checkpoint for job in running)))
+    can_wait = world.rules.evict and all(job.spec.checkpoint for job in world.jobs.values())
+    return promised + (not can_wait)
 
 
 def _state_of(world: World, job_id: JobId) -> StateName | None:

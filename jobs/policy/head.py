@@ -1,7 +1,9 @@
-"""The waiting jobs that the world holds: the first of the queue, without a gap. Pure.
+"""The waiting jobs that the world holds: of a long queue, those that a decision has to see. Pure.
 
-A job enters only where nobody outside can belong before it; else it counts as beyond, and the next
-HeadLoaded brings it. `beyond` may count too many, never too few, so no job is forgotten.
+Where the first come goes first, it is the first of the queue, without a gap: a job enters only where nobody
+outside can belong before it. In the learned order it is the oldest of each class: a job enters when its
+class is not there yet. Else it counts as beyond, and the next HeadLoaded brings it. `beyond` may count too
+many, never too few, so no job is forgotten.
 """
 
 from __future__ import annotations
@@ -49,7 +51,11 @@ def enter(world: World, job: Job, fates: Mapping[JobId, StateName]) -> World:
     jobs.pop(job.id, None)
     waiting = _waiting(replace(world, jobs=jobs))
     full = len(waiting) >= world.rules.window
-    if beyond or full:
+    if world.rules.learned_order and (beyond or full):
+        kind = _class(job)
+        if len(waiting) >= 2 * world.rules.window or any(_class(other) == kind for other in waiting):
+            return replace(world, jobs=jobs, beyond=beyond + 1)
+    elif beyond or full:
         last = max(waiting, key=rank, default=None)
         if last is None or rank(job) > rank(last):
             return replace(world, jobs=jobs, beyond=beyond + 1)

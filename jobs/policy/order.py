@@ -69,7 +69,7 @@ def overdue(world: World) -> Job | None:
     holds up all: then it takes `_PATIENCE` times as long.
     """
     rules, now = world.rules, world.now
-    if not rules.evict or rules.slice_share <= 0:
+    if not rules.learned_order or rules.slice_share <= 0:
         return None
     late = [
         (waited_s(job, now), -job.id, job)

@@ -268,4 +268,10 @@ def _runtimes(database: Database) -> None:
     )
 
 
-MIGRATIONS: tuple[Callable[[Database], None], ...] = (_first, _runtimes)
+def _classes(database: Database) -> None:
+    """Jobs of one class stand in the order by their age alone; the queue is read class by class."""
+    database.execute("ALTER TABLE jobs ADD COLUMN class INTEGER NOT NULL DEFAULT 0")
+    database.execute("CREATE INDEX jobs_classes ON jobs(state, unmet, class, id)")
+
+
+MIGRATIONS: tuple[Callable[[Database], None], ...] = (_first, _runtimes, _classes)

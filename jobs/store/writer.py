@@ -142,11 +142,11 @@ class Store:
             )
         self._write(
             "INSERT INTO jobs(id, state, unmet, priority, name, recipe, retry_of, submitted_at, "
-            "finished_at, attempts, spec, detail) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "finished_at, attempts, spec, detail, class) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 job.id, job.state.name.value, unmet, spec.priority, printable(spec.name), spec.recipe,
                 spec.retry_of, job.submitted_at, getattr(job.state, "finished_at", None), job.attempts,
-                codec.dump_spec(spec), codec.dump_detail(job),
+                codec.dump_spec(spec), codec.dump_detail(job), codec.class_of(spec),
             ),
         )  # fmt: skip
 
@@ -154,7 +154,7 @@ class Store:
         """Write down where a job stands."""
         self._write(
             "UPDATE jobs SET state = ?, priority = ?, finished_at = ?, attempts = ?, detail = ?, "
-            "reasons = ?, estimated_start_at = ? WHERE id = ?",
+            "reasons = ?, estimated_start_at = ?, class = ? WHERE id = ?",
             (
                 job.state.name.value,
                 job.spec.priority,
@@ -163,6 +163,7 @@ class Store:
                 codec.dump_detail(job),
                 codec.dump_reasons(job.reasons) if job.reasons else None,
                 job.estimated_start_at,
+                codec.class_of(job.spec),
                 job.id,
             ),
         )
@@ -221,13 +222,38 @@ class Store:
         """Every job that has an attempt."""
         return self._jobs(f"SELECT {_JOB} FROM jobs WHERE state IN {_ACTIVE} ORDER BY id")
 
-    def head(self, limit: int) -> list[Job]:
-        """The first waiting jobs whose dependencies are met, in the order in which they would start."""
-        return self._jobs(
-            f"SELECT {_JOB} FROM jobs WHERE state = 'queued' AND unmet = 0 "
-            "ORDER BY priority DESC, id LIMIT ?",
-            (limit,),
-        )
+    def head(self, limit: int, *, by_class: bool = False) -> list[Job]:
+        """The first waiting jobs whose dependencies are met, by priority and age, or of each class.
+
+        By class, up to `limit` classes are looked at, and there may be twice as many jobs.
+        """
+        if not by_class:
+            return self._jobs(
+                f"SELECT {_JOB} FROM jobs WHERE state = 'queued' AND unmet = 0 "
+                "ORDER BY priority DESC, id LIMIT ?",
+                (limit,),
+            )
+        classes = [
+            row[0]
+            for row in self._connection.execute(
+                "WITH RECURSIVE found(class) AS ("
+                "SELECT min(class) FROM jobs WHERE state = 'queued' AND unmet = 0 UNION ALL "
+                "SELECT (SELECT min(class) FROM jobs WHERE state = 'queued' AND unmet = 0 "
+                "AND class > found.class) FROM found WHERE found.class IS NOT NULL) "
+                "SELECT class FROM found WHERE class IS NOT NULL LIMIT ?",
+                (limit,),
+            )
+        ]
+        each = max(2, limit // max(len(classes), 1))
+        return [
+            job
+            for one in classes
+            for job in self._jobs(
+                f"SELECT {_JOB} FROM jobs WHERE state = 'queued' AND unmet = 0 AND class = ? "
+                "ORDER BY id LIMIT ?",
+                (one, each),
+            )
+        ]
 
     def get(self, ids: Collection[JobId]) -> dict[JobId, Job]:
         """Those of the jobs that exist and can be read."""

@@ -201,7 +201,7 @@ class Shell:
             if isinstance(job.state, Queued):
                 assert not self._unmet[job.id], f"{job} is not ready"
         waiting = sum(isinstance(job.state, Queued) for job in self.world.jobs.values())
-        assert waiting <= self.rules.window
+        assert waiting <= self.rules.window * (2 if self.rules.learned_order else 1)
         assert sum(job.spec.needs.cpus for job in active) <= self.capacity.cpus + 1e-6
         assert sum(job.spec.needs.mem_bytes for job in active) <= self.capacity.mem_bytes
         held: set[str] = set()

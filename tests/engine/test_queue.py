@@ -42,6 +42,7 @@ from jobs.model import (
 )
 from jobs.rules import Rules
 from tests.engine.shell import Shell, calm, exited, plain
+from tests.policy.worlds import FIRST_COME
 
 OK, ANY = DependencyKind.OK, DependencyKind.ANY
 
@@ -235,7 +236,7 @@ def test_the_world_holds_a_window_and_asks_for_more_when_half_of_it_is_gone() ->
 
 
 def test_an_urgent_job_enters_a_full_head_and_pushes_the_last_one_out() -> None:
-    shell = Shell(Capacity(1.0, 8 * GIB), Rules(window=3))
+    shell = Shell(Capacity(1.0, 8 * GIB), replace(FIRST_COME, window=3))
     for job_id in range(1, 4):
         shell.submit(job_id)
     shell.load_head()
@@ -248,7 +249,7 @@ def test_an_urgent_job_enters_a_full_head_and_pushes_the_last_one_out() -> None:
 
 
 def test_a_job_that_loses_its_priority_goes_behind_those_the_world_does_not_hold() -> None:
-    shell = Shell(Capacity(1.0, 8 * GIB), Rules(window=2))
+    shell = Shell(Capacity(1.0, 8 * GIB), replace(FIRST_COME, window=2))
     for job_id in range(1, 5):
         shell.submit(job_id)
     shell.load_head()

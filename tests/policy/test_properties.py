@@ -16,11 +16,22 @@ from hypothesis import strategies as st
 
 from jobs.model import GIB, Grant, Held, Job, JobId, Needs, Paused, Queued, ReasonCode, Running, Starting
 from jobs.policy.decide import decide, decide_with_estimates
-from jobs.rules import Rules
 from jobs.world import World
-from tests.policy.worlds import NOW, gpu, held, paused, queued, reading, running, sample, starting, world
+from tests.policy.worlds import (
+    FIRST_COME,
+    NOW,
+    gpu,
+    held,
+    paused,
+    queued,
+    reading,
+    running,
+    sample,
+    starting,
+    world,
+)
 
-RULES = Rules()
+RULES = FIRST_COME
 MANY = settings(max_examples=150, deadline=None)
 
 

@@ -29,6 +29,7 @@ from jobs.rules import Rules
 from jobs.world import Plan, World
 
 NOW = 1_000.0
+FIRST_COME = Rules(learned_order=False, evict=False)
 
 
 def spec(
@@ -137,7 +138,7 @@ def world(
     devices: Iterable[Device] = (),
     read: Sample | None = None,
     unreadable: bool = False,
-    rules: Rules = Rules(),  # noqa: B008 - frozen
+    rules: Rules = FIRST_COME,
     fates: Mapping[int, StateName] | None = None,
 ) -> World:
     """A machine with 1 GiB of headroom by default, read just now, and these jobs."""

@@ -77,6 +77,7 @@ class FakeRecipe:
     framework: str = "sklearn"
     kind: str = "train"
     description: str = "Learns something."
+    on_reboot: str = "requeue"
     dependencies: tuple[str, ...] = ("scikit-learn>=1.6",)
     needs: FakeNeeds = FakeNeeds()
     params: tuple[FakeParam, ...] = ()

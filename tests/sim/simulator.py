@@ -30,6 +30,7 @@ from jobs.policy.dependencies import ENDED
 from jobs.ports import Exit, ExitCause
 from jobs.rules import Rules
 from tests.engine.shell import Shell
+from tests.policy.worlds import FIRST_COME
 
 LAUNCH_S = 0.05
 SAMPLE_S = 1.0
@@ -72,7 +73,7 @@ class Simulator:
     """Runs a workload to its end. `spans` tells when each attempt held its reservation."""
 
     def __init__(self, capacity: Capacity, works: list[Work], rules: Rules | None = None) -> None:
-        self.shell = Shell(capacity, rules or Rules(), at=0.0)
+        self.shell = Shell(capacity, rules or FIRST_COME, at=0.0)
         self.works = {JobId(work.job_id): work for work in works}
         self.spans: dict[JobId, tuple[float, float]] = {}
         self.most_running = 0
