@@ -314,7 +314,7 @@ class Job:
     `failed_starts` counts the launches in a row, up to now, that failed before the job did anything.
     `evictions` counts how often it was saved and stopped for others; `attained_s` is the run time of its
     earlier attempts that is kept in its checkpoint, `lost_s` what had to be done again. `forecast` is
-    refreshed as runs end and never stored.
+    refreshed as runs end and never stored. `failed_saves` counts the times it was asked to save and did not.
     """
 
     id: JobId
@@ -330,7 +330,13 @@ class Job:
     evictions: int = 0
     attained_s: float = 0.0
     lost_s: float = 0.0
+    failed_saves: int = 0
     forecast: Forecast | None = None
+
+    @property
+    def can_save(self) -> bool:
+        """Whether it can be asked to save and make room: it promised to, and has kept its word so far."""
+        return self.spec.checkpoint and not self.failed_saves
 
     def to(self, state: State) -> Job:
         """Return the job in its next state; raises IllegalTransition for a move not in TRANSITIONS."""

@@ -13,6 +13,7 @@ from cro_tui.present import (
     ago,
     bytes_text,
     clean,
+    counted,
     duration_text,
     elapsed_s,
     fate_sentence,
@@ -73,6 +74,7 @@ def show(id_: JobId, as_json: bool) -> int:
             ("Started", _when(started_at(job), now)),
             ("Ended", _when(finished_at(job), now)),
             ("Ran", "" if started_at(job) is None else duration_text(elapsed_s(job, now))),
+            ("Made room", _made_room(job)),
             ("Retry of", f"#{job.spec.retry_of}" if job.spec.retry_of else ""),
             ("Log", clean(log, _LONG) if job.attempts else ""),
             ("Output", clean(output, _LONG) if job.attempts else ""),
@@ -91,6 +93,14 @@ def _after(job: Job) -> str:
         f"#{each.job_id}" + (" (however it ends)" if each.kind is DependencyKind.ANY else "")
         for each in job.spec.after
     )
+
+
+def _made_room(job: Job) -> str:
+    """How often it was saved and stopped for others, and what that cost."""
+    if not job.evictions:
+        return ""
+    kept, lost = duration_text(job.attained_s), duration_text(job.lost_s)
+    return f"{counted(job.evictions, 'time')} for shorter jobs: {kept} of work kept, {lost} lost"
 
 
 def _used(job: Job) -> str:

@@ -156,7 +156,7 @@ def _saved(world: World, job: Job, state: Active, exit_: Exit) -> Answer | None:
     if kept:
         told = Record(world.now, job.id, "saved and stopped", state.attempt, f"after {ran_s:.0f} s")
     else:
-        job = replace(job, spec=replace(job.spec, checkpoint=False))
+        job = replace(job, failed_saves=job.failed_saves + 1)
         how = f"exit code {exit_.exit_code}" if exit_.signal is None else f"signal {exit_.signal}"
         detail = f"{how}; {ran_s:.0f} s are lost, and it is not asked again"
         told = Record(world.now, job.id, "stopped without saving", state.attempt, detail)

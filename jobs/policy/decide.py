@@ -126,7 +126,7 @@ def _in_order(world: World, waiting: list[Job]) -> list[Job]:
 def _places_kept(world: World) -> int:
     """One for each promise, and one more unless every job can be made to wait at any time."""
     promised = sum(job_id in world.jobs for job_id in world.promised)
-    can_wait = world.rules.evict and all(job.spec.checkpoint for job in world.jobs.values())
+    can_wait = world.rules.evict and all(job.can_save for job in world.jobs.values())
     return promised + (not can_wait)
 
 

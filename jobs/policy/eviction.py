@@ -72,7 +72,7 @@ def evictions(world: World, room: Room, waiting: Sequence[Job], order: Order) ->
 def had_its_turn(job: Job, now: float, rules: Rules) -> bool:
     """Whether it can save and has had its turn."""
     state = job.state
-    if not isinstance(state, Running) or not job.spec.checkpoint:
+    if not isinstance(state, Running) or not job.can_save:
         return False
     if state.cancel_requested_at is not None or state.evict_requested_at is not None:
         return False
@@ -108,7 +108,7 @@ def may_change_at(world: World) -> float | None:
     moments += [
         job.state.started_at + rules.trial_s
         for job in world.jobs.values()
-        if isinstance(job.state, Running) and job.spec.checkpoint and job.state.evict_requested_at is None
+        if isinstance(job.state, Running) and job.can_save and job.state.evict_requested_at is None
     ]
     return min((moment for moment in moments if moment > world.now), default=None)
 

@@ -80,7 +80,7 @@ def overdue(world: World) -> Job | None:
     if job is None:
         return None
     saves = rules.evict and all(
-        each.spec.checkpoint
+        each.can_save
         for each in (job, *world.jobs.values())
         if each is job or not isinstance(each.state, Queued)
     )

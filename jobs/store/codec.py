@@ -41,7 +41,7 @@ _STATES: dict[str, type[State]] = {kind.name.value: kind for kind in get_args(St
 _ENDED = get_args(Ended)
 
 
-_COUNTED = ("failed_starts", "evictions", "attained_s", "lost_s")
+_COUNTED = ("failed_starts", "evictions", "attained_s", "lost_s", "failed_saves")
 
 _ENCODER = json.JSONEncoder(separators=(",", ":"))  # json.dumps would make one for each call
 
@@ -170,6 +170,7 @@ def load_job(row: sqlite3.Row | Mapping[str, Any]) -> Job:
             int(table.get("evictions", 0)),
             float(table.get("attained_s", 0.0)),
             float(table.get("lost_s", 0.0)),
+            int(table.get("failed_saves", 0)),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise Damaged(f"job {row['id']}: {error}") from None

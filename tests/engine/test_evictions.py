@@ -80,7 +80,7 @@ def test_one_that_does_not_keep_its_word_waits_again_and_is_never_asked_again(
 ) -> None:
     assert isinstance(end(evicting, exit_), Queued)
     job = evicting.saved[ONE]
-    assert not job.spec.checkpoint
+    assert not job.can_save
     assert job.attained_s == 0.0
     assert job.lost_s == exit_.finished_at - 1_000.5
     assert "is not asked again" in evicting.story[-1].detail
