@@ -314,7 +314,7 @@ class Job:
     `failed_starts` counts the launches in a row, up to now, that failed before the job did anything.
     `evictions` counts how often it was saved and stopped for others; `attained_s` is the run time of its
     earlier attempts that is kept in its checkpoint, `lost_s` what had to be done again. `forecast` is
-    refreshed as runs end and never stored. `failed_saves` counts the times it was asked to save and did not.
+    refreshed as runs end and never stored. `failed_saves` counts the times that it did not save when asked.
     """
 
     id: JobId

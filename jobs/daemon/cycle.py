@@ -43,6 +43,7 @@ from jobs.model import (
     StateName,
     Succeeded,
 )
+from jobs.policy.decide import waiting_order
 from jobs.policy.head import rank
 from jobs.settings import HIGHEST_PRIORITY, LOWEST_PRIORITY
 from jobs.store.intents import IntentKind
@@ -71,6 +72,7 @@ class Cycle:
         self.wake_at: float | None = None
         self.due = True
         self._foresight = Foresight(store)
+        self._places: dict[JobId, int] = {}  # of the waiting jobs at the last decision of the whole window
         self._reasons: dict[JobId, ReasonsChanged] = {}
         self._new: set[JobId] = set()
         self._whole_at = 0.0
@@ -132,6 +134,7 @@ class Cycle:
         if whole:
             self._whole_at, self._whole_due = now, False
             self.apply(Decide(now))
+            self._places = {job_id: place for place, job_id in enumerate(waiting_order(self.world))}
         else:
             self._whole_due = True
             self._decide_front(now)
@@ -158,10 +161,12 @@ class Cycle:
     # --- how it is done ------------------------------------------------------------------------------
 
     def _decide_front(self, now: float) -> None:
-        """Decide on a copy of the world that has the first waiting jobs only."""
+        """Decide on a copy of the world with only those waiting jobs that stood first when last looked at."""
         world = self.world
         waiting = [job for job in world.jobs.values() if isinstance(job.state, Queued)]
-        behind = {job.id for job in sorted(waiting, key=rank)[FRONT:]}
+        last = len(self._places)
+        ordered = sorted(waiting, key=lambda job: (self._places.get(job.id, last), rank(job)))
+        behind = {job.id for job in ordered[FRONT:]} - set(world.promised)
         if behind:
             front = {job_id: job for job_id, job in world.jobs.items() if job_id not in behind}
             self.world = replace(world, jobs=front)

@@ -33,7 +33,7 @@ from jobs.policy.room import build, readable
 from jobs.policy.shortage import Shortages
 from jobs.world import Plan, Start, World
 
-__all__ = ["decide", "decide_with_estimates", "estimate", "next_gate"]
+__all__ = ["decide", "decide_with_estimates", "estimate", "next_gate", "waiting_order"]
 
 
 def decide(world: World) -> Plan:
@@ -108,6 +108,13 @@ def _candidates(world: World, held: dict[JobId, tuple[Reason, ...]]) -> list[Job
         else:
             candidates.append(job)
     return candidates
+
+
+def waiting_order(world: World) -> list[JobId]:
+    """The waiting jobs of the world in the order in which a decision considers them."""
+    return [
+        job.id for job in _in_order(world, [j for j in world.jobs.values() if isinstance(j.state, Queued)])
+    ]
 
 
 def _in_order(world: World, waiting: list[Job]) -> list[Job]:

@@ -20,7 +20,7 @@ from jobs.world import World
 
 _USUAL_PRIORITY = 50
 _SMALLEST_SHARE = 1e-6
-_PATIENCE = 14.0
+_PATIENCE = 3.0  # times as late, where somebody cannot be made to wait
 
 
 def dominant_share(needs: Needs, capacity: Capacity) -> float:
