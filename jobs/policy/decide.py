@@ -112,9 +112,8 @@ def _candidates(world: World, held: dict[JobId, tuple[Reason, ...]]) -> list[Job
 
 def waiting_order(world: World) -> list[JobId]:
     """The waiting jobs of the world in the order in which a decision considers them."""
-    return [
-        job.id for job in _in_order(world, [j for j in world.jobs.values() if isinstance(j.state, Queued)])
-    ]
+    waiting = [job for job in world.jobs.values() if isinstance(job.state, Queued)]
+    return [job.id for job in _in_order(world, waiting)]
 
 
 def _in_order(world: World, waiting: list[Job]) -> list[Job]:
