@@ -161,7 +161,7 @@ class Cycle:
     # --- how it is done ------------------------------------------------------------------------------
 
     def _decide_front(self, now: float) -> None:
-        """Decide on a copy of the world with only those waiting jobs that stood first when last looked at."""
+        """Decide on a copy of the world with those waiting jobs alone that stood first at the last look."""
         world = self.world
         waiting = [job for job in world.jobs.values() if isinstance(job.state, Queued)]
         last = len(self._places)
