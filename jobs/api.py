@@ -226,6 +226,10 @@ class Api:
         """The log of an attempt (default: the latest, or the first to come); it may not exist yet."""
         return self._attempt(job_id, attempt) / "output.log"
 
+    def files_removed_at(self, job_id: JobId) -> float | None:
+        """When the files of an ended job were removed to make room; None while they are there."""
+        return self.home.removed_at(job_id)
+
     def output_dir(self, job_id: JobId, attempt: int | None = None) -> Path:
         """Where an attempt leaves its files (default: the latest); it may not exist yet."""
         return self._attempt(job_id, attempt) / "output"

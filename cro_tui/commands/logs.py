@@ -76,7 +76,7 @@ def logs(  # noqa: PLR0917 - click calls it by keyword
             shown = attempt or job.attempts or None
             print_json({"id": id_, "attempt": shown, "path": str(path), "lines": _lines(path, lines)})
             return 0
-        if not path.exists() and (removed_at := api.home.removed_at(id_)) is not None:
+        if not path.exists() and (removed_at := api.files_removed_at(id_)) is not None:
             at = time.strftime("%Y-%m-%d %H:%M", time.localtime(removed_at))
             note(f"The files of job {id_} were removed on {at} to make room: see [keep] in the settings.")
             return 0

@@ -47,7 +47,7 @@ def show(id_: JobId, as_json: bool) -> int:
     with opened() as api:
         job, history = api.explain(id_), api.history(id_)
         log, output = str(api.log_path(id_)), str(api.output_dir(id_))
-        removed_at = api.home.removed_at(id_)
+        removed_at = api.files_removed_at(id_)
     if as_json:
         table = job_json(job, now)
         table |= {"history": [history_json(entry) for entry in history], "log": log, "output": output}

@@ -10,7 +10,7 @@ from pathlib import Path
 from textual import on
 from textual.widgets import Input
 
-from cro_tui.present import name_text
+from cro_tui.present import ago, name_text
 from cro_tui.screens.place import Place
 from cro_tui.widgets.lines import NoticeLine
 from cro_tui.widgets.log_view import LogView, search
@@ -18,6 +18,13 @@ from cro_tui.widgets.strips import plain
 from jobs.model import Job, JobId, Waiting
 
 _PROMPTS = {"filter": "filter: ", "find": "find: ", "goto": "line: "}
+
+
+def _empty(removed_at: float | None, now: float) -> str:
+    """What is said in place of a log without lines."""
+    if removed_at is None:
+        return "Nothing printed yet."
+    return f"Removed {ago(removed_at, now)} to make room for newer ones: see [keep] in the settings."
 
 
 class LogPane(Place[None]):
@@ -42,11 +49,15 @@ class LogPane(Place[None]):
         title = f"Log #{job.id} {name_text(job, 40)}"
         source = self.desk.source
 
-        def found(path: Path) -> None:
-            if self._log_of == wanted and self.is_attached:
-                view.open(path, title, "Nothing printed yet.")
+        def look() -> tuple[Path, float | None]:
+            return source.log_path(job.id, job.attempts or None), source.files_removed_at(job.id)
 
-        self.desk.read(lambda: source.log_path(job.id, job.attempts or None), found, key="log_path")
+        def found(answer: tuple[Path, float | None]) -> None:
+            path, removed_at = answer
+            if self._log_of == wanted and self.is_attached:
+                view.open(path, title, _empty(removed_at, self.desk.now()))
+
+        self.desk.read(look, found, key="log_path")
 
     def action_focus_log(self) -> None:
         self.query_one(LogView).focus()

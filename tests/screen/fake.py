@@ -153,6 +153,7 @@ class FakeSource:
     """Give it jobs; `calls` has what was asked of it, in order."""
 
     logs: Path
+    removed: set[JobId] = field(default_factory=set)
     jobs: dict[JobId, Job] = field(default_factory=dict)
     capacity: Capacity = field(default_factory=lambda: Capacity(16, 64 * GIB))
     sample: Sample | None = None
@@ -253,6 +254,9 @@ class FakeSource:
 
     def log_path(self, job_id: JobId, attempt: int | None = None) -> Path:
         return self.logs / f"{job_id}.log"
+
+    def files_removed_at(self, job_id: JobId) -> float | None:
+        return self.now - 3 * 86_400 if job_id in self.removed else None
 
     def recipes(self) -> FakeCatalogue:
         self._enter("recipes", None)

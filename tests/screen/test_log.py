@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from cro_tui.widgets.log_view import LogView
+from jobs.model import JobId
 from tests.screen.conftest import Screen, opened
 from tests.screen.fake import FakeSource
 
@@ -103,6 +104,12 @@ async def test_a_log_that_was_replaced_by_a_shorter_one_is_read_afresh(
         write(tmp_path, 41, "new\n", "w")
         await screen.shows("1 line ")
         assert view(screen).lines_shown() == ["new"]
+
+
+async def test_a_log_that_was_removed_to_make_room_says_so(source: FakeSource) -> None:
+    source.removed.add(JobId(41))
+    async with opened(source) as screen:
+        await screen.shows("Removed 3d ago to make room for newer ones")
 
 
 async def test_the_full_log_and_back(source: FakeSource, tmp_path: Path) -> None:
