@@ -69,7 +69,8 @@ def why_lines(
 
 
 def _waiting_lines(job: Job, now: float, capacity: Capacity | None, keys: bool) -> tuple[WhyLine, ...]:
-    lines = [WhyLine(Mark.NONE, "Not started because:")]
+    lines = [] if not job.evictions else [WhyLine(Mark.NONE, _saved(job)), WhyLine(Mark.NONE, "")]
+    lines.append(WhyLine(Mark.NONE, "Not started because:"))
     short = {reason_name(reason): reason for reason in job.reasons}
     plain = [reason for reason in job.reasons if not reason_name(reason)]
     lines += [WhyLine(Mark.BAD, reason_sentence(reason, now)) for reason in plain]
@@ -92,6 +93,13 @@ def _waiting_lines(job: Job, now: float, capacity: Capacity | None, keys: bool) 
         WhyLine(Mark.NONE, text) for text in (start_sentence(job, now), advice_for(job, keys=keys)) if text
     ]
     return tuple(lines)
+
+
+def _saved(job: Job) -> str:
+    """Of a job that made room for others: what it has kept."""
+    if job.failed_saves:
+        return "It made room for shorter jobs without saving, and is not asked again."
+    return f"It saved and made room for shorter jobs; {duration_text(job.attained_s)} of work are kept."
 
 
 def start_sentence(job: Job, now: float) -> str:
