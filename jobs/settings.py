@@ -209,7 +209,10 @@ class Home:
 _ALIASES = {"mem": "mem_bytes", "grace": "grace_s", "log_max": "log_max_bytes", "max": "max_bytes"}
 _CHOICES = {"graph": ("braille", "ascii")}
 _NOT_ZERO = frozenset(
-    {"refresh_s", "cpus", "mem_bytes", "window", "max_sample_age_s", "lost_after_s", "check_s"}
+    {
+        *("refresh_s", "cpus", "mem_bytes", "window", "max_sample_age_s", "lost_after_s", "check_s"),
+        *("usage_half_life_s", "ageing_s"),
+    }
 )
 
 

@@ -51,7 +51,7 @@ class SubmitRequest:
 
 
 class SortKey(StrEnum):
-    """`QUEUE`: running, then waiting in the order they would start, then ended, newest first."""
+    """`QUEUE`: running, then waiting by priority and age, then ended, newest first."""
 
     QUEUE = "queue"
     ID = "id"

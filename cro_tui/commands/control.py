@@ -77,7 +77,7 @@ def release(ids: tuple[JobId, ...], every: bool) -> int:
 @ids_argument
 @click.argument("value", metavar="VALUE")
 def priority(ids: tuple[JobId, ...], value: str) -> int:
-    """Set the priority of waiting jobs (0 to 100, higher goes first), or shift it.
+    """Set the priority of waiting jobs (0 to 100, each step counts double), or shift it.
 
     \b
       cro-tui priority 12 80

@@ -1,4 +1,4 @@
-"""ls: the jobs, running ones first, then those that wait in the order they would start."""
+"""ls: the jobs, running ones first, then those that wait, by priority and age."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ _HEADS = ("ID", "STATE", "NAME", "PRI", "WHY", "CPU", "MEM", "ELAPSED", "ETA")
 def ls(  # noqa: PLR0917 - click calls it by keyword
     text: str, states: tuple[str, ...], every: bool, limit: int | None, sort: str, as_json: bool
 ) -> int:
-    """List jobs: running, then waiting in the order they would start, then ended, newest first.
+    """List jobs: running, then waiting by priority and age, then ended, newest first.
 
     TEXT keeps the jobs that have it in their name, recipe, state or id.
 

@@ -43,7 +43,7 @@ class _Submit(click.Command):
     "--priority",
     type=whole("priority", "50"),
     metavar="N",
-    help="0 to 100, higher goes first (default 50).",
+    help="0 to 100, each step counts double (default 50).",
 )
 @click.option(
     "--after", multiple=True, metavar="ID", help="Start after 12 succeeds (12, ok:12) or ends (any:12)."

@@ -35,7 +35,7 @@ class JobList(Framed, ScrollView, can_focus=True):
         "job-list--head", "job-list--cursor", "job-list--marked", "job-list--quiet",
         "job-list--run", "job-list--wait", "job-list--held", "job-list--done", "job-list--bad",
     }  # fmt: skip
-    HELP = "The jobs: running, then waiting in the order they would start, then ended. `enter` opens one."
+    HELP = "The jobs: running, then waiting by priority and age, then ended. `enter` opens one."
 
     class Chosen(Message):
         """The cursor stands on `job` (None: there is none)."""

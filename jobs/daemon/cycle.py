@@ -53,6 +53,7 @@ from jobs.world import World
 INTENTS_AT_ONCE = 1000
 LOAD_AFTER = 100  # intents at once after which the head of the queue is read again
 WHOLE_EVERY_S = 0.5  # between decisions that look at the whole window, with estimates and fresh reasons
+HEAD_EVERY_S = 2.0  # while more jobs wait than are held: a class may have run out, or another come forward
 FRONT = 32  # waiting jobs that the quick decisions in between look at
 
 
@@ -75,7 +76,7 @@ class Cycle:
         self._places: dict[JobId, int] = {}  # of the waiting jobs at the last decision of the whole window
         self._reasons: dict[JobId, ReasonsChanged] = {}
         self._new: set[JobId] = set()
-        self._whole_at = 0.0
+        self._whole_at = self._head_at = 0.0
         self._whole_due = False
 
     def apply(self, event: Event) -> None:
@@ -124,8 +125,10 @@ class Cycle:
         While much happens, most decisions look at the front of the queue only: what they do not start, the
         next one of the whole window does.
         """
-        if wants_head(self.world):
-            rules = self.world.rules
+        rules = self.world.rules
+        stale = rules.learned_order and bool(self.world.beyond) and abs(now - self._head_at) >= HEAD_EVERY_S
+        if stale or wants_head(self.world):
+            self._head_at = now
             head = self._store.head(rules.window, by_class=rules.learned_order)
             self.apply(HeadLoaded(now, tuple(head), self._store.beyond(len(head)), self._fates(head)))
         whole = now - self._whole_at >= WHOLE_EVERY_S or now < self._whole_at

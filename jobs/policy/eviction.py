@@ -36,7 +36,11 @@ def evictions(world: World, room: Room, waiting: Sequence[Job], order: Order) ->
     if not victims:
         return ()
     late = overdue(world)
-    if late is not None and late in waiting and slice_due_at(late, rules) <= world.now:
+    if (
+        late is not None
+        and any(job.id == late.id for job in waiting)
+        and slice_due_at(late, rules) <= world.now
+    ):
         allowed = _FOR_OVERDUE * rules.restart_share
         others = [each for each in victims if worth_a_restart(each[1], world.now, rules, allowed)]
         taken = _make_room(room.settled(), late, others, len(others))

@@ -8,12 +8,14 @@ many, never too few, so no job is forgotten.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 
-from jobs.model import Job, JobId, Queued, Reason, StateName
+from jobs.model import Job, JobId, JobSpec, Queued, Reason, StateName
 from jobs.policy.dependencies import missing
 from jobs.policy.order import Order, waited_s
+from jobs.policy.predict import program
 from jobs.world import World
 
 _CLAIMANTS = 16  # classes with the smallest claims that a decision sees besides the best
@@ -52,8 +54,8 @@ def enter(world: World, job: Job, fates: Mapping[JobId, StateName]) -> World:
     waiting = _waiting(replace(world, jobs=jobs))
     full = len(waiting) >= world.rules.window
     if world.rules.learned_order and (beyond or full):
-        kind = _class(job)
-        if len(waiting) >= 2 * world.rules.window or any(_class(other) == kind for other in waiting):
+        kind = _place_of(job)
+        if len(waiting) >= 2 * world.rules.window or any(_place_of(other) == kind for other in waiting):
             return replace(world, jobs=jobs, beyond=beyond + 1)
     elif beyond or full:
         last = max(waiting, key=rank, default=None)
@@ -90,6 +92,16 @@ def choose(waiting: Iterable[Job], order: Order, most: int, promised: Collection
     if promised:
         chosen |= {job.id: job for jobs in classes.values() for job in jobs if job.id in promised}
     return list(chosen.values())
+
+
+def class_of(spec: JobSpec) -> object:
+    """What jobs share that stand in the order by their age alone, as far as it is known at their submit."""
+    bucket = None if spec.expected_s is None else round(2 * math.log2(max(spec.expected_s, 0.1)))
+    return spec.priority, spec.user, program(spec), spec.needs, spec.checkpoint, bucket
+
+
+def _place_of(job: Job) -> object:
+    return class_of(job.spec), job.attained_s, job.attempts == 0
 
 
 def _class(job: Job) -> object:

@@ -40,7 +40,7 @@ def read_csv(text: str) -> tuple[TraceJob, ...]:
     rows = csv.DictReader(io.StringIO(text))
     missing = {"submit_s", "runtime_s", "cpus", "mem_gb"} - set(rows.fieldnames or ())
     if missing:
-        raise BadInput(f"The trace has no column {sorted(missing)[0]!r}.", "See docs/simulate.md.")
+        raise BadInput(f"The trace has no column {sorted(missing)[0]!r}.", "Name it in the first line.")
     found = []
     for number, row in enumerate(rows, 2):
         try:

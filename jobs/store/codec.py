@@ -7,9 +7,7 @@ so that one bad record never takes a reader down.
 from __future__ import annotations
 
 import json
-import math
 import sqlite3
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from functools import cache, lru_cache
@@ -32,7 +30,6 @@ from jobs.model import (
     Unit,
     Usage,
 )
-from jobs.policy.predict import program
 
 if TYPE_CHECKING:
     from jobs.world import Gate
@@ -108,14 +105,6 @@ def load_spec(text: str) -> JobSpec:
         return JobSpec(**table)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise Damaged(f"specification: {error}") from None
-
-
-@lru_cache(maxsize=64)
-def class_of(spec: JobSpec) -> int:
-    """A number that jobs share which stand in the order by their age alone. Others seldom share it."""
-    bucket = None if spec.expected_s is None else round(2 * math.log2(max(spec.expected_s, 0.1)))
-    same = spec.priority, spec.user, program(spec), spec.needs, spec.checkpoint, bucket
-    return zlib.crc32(repr(same).encode())
 
 
 # --- where it stands ---------------------------------------------------------------------------------

@@ -158,7 +158,7 @@ class View:
         return self._readable("state IN ('starting', 'running', 'paused')", "id", -1)
 
     def head(self, limit: int) -> list[Job]:
-        """The first waiting jobs whose dependencies are met, in the order in which they would start."""
+        """The first waiting jobs whose dependencies are met, by priority and age."""
         return self._readable("state = 'queued' AND unmet = 0", _WAITING_ORDER, limit)
 
     def states(self, ids: Sequence[JobId]) -> dict[JobId, StateName]:

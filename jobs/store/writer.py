@@ -7,12 +7,15 @@ jobs, those that wait for one job - and never scans the table. It decides nothin
 from __future__ import annotations
 
 import sqlite3
+import zlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from jobs.model import Dependency, DependencyKind, Job, JobId, Reason, StateName
+from jobs.model import Dependency, DependencyKind, Job, JobId, JobSpec, Reason, StateName
+from jobs.policy.head import class_of
 from jobs.policy.predict import Moments
 from jobs.store import codec, schema
 from jobs.store.codec import Damaged
@@ -146,7 +149,7 @@ class Store:
             (
                 job.id, job.state.name.value, unmet, spec.priority, printable(spec.name), spec.recipe,
                 spec.retry_of, job.submitted_at, getattr(job.state, "finished_at", None), job.attempts,
-                codec.dump_spec(spec), codec.dump_detail(job), codec.class_of(spec),
+                codec.dump_spec(spec), codec.dump_detail(job), _class_number(spec),
             ),
         )  # fmt: skip
 
@@ -163,7 +166,7 @@ class Store:
                 codec.dump_detail(job),
                 codec.dump_reasons(job.reasons) if job.reasons else None,
                 job.estimated_start_at,
-                codec.class_of(job.spec),
+                _class_number(job.spec),
                 job.id,
             ),
         )
@@ -318,3 +321,9 @@ class Store:
         if after.kind is DependencyKind.OK:
             return bool(row["state"] == StateName.SUCCEEDED)
         return row["state"] not in ("queued", "held", "starting", "running", "paused")
+
+
+@lru_cache(maxsize=64)
+def _class_number(spec: JobSpec) -> int:
+    """A number for the class of a job in the order; two classes seldom share one."""
+    return zlib.crc32(repr(class_of(spec)).encode())

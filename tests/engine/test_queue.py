@@ -363,3 +363,16 @@ def test_an_ended_job_is_never_submitted_again() -> None:
     done = Job(JobId(1), plain(), Failed(None, 1.0, None, None, "x", Usage()), 0.0)
     assert shell.tell(Submitted(shell.at, done)) == []
     assert shell.saved == {}
+
+
+def test_in_the_learned_order_a_job_waits_behind_those_like_it_and_another_kind_is_seen_at_once() -> None:
+    shell = Shell(Capacity(1.0, 8 * GIB), Rules(window=2))
+    for job_id in range(1, 6):
+        shell.submit(job_id)
+    shell.load_head()
+    inside = set(shell.world.jobs)
+    assert len(inside) < 5
+    shell.submit(6)
+    assert set(shell.world.jobs) == inside, "older ones of its kind are not in the world yet"
+    shell.submit(7, plain(user="ben"))
+    assert set(shell.world.jobs) == inside | {7}

@@ -77,6 +77,7 @@ def test_every_section_is_read(tmp_path: Path) -> None:
         ("[daemon]\nidle_exit_s = nan\n", "0 or more"),
         ("[jobs]\nstand_back = 1\n", "must be true or false"),
         ("[defaults]\npriority = 101\n", "from 0 to 100"),
+        ("[admission]\nusage_half_life_s = 0\n", "more than 0"),
         ("[recipes]\nfolders = 'here'\n", "list of texts"),
         ("[keys]\nnew = 5\n", "new in \\[keys\\]"),
         ("screen = 1\n", "must be a section"),

@@ -217,6 +217,18 @@ def test_dependents_are_settled(store: Store) -> None:
     store.rollback()
 
 
+def test_a_long_queue_is_read_class_by_class_the_oldest_of_each_first(store: Store) -> None:
+    for job_id in range(1, 21):
+        store.insert(queued(job_id))
+    store.insert(queued(21, user="ben"))
+    store.insert(queued(22, priority=60))
+    by_class = [job.id for job in store.head(6, by_class=True)]
+    assert {21, 22} <= set(by_class)
+    assert sorted(set(by_class) - {21, 22}) == [1, 2]
+    assert [job.id for job in store.head(3)] == [22, 1, 2]
+    store.rollback()
+
+
 def test_what_runs_took_is_remembered_by_what_they_ran(store: Store, queries: Queries) -> None:
     forest = spec(recipe="forest")
     for key in runtime_keys(forest):
