@@ -27,8 +27,14 @@ def oom_score(pid: int) -> int:
 
 
 async def tree_of(bench: Bench, name: str) -> list[int]:
-    await bench.until_true(lambda: len(bench.left_running(name)) == 3)
-    return bench.left_running(name)
+    tree: list[int] = []
+
+    def is_whole() -> bool:
+        tree[:] = bench.left_running(name)  # one that is just running another program is not seen
+        return len(tree) == 3
+
+    await bench.until_true(is_whole)
+    return tree
 
 
 async def stop(bench: Bench, name: str) -> None:
