@@ -24,7 +24,16 @@ from jobs.ports import BadInput, Clock, NeverFits, NotNow, Unreachable
 from jobs.settings import HIGHEST_PRIORITY, LOWEST_PRIORITY, Home, Settings
 from jobs.store.intents import IntentKind, Intents, no_such_job
 from jobs.store.queries import Queries, View, as_of_now
-from jobs.views import DaemonStatus, HistoryEntry, JobQuery, NeedsRequest, Preview, Snapshot, SubmitRequest
+from jobs.views import (
+    DaemonStatus,
+    HistoryEntry,
+    JobQuery,
+    NeedsRequest,
+    Outlook,
+    Preview,
+    Snapshot,
+    SubmitRequest,
+)
 from jobs.wakeup import Ringer, Watcher
 
 if TYPE_CHECKING:
@@ -193,6 +202,23 @@ class Api:
     def explain(self, job_id: JobId) -> Job:
         """One job, its `reasons` complete while it waits, even with no scheduler. Raises NoSuchJob."""
         return self.job(job_id)
+
+    def outlook(self, job_id: JobId) -> Outlook | None:
+        """What stands behind the place of a waiting job, and what is foreseen; None when it does not wait.
+
+        Runs the scheduler's rules forward, so it can take a second. Raises NoSuchJob.
+        """
+        from jobs import forecast
+
+        now, machine, status = self._clock(), self._measuring(), presence.look(self.home.lock)
+        sample = machine.sample(now, status)
+        with self._reading().snapshot() as view:
+            job = view.job(job_id)
+            if not isinstance(job.state, Queued | Held):
+                return None
+            return forecast.outlook(
+                job, view, machine, status, now=now, rules=self.settings.admission, sample=sample
+            )
 
     def history(self, job_id: JobId) -> tuple[HistoryEntry, ...]:
         """What happened to it, oldest first. Raises NoSuchJob."""

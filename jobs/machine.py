@@ -63,7 +63,8 @@ class Sample:
     """One reading of the machine.
 
     `cpu_busy` and `cpu_foreign` are in cores (`cpu_foreign`: load that is not our jobs', smoothed by
-    the sensor), `per_core` in 0..1. `jobs` holds the live use of each running job that was seen.
+    the sensor), `per_core` in 0..1. `jobs` holds the live use of each running job that was seen. `idle_s`:
+    how long ago somebody last typed at a terminal of the machine.
     """
 
     at: float
@@ -77,4 +78,5 @@ class Sample:
     pressure: Pressure = field(default_factory=Pressure)
     devices: tuple[DeviceSample, ...] = ()
     jobs: Mapping[JobId, Usage] = field(default_factory=dict)
+    idle_s: float | None = None
     gpu_note: str | None = None  # why there are no GPUs, in one line; None when there are

@@ -71,6 +71,8 @@ class JobSpec:
     ("sklearn", "tensorflow"); `warm` lets it start from a process that has imported it. `expected_s` is
     what earlier runs took. `user` is the login name of who submitted it. `checkpoint` is its promise to
     save and exit with 75 within `grace_s` of a SIGTERM, and to go on from `CRO_RESUME` when started again.
+    `fixed` are the needs that the person named ("cpus", "mem", "vram"): nothing learned replaces them.
+    `input_bytes` is the size of the files that its arguments named at submit.
     """
 
     name: str
@@ -91,6 +93,8 @@ class JobSpec:
     expected_s: float | None = None
     user: str = ""
     checkpoint: bool = False
+    fixed: tuple[str, ...] = ()
+    input_bytes: int = 0
 
 
 # --- states: one class each, with exactly the fields that state can have ---------------------------
@@ -112,14 +116,22 @@ class StateName(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """What a started attempt was given: its devices by UUID, in the order CUDA numbers them."""
+    """What a started attempt was given: its devices by UUID, in the order CUDA numbers them.
+
+    `reserves` is what it reserves where that is not what was asked for: what earlier runs used.
+    """
 
     device_uuids: tuple[str, ...] = ()
+    reserves: Needs | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What a job's whole process tree used. Peaks are over the attempt's life; `None` is not measured."""
+    """What a job's whole process tree used. Peaks are over the attempt's life; `None` is not measured.
+
+    Of an attempt that has ended, `gpu_mem_bytes` is the peak, and `cpus` what 95 % of its seconds did not
+    exceed.
+    """
 
     cpu_s: float | None = None
     mem_bytes: int | None = None
@@ -288,17 +300,18 @@ class Forecast:
     """What earlier runs say of the next one. It plans; it never stops a job.
 
     `run_s` is the expected wall time of a whole run, `shortest_s` an optimistic bound of it (both with what
-    was done in earlier attempts). `runs` earlier runs stand behind the time, `mem_runs` behind the memory.
-    `mem_bytes`, `gpu_mem_bytes` and `cpus` are what it should reserve, None where nothing is known.
+    was done in earlier attempts), `spread` the standard deviation of its logarithm; `runs` earlier runs
+    stand behind them. `needs` is what it should reserve, from `sized_runs` earlier runs; None where that is
+    what was asked for. `saves` False: earlier runs of it did not save when asked.
     """
 
     run_s: float
     shortest_s: float
     runs: int = 0
-    mem_bytes: int | None = None
-    mem_runs: int = 0
-    gpu_mem_bytes: int | None = None
-    cpus: float | None = None
+    spread: float = 1.0
+    needs: Needs | None = None
+    sized_runs: int = 0
+    saves: bool = True
 
 
 class IllegalTransition(Exception):
@@ -315,6 +328,8 @@ class Job:
     `evictions` counts how often it was saved and stopped for others; `attained_s` is the run time of its
     earlier attempts that is kept in its checkpoint, `lost_s` what had to be done again. `forecast` is
     refreshed as runs end and never stored. `failed_saves` counts the times that it did not save when asked.
+    `memory_tries` counts the attempts that ran out of memory and were followed by another, which reserves
+    `grown_mem_bytes`.
     """
 
     id: JobId
@@ -331,12 +346,34 @@ class Job:
     attained_s: float = 0.0
     lost_s: float = 0.0
     failed_saves: int = 0
+    memory_tries: int = 0
+    grown_mem_bytes: int = 0
     forecast: Forecast | None = None
+
+    @property
+    def needs(self) -> Needs:
+        """What it reserves: while active, what it was started with; else what it asked for, or what earlier
+        runs used where nobody named it."""
+        grant = getattr(self.state, "grant", None)
+        if grant is not None:
+            return grant.reserves or self.spec.needs
+        needs = (self.forecast and self.forecast.needs) or self.spec.needs
+        if needs.mem_bytes < self.grown_mem_bytes:
+            needs = replace(needs, mem_bytes=self.grown_mem_bytes)
+        return needs
+
+    @property
+    def mem_limit_bytes(self) -> int | None:
+        """The memory beyond which it is stopped: what somebody named, or what it was given after that."""
+        asked = self.spec.needs
+        return max(asked.mem_bytes, self.grown_mem_bytes) if asked.mem_is_limit else None
 
     @property
     def can_save(self) -> bool:
         """Whether it can be asked to save and make room: it promised to, and has kept its word so far."""
-        return self.spec.checkpoint and not self.failed_saves
+        if self.failed_saves or not self.spec.checkpoint:
+            return False
+        return self.forecast is None or self.forecast.saves
 
     def to(self, state: State) -> Job:
         """Return the job in its next state; raises IllegalTransition for a move not in TRANSITIONS."""
@@ -367,6 +404,13 @@ class ReasonCode(StrEnum):
     DRAINING = "draining"
     NO_SAMPLE = "no_sample"  # the machine cannot be read just now
     TOO_BIG = "too_big"  # can never fit this machine
+    EVICTED = "evicted"  # it saved and made room for others
+    MAKING_ROOM = "making_room"  # others save and stop for it
+    TRIAL = "trial"  # nothing is known of its program yet
+    FAIR = "fair"  # its user has used much of late
+    OVERDUE = "overdue"  # it has waited too long: it gets slices of the machine
+    MORE_MEMORY = "more_memory"  # it ran out of memory and is tried again with more
+    GUARD = "guard"  # kept free for the person at the keyboard
     START_FAILED = "start_failed"  # the last try to start failed; retried after a pause
     NO_SCHEDULER = "no_scheduler"  # the daemon is not running
 

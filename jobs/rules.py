@@ -26,6 +26,10 @@ class Rules:
     remaining box time is `evict_ratio` times smaller, after `trial_s` of running, at most
     `evictions_at_once` every `evict_every_s`, and as long as its restarts, at `restart_cost_s` each, stay
     below `restart_share` of its progress.
+
+    `learned_needs`: memory, GPU memory and cores that nobody named are reserved as earlier runs used them.
+    `guard_*`: cores and memory kept free while somebody has typed at a terminal of the machine within
+    `guard_s`.
     """
 
     mem_headroom_fraction: float = 0.05
@@ -57,3 +61,7 @@ class Rules:
     slice_s: float = 3_600.0
     slice_share: float = 0.15
     slice_ratio: float = 1_000.0
+    learned_needs: bool = True
+    guard_cpus: float = 0.0
+    guard_mem_bytes: int = 0
+    guard_s: float = 300.0

@@ -9,8 +9,9 @@ from __future__ import annotations
 import math
 import os
 import pwd
+import stat
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from recipes.manifest import Recipe
 
 LONGEST_NAME = 200
+_MOST_WORDS = 100
 _FIELDS = {
     "cpus": "cpus",
     "mem_bytes": "mem",
@@ -33,6 +35,7 @@ _FIELDS = {
     "gpu_mem_bytes": "vram",
     "time_limit_s": "time",
 }
+_LEARNABLE = ("cpus", "mem_bytes", "gpu_mem_bytes")
 
 
 class Resolver:
@@ -53,6 +56,7 @@ class Resolver:
         self._known_needs: dict[tuple[NeedsRequest, str | None], Needs] = {}
         self._commands: dict[tuple[str, str, str], str | None] = {}
         self._folders: dict[str, str | None] = {}
+        self._sizes: dict[str, int] = {}
         self._here = ""
         self._user = _user(os.getuid())
 
@@ -116,6 +120,8 @@ class Resolver:
                 start_held=request.hold,
                 user=self._user,
                 checkpoint=checkpoint,
+                fixed=_named(request.needs),
+                input_bytes=self._input_bytes(cwd, [value for _, value in params] if recipe else argv[1:]),
             ),
             {},
         )
@@ -187,6 +193,22 @@ class Resolver:
             time_limit_s=None if time_limit_s is None else float(time_limit_s),
             mem_is_limit=mem_bytes is not None,
         )
+
+    def _input_bytes(self, cwd: str, words: Sequence[ParamValue]) -> int:
+        """The size of the files that are named: how long it takes and what it uses goes by that."""
+        total = 0
+        for word in words[:_MOST_WORDS]:
+            if not isinstance(word, str) or not ("." in word or "/" in word) or "\0" in word:
+                continue
+            path = os.path.join(cwd, word)
+            if path not in self._sizes:
+                try:
+                    found = os.stat(path)
+                    self._sizes[path] = found.st_size if stat.S_ISREG(found.st_mode) else 0
+                except OSError:
+                    self._sizes[path] = 0
+            total += self._sizes[path]
+        return total
 
     def _digest(self, environ: Mapping[str, str]) -> str:
         digest = self._digests.get(id(environ))
@@ -288,7 +310,15 @@ def retried(
         if problems:
             raise BadInput(" ".join(problems.values()))
     after = tuple(replace(each, job_id=newest_retry(each.job_id)) for each in spec.after)
-    return replace(spec, needs=needs, after=after, start_held=False, retry_of=job.id, expected_s=None)
+    fixed = spec.fixed if asked is None else tuple(dict.fromkeys((*spec.fixed, *_named(asked))))
+    return replace(
+        spec, needs=needs, after=after, start_held=False, retry_of=job.id, expected_s=None, fixed=fixed
+    )
+
+
+def _named(asked: NeedsRequest) -> tuple[str, ...]:
+    """The needs that the person named and that earlier runs could tell: see `JobSpec.fixed`."""
+    return tuple(_FIELDS[name] for name in _LEARNABLE if getattr(asked, name) is not None)
 
 
 def _user(uid: int) -> str:

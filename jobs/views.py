@@ -113,10 +113,43 @@ class Preview:
 
     `problems` maps a field name (a parameter, `cpus`, `mem`, `gpus`, `vram`, `time`, `after`, `recipe`)
     to one sentence; when it is empty, either `starts_now`, or `reasons` (and perhaps an estimate) hold.
+    `needs` is what the person and the recipe ask for; `learned`, from `learned_runs` earlier runs, is
+    reserved instead but for what the person named.
     """
 
     needs: Needs | None = None
+    learned: Needs | None = None
+    learned_runs: int = 0
     starts_now: bool = False
     reasons: tuple[Reason, ...] = ()
     estimated_start_at: float | None = None
     problems: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """What stands behind a waiting job's place, and what is foreseen for it.
+
+    `place` of `waiting` jobs that could start, 1 first; None while it could not. Jobs go by the smallest
+    `left_s` * `share` * `use` / `age` * `priority`: expected seconds left, share of the machine, what its
+    user has used of late, how long it waits, its priority. `soonest_at` and `latest_at` enclose `starts_at`
+    in four of five cases, if runs take what earlier ones did; `sooner_at` is its start with a priority one
+    higher. `error` is the median error of the last `scored` estimates, as a share of the wait foretold.
+    """
+
+    place: int | None
+    waiting: int
+    left_s: float
+    share: float
+    use: float
+    age: float
+    priority: float
+    runs: int = 0
+    learned: Needs | None = None
+    learned_runs: int = 0
+    starts_at: float | None = None
+    soonest_at: float | None = None
+    latest_at: float | None = None
+    sooner_at: float | None = None
+    error: float | None = None
+    scored: int = 0

@@ -6,7 +6,7 @@ import click
 
 from cro_tui.commands.opened import now_s, opened, print_json
 from cro_tui.commands.options import job_id, json_option
-from cro_tui.present import job_json, name_text, state_word, why_lines
+from cro_tui.present import job_json, name_text, outlook_json, outlook_lines, state_word, why_lines
 from jobs.model import JobId
 
 
@@ -16,21 +16,29 @@ from jobs.model import JobId
 def why(id_: JobId, as_json: bool) -> int:
     """Say why a job waits: what it asks for, what is short, and when it should start.
 
-    In the list, x is in the way and v is fine.
+    In the list, x is in the way and v is fine. Below it: what its place among the others comes from, when
+    it should start, and what one step more of priority would change.
 
     \b
       cro-tui why 12
     """
     now = now_s()
     with opened() as api:
-        job, capacity = api.explain(id_), api.capacity()
+        job, capacity, outlook = api.explain(id_), api.capacity(), api.outlook(id_)
     lines = why_lines(job, now, capacity)
+    more = () if outlook is None else outlook_lines(job, outlook, now)
     if as_json:
         table = job_json(job, now)
         keys = ("id", "name", "state", "needs", "reasons", "estimated_start_at", "fate")
-        print_json({key: table[key] for key in keys} | {"lines": [str(line) for line in lines]})
+        table = {key: table[key] for key in keys}
+        table["outlook"] = None if outlook is None else outlook_json(outlook)
+        print_json(table | {"lines": [*(str(line) for line in lines), *more]})
         return 0
     print(f"#{job.id} {name_text(job)}  {state_word(job)}")
     for line in lines:
         print(line)
+    if more:
+        print()
+    for text in more:
+        print(f"  {text}")
     return 0

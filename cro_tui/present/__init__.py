@@ -49,6 +49,7 @@ from cro_tui.present.json import (
     history_json,
     job_json,
     needs_json,
+    outlook_json,
     reason_json,
     sample_json,
 )
@@ -61,7 +62,15 @@ from cro_tui.present.machine import (
     memory_line,
 )
 from cro_tui.present.reasons import jobs_text, reason_name, reason_sentence, reason_short
-from cro_tui.present.why import Mark, WhyLine, advice_for, start_sentence, why_lines
+from cro_tui.present.why import (
+    Mark,
+    WhyLine,
+    advice_for,
+    learned_text,
+    outlook_lines,
+    start_sentence,
+    why_lines,
+)
 
 __all__ = [
     "MISSING",
@@ -97,6 +106,7 @@ __all__ = [
     "job_json",
     "job_row",
     "jobs_text",
+    "learned_text",
     "machine_lines",
     "memory_line",
     "metrics_text",
@@ -106,6 +116,8 @@ __all__ = [
     "needs_text",
     "next_step",
     "number_text",
+    "outlook_json",
+    "outlook_lines",
     "pad",
     "percent_text",
     "reason_json",

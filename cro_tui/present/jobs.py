@@ -203,7 +203,7 @@ def next_step(job: Job) -> NextStep:
         case Succeeded():
             return NextStep("enter", f"cro-tui show {number}", "shows what it used and left")
         case OutOfMemory() as state:
-            more = more_memory_bytes(job.spec.needs, state)
+            more = more_memory_bytes(job.needs, state)
             return NextStep(
                 "r", f"cro-tui retry {number} --mem {more // GIB}G", f"retries it with {bytes_text(more)}"
             )

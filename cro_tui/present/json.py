@@ -14,7 +14,7 @@ from cro_tui.present.jobs import fate_sentence, finished_at, started_at, state_w
 from cro_tui.present.reasons import reason_sentence, reason_short
 from jobs.machine import Capacity, Sample
 from jobs.model import Ended, Job, Needs, Reason, Running, StateName, Waiting
-from jobs.views import DaemonStatus, HistoryEntry
+from jobs.views import DaemonStatus, HistoryEntry, Outlook
 
 Json = dict[str, Any]
 
@@ -33,6 +33,7 @@ def job_json(job: Job, now: float) -> Json:
         "fate": fate_sentence(job) or None,
         "priority": spec.priority,
         "needs": needs_json(spec.needs),
+        "reserves": needs_json(job.needs),
         "usage": asdict(job.usage),
         "reasons": [reason_json(reason, now) for reason in job.reasons],
         "estimated_start_at": job.estimated_start_at,
@@ -76,6 +77,10 @@ def reason_json(reason: Reason, now: float) -> Json:
         "short": reason_short(reason),
         "sentence": reason_sentence(reason, now),
     }
+
+
+def outlook_json(outlook: Outlook) -> Json:
+    return asdict(outlook)
 
 
 def history_json(entry: HistoryEntry) -> Json:

@@ -7,7 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from cro_tui.present.amounts import amount_text, bytes_text, clean, clock_text, counted, estimate_text
+from cro_tui.present.amounts import (
+    amount_text,
+    bytes_text,
+    clean,
+    clock_text,
+    counted,
+    duration_text,
+    estimate_text,
+)
 from jobs.model import JobId, Reason, ReasonCode, Unit
 
 _NAMED = 3
@@ -64,6 +72,20 @@ def reason_short(reason: Reason) -> str:
             return "start failed, tries again"
         case ReasonCode.NO_SCHEDULER:
             return "no scheduler runs"
+        case ReasonCode.MAKING_ROOM:
+            return f"{first}{more} makes room" if first else "others make room"
+        case ReasonCode.OVERDUE:
+            return "has waited long, is next"
+        case ReasonCode.EVICTED:
+            return f"saved at {duration_text(reason.needed)}"
+        case ReasonCode.TRIAL:
+            return "first run: a short trial"
+        case ReasonCode.FAIR:
+            return f"you used {_times(reason)} your share"
+        case ReasonCode.MORE_MEMORY:
+            return f"again with {needed} of memory"
+        case ReasonCode.GUARD:
+            return f"{needed if reason.unit is Unit.BYTES else _needed(reason)} kept for you"
 
 
 def reason_sentence(reason: Reason, now: float | None) -> str:
@@ -150,6 +172,24 @@ def _cause(reason: Reason) -> str:
             return f"The last try to start it failed: {(detail or 'no cause is known').rstrip('.')}."
         case ReasonCode.NO_SCHEDULER:
             return "No scheduler is running, so nothing starts."
+        case ReasonCode.MAKING_ROOM:
+            makes = "saves and makes" if len(reason.jobs) == 1 else "save and make"
+            return f"{who or 'Another job'} {makes} room for it: it goes next."
+        case ReasonCode.OVERDUE:
+            return "It has waited very long: it gets slices of the machine, and is next for one."
+        case ReasonCode.EVICTED:
+            return (
+                f"It saved and made room for shorter jobs; {duration_text(reason.needed)} of work are kept."
+            )
+        case ReasonCode.TRIAL:
+            return "Its program has not run here before: longer jobs make room for a short trial."
+        case ReasonCode.FAIR:
+            return f"Your jobs used {_times(reason)} the average of late, so {who or 'others'} go first."
+        case ReasonCode.MORE_MEMORY:
+            return f"It ran out of memory and is tried again with {needed} ({detail})."
+        case ReasonCode.GUARD:
+            what = f"{needed} of memory" if reason.unit is Unit.BYTES else _needed(reason)
+            return f"{what} {'is' if reason.needed == 1 else 'are'} kept for who works at the keyboard."
 
 
 def _until(reason: Reason, now: float) -> str:
@@ -170,6 +210,10 @@ def _needed(reason: Reason) -> str:
             return counted(needed, "GPU")
         case _:
             return counted(needed, "core")
+
+
+def _times(reason: Reason) -> str:
+    return f"{reason.needed or 0:.1f}x"
 
 
 def _others(count: float) -> str:

@@ -9,7 +9,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from cro_tui.present.amounts import bytes_text, clock_text, duration_text, estimate_text, number_text
+from cro_tui.present.amounts import (
+    bytes_text,
+    clock_text,
+    counted,
+    duration_text,
+    estimate_text,
+    number_text,
+    span_text,
+)
 from cro_tui.present.jobs import elapsed_s, ends_at, fate_sentence, next_step
 from cro_tui.present.reasons import reason_name, reason_sentence
 from jobs.machine import Capacity
@@ -27,6 +35,9 @@ from jobs.model import (
     Unit,
     Waiting,
 )
+from jobs.views import Outlook
+
+_TELLS = 0.02  # a factor closer to 1 says nothing
 
 _STAYS = frozenset(
     {
@@ -35,6 +46,19 @@ _STAYS = frozenset(
         ReasonCode.DEPENDENCY_FAILED,
         ReasonCode.DRAINING,
         ReasonCode.NO_SCHEDULER,
+    }
+)
+
+
+_REMARKS = frozenset(
+    {
+        ReasonCode.MAKING_ROOM,
+        ReasonCode.OVERDUE,
+        ReasonCode.EVICTED,
+        ReasonCode.TRIAL,
+        ReasonCode.FAIR,
+        ReasonCode.MORE_MEMORY,
+        ReasonCode.GUARD,
     }
 )
 
@@ -73,13 +97,15 @@ def _waiting_lines(job: Job, now: float, capacity: Capacity | None, keys: bool) 
     lines.append(WhyLine(Mark.NONE, "Not started because:"))
     short = {reason_name(reason): reason for reason in job.reasons}
     plain = [reason for reason in job.reasons if not reason_name(reason)]
-    lines += [WhyLine(Mark.BAD, reason_sentence(reason, now)) for reason in plain]
-    for name, needed, most in _asked(job.spec.needs, capacity):
+    lines += [
+        WhyLine(Mark.BAD, reason_sentence(reason, now)) for reason in plain if reason.code not in _REMARKS
+    ]
+    for name, asked, most in _asked(job.needs, capacity):
         if reason := short.get(name):
-            free = _free(reason)
+            free, needed = _free(reason), asked if reason.needed is None else _needed(reason)
             lines.append(WhyLine(Mark.BAD, f"{name:<5} needs {needed:>5}, free {free:>5}"))
         else:
-            lines.append(WhyLine(Mark.GOOD, f"{name:<5} needs {needed:>5}{most}"))
+            lines.append(WhyLine(Mark.GOOD, f"{name:<5} needs {asked:>5}{most}"))
     lines.append(_after_line(job, short.get("after")))
     told = job.estimated_start_at is not None
     sentences = [
@@ -88,6 +114,12 @@ def _waiting_lines(job: Job, now: float, capacity: Capacity | None, keys: bool) 
         if reason_name(r) not in ("", "after")
     ]
     sentences += [reason_sentence(r, now) for r in job.reasons if r.code is ReasonCode.DEPENDENCY_FAILED]
+    sentences += [
+        reason_sentence(r, now)
+        for r in job.reasons
+        if r.code in _REMARKS
+        and r.code is not ReasonCode.EVICTED  # told above, with or without a scheduler
+    ]
     lines += [WhyLine(Mark.NONE, ""), *(WhyLine(Mark.NONE, text) for text in sentences)]
     lines += [
         WhyLine(Mark.NONE, text) for text in (start_sentence(job, now), advice_for(job, keys=keys)) if text
@@ -100,6 +132,58 @@ def _saved(job: Job) -> str:
     if job.failed_saves:
         return "It made room for shorter jobs without saving, and is not asked again."
     return f"It saved and made room for shorter jobs; {duration_text(job.attained_s)} of work are kept."
+
+
+def learned_text(asked: Needs, learned: Needs, runs: int) -> str:
+    """ "MEM asked 12.0G, learned 10.0G; CPU asked 4, learned 2.1 (7 runs)"; empty when equal."""
+    pairs = [
+        ("MEM", bytes_text(asked.mem_bytes), bytes_text(learned.mem_bytes)),
+        ("VRAM", bytes_text(asked.gpu_mem_bytes), bytes_text(learned.gpu_mem_bytes)),
+        ("CPU", number_text(asked.cpus), number_text(learned.cpus)),
+    ]
+    said = [f"{name} asked {old}, learned {new}" for name, old, new in pairs if old != new]
+    return f"{'; '.join(said)} ({counted(runs, 'run')})" if said else ""
+
+
+def outlook_lines(job: Job, outlook: Outlook, now: float) -> tuple[str, ...]:
+    """What stands behind its place, what is foreseen, and how good such estimates were."""
+    lines = []
+    learned = job.spec.needs if outlook.learned is None else outlook.learned
+    if said := learned_text(job.spec.needs, learned, outlook.learned_runs):
+        lines.append(f"Reserves {said}.")
+    if outlook.place is not None:
+        left = f"{span_text(outlook.left_s)} left x {outlook.share:.0%} of the machine"
+        known = f"by {counted(outlook.runs, 'run')}" if outlook.runs else "a guess: it has not run before"
+        parts = [f"{left} ({known})"]
+        for value, sign, what in (
+            (outlook.use, "x", "for what you used of late"),
+            (outlook.age, "/", "for its wait"),
+            (outlook.priority, "x", "for its priority"),
+        ):
+            if abs(value - 1.0) >= _TELLS:
+                parts.append(f"{sign} {value:.3g} {what}")
+        lines.append(f"Place {outlook.place} of {outlook.waiting}, by {' '.join(parts)}.")
+    if outlook.starts_at is not None:
+        lines.append(_between(outlook, now))
+    if outlook.sooner_at is not None and outlook.starts_at is not None:
+        gained = outlook.sooner_at < outlook.starts_at - 1.0
+        when = f"it starts about {clock_text(outlook.sooner_at, now)}" if gained else "nothing changes"
+        lines.append(f"With a priority of {job.spec.priority + 1}, {when}.")
+    return tuple(lines)
+
+
+def _between(outlook: Outlook, now: float) -> str:
+    if outlook.starts_at is None or outlook.soonest_at is None or outlook.latest_at is None:
+        return ""
+    said = f"Starts about {clock_text(outlook.starts_at, now)}"
+    first, last = clock_text(outlook.soonest_at, now), clock_text(outlook.latest_at, now)
+    if first != last:
+        said += f", likely {first}-{last}"
+    if outlook.error is not None:
+        said += (
+            f"; the last {counted(outlook.scored, 'estimate')} were off by {outlook.error:.0%} of the wait"
+        )
+    return said + "."
 
 
 def start_sentence(job: Job, now: float) -> str:
@@ -157,6 +241,10 @@ def _asked(needs: Needs, capacity: Capacity | None) -> list[tuple[str, str, str]
     return rows
 
 
+def _needed(reason: Reason) -> str:
+    return bytes_text(reason.needed) if reason.unit is Unit.BYTES else number_text(reason.needed)
+
+
 def _free(reason: Reason) -> str:
     return bytes_text(reason.free) if reason.unit is Unit.BYTES else number_text(reason.free)
 
@@ -172,7 +260,7 @@ def _after_line(job: Job, reason: Reason | None) -> WhyLine:
 
 
 def _standing(job: Job, now: float, keys: bool) -> Sequence[str]:
-    state, usage, needs = job.state, job.usage, job.spec.needs
+    state, usage, needs = job.state, job.usage, job.needs
     if isinstance(state, Ended):
         step = next_step(job)
         following = step.sentence if keys else f"{step.command}  {step.what}"

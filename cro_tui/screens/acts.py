@@ -79,7 +79,7 @@ class JobActs(Place[None]):
             self._nothing("has not ended: only an ended job can be retried.")
             return
         more = {
-            job.id: more_memory_bytes(job.spec.needs, job.state)
+            job.id: more_memory_bytes(job.needs, job.state)
             for job in jobs
             if isinstance(job.state, OutOfMemory)
         }

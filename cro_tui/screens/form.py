@@ -22,6 +22,7 @@ from textual.widgets import Input, Static
 
 from cro_tui.actions import Where, bindings
 from cro_tui.desk import Desk
+from cro_tui.present import bytes_text, learned_text, number_text
 from cro_tui.screens.form_values import (
     Typed,
     default_text,
@@ -78,6 +79,7 @@ class QueueForm(ModalScreen[Queued | None]):
         self._asked = 0
         self._problems: dict[str, str] = {}
         self._queueing = False
+        self._preview: Preview | None = None
 
     @property
     def desk(self) -> Desk:
@@ -183,7 +185,8 @@ class QueueForm(ModalScreen[Queued | None]):
         if self._recipe is None:
             self._at("#h-command", left.pop("command", None), "")
         needs = [f"{name}: {left.pop(name)}" for name, _, _ in _NEEDS if name in left]
-        self._at("#p-needs", " ".join(needs) or None, "")
+        self._preview = preview
+        self._at("#p-needs", " ".join(needs) or None, self._learned())
         self._at("#p-rest", " ".join(f"{name}: {said}" for name, said in left.items()) or None, "")
         if self._problems:
             said = f"Would start: not with {self._names()} as it is."
@@ -191,6 +194,17 @@ class QueueForm(ModalScreen[Queued | None]):
             said = f"Would start: {would_start(preview, self.desk.now())}"
         self.query_one("#form-outlook", Static).update(Content(plain(said, 400)))
         self._say_keys()
+
+    def _learned(self) -> str:
+        """What earlier runs used beside what is asked for, and how to take it."""
+        preview = self._preview
+        if preview is None or preview.learned is None or preview.needs is None:
+            return ""
+        said = learned_text(preview.needs, preview.learned, preview.learned_runs)
+        typed = any(self.query_one(f"#f-{name}", Input).value.strip() for name in ("cpus", "mem", "vram"))
+        if not said:
+            return ""
+        return f"{said}: {self.desk.key('form.learned')} takes it" if typed else f"{said}: reserves that"
 
     def _at(self, where: str, problem: str | None, otherwise: str) -> None:
         line = self.query_one(where, Static)
@@ -239,6 +253,16 @@ class QueueForm(ModalScreen[Queued | None]):
         self._queueing = not unreadable
         self._say_keys()
         self.desk.read(look, looked, key="queue", failed=self._failed)
+
+    def action_learned(self) -> None:
+        """Write what earlier runs used into the fields."""
+        learned = None if self._preview is None else self._preview.learned
+        if learned is None:
+            return
+        self.query_one("#f-cpus", Input).value = number_text(learned.cpus)
+        self.query_one("#f-mem", Input).value = bytes_text(learned.mem_bytes)
+        if learned.gpu_mem_bytes is not None:
+            self.query_one("#f-vram", Input).value = bytes_text(learned.gpu_mem_bytes)
 
     def _failed(self, error: CroError) -> None:
         """Say it here, where the person looks; what was typed stays."""

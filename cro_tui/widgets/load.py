@@ -30,7 +30,7 @@ class Gauge:
 
 def reserved(jobs: Iterable[Job]) -> tuple[float, int]:
     """Cores and bytes reserved by the active ones of these jobs."""
-    needs = [job.spec.needs for job in jobs if isinstance(job.state, Active)]
+    needs = [job.needs for job in jobs if isinstance(job.state, Active)]
     return sum(need.cpus for need in needs), sum(need.mem_bytes for need in needs)
 
 
@@ -86,7 +86,7 @@ def vram_gauge(device: Device, live: DeviceSample | None, active: Sequence[Job])
     rsv = 0
     for job in active:
         if _uses(job, device):
-            asked = job.spec.needs.gpu_mem_bytes
+            asked = job.needs.gpu_mem_bytes
             rsv += device.mem_bytes if asked is None else asked
     share = used / device.mem_bytes if used is not None and device.mem_bytes else None
     return Gauge(

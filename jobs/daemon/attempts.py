@@ -10,6 +10,7 @@ import asyncio
 import json
 import logging
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from time import monotonic
 from typing import Protocol, get_args
@@ -86,6 +87,7 @@ class Attempts:
         self._launching: set[str] = set()
         self._changed: set[str] = set()
         self._events: list[Event] = []
+        self._gpu_peaks: dict[JobId, int] = {}
         self._on_news: Callable[[], None] = lambda: None
 
     def listen(self, on_news: Callable[[], None]) -> None:
@@ -187,7 +189,7 @@ class Attempts:
             cwd=spec.cwd,
             environment_path=str(self._environment(job)),
             extra_env=grant_environment(needs, job.state.grant),
-            mem_limit_bytes=needs.mem_bytes if needs.mem_is_limit else None,
+            mem_limit_bytes=job.mem_limit_bytes,
             time_limit_s=needs.time_limit_s,
             grace_s=spec.grace_s,
             stack=spec.stack if spec.warm else None,
@@ -209,6 +211,12 @@ class Attempts:
             await work
         except Exception:
             log.exception("an act on an attempt failed")
+
+    def seen(self, usages: Mapping[JobId, Usage]) -> None:
+        """Take note of the GPU memory that running jobs use: only the machine's readings tell it."""
+        for job_id, usage in usages.items():
+            if usage.gpu_mem_bytes is not None:
+                self._gpu_peaks[job_id] = max(usage.gpu_mem_bytes, self._gpu_peaks.get(job_id, 0))
 
     # --- hearing -----------------------------------------------------------------------------------------
 
@@ -239,7 +247,8 @@ class Attempts:
             return await self._unknown(name, job, now, sure=False)
         self._missing.pop(name, None)
         if status.exit is not None and status.phase is Phase.ENDED:
-            return [AttemptEnded(now, job.id, state.attempt, status.exit)]
+            usage = replace(status.exit.usage, gpu_mem_bytes=self._gpu_peaks.pop(job.id, None))
+            return [AttemptEnded(now, job.id, state.attempt, replace(status.exit, usage=usage))]
         if isinstance(state, Starting) and status.pid is not None and status.phase is not Phase.PENDING:
             started_at = now if status.started_at is None else status.started_at
             return [LaunchAccepted(now, job.id, state.attempt, status.pid, started_at, status.how)]

@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 
+from jobs.daemon.estimates import Estimates
 from jobs.daemon.foresight import Foresight
 from jobs.engine.events import (
     BecameReady,
@@ -28,6 +29,7 @@ from jobs.engine.events import (
     Record,
     ReleaseRequested,
     Save,
+    SaveAnswered,
     SettleDependents,
     Submitted,
     WakeAt,
@@ -46,6 +48,7 @@ from jobs.model import (
 from jobs.policy.decide import waiting_order
 from jobs.policy.head import rank
 from jobs.settings import HIGHEST_PRIORITY, LOWEST_PRIORITY
+from jobs.store.codec import ESTIMATES, USAGE, dump_errors, dump_shares, load_errors
 from jobs.store.intents import IntentKind
 from jobs.store.writer import Intent, Store
 from jobs.world import World
@@ -54,6 +57,7 @@ INTENTS_AT_ONCE = 1000
 LOAD_AFTER = 100  # intents at once after which the head of the queue is read again
 WHOLE_EVERY_S = 0.5  # between decisions that look at the whole window, with estimates and fresh reasons
 HEAD_EVERY_S = 2.0  # while more jobs wait than are held: a class may have run out, or another come forward
+USAGE_EVERY_S = 60.0
 FRONT = 32  # waiting jobs that the quick decisions in between look at
 
 
@@ -73,10 +77,11 @@ class Cycle:
         self.wake_at: float | None = None
         self.due = True
         self._foresight = Foresight(store)
+        self._estimates = Estimates(load_errors(store.meta(ESTIMATES)))
         self._places: dict[JobId, int] = {}  # of the waiting jobs at the last decision of the whole window
         self._reasons: dict[JobId, ReasonsChanged] = {}
         self._new: set[JobId] = set()
-        self._whole_at = self._head_at = 0.0
+        self._whole_at = self._head_at = self._usage_kept_at = 0.0
         self._whole_due = False
 
     def apply(self, event: Event) -> None:
@@ -94,6 +99,9 @@ class Cycle:
                         self._store.record(job_id, at, word, attempt, detail)
                     case ReasonsChanged():
                         self._reasons[effect.job_id] = effect
+                        self._estimates.tell(effect, self.world.now)
+                    case SaveAnswered(spec, saved):
+                        self._foresight.learn_save(spec, saved)
                     case SettleDependents():
                         events += self._settle(effect)
                     case WakeAt(at):
@@ -137,6 +145,10 @@ class Cycle:
         if whole:
             self._whole_at, self._whole_due = now, False
             self.apply(Decide(now))
+            if self.world.usage and abs(now - self._usage_kept_at) >= USAGE_EVERY_S:
+                self._usage_kept_at = now
+                self._store.set_meta(USAGE, dump_shares(self.world.usage_at, self.world.usage))
+                self._store.set_meta(ESTIMATES, dump_errors(self._estimates.errors))
             self._places = {job_id: place for place, job_id in enumerate(waiting_order(self.world))}
         else:
             self._whole_due = True
@@ -188,6 +200,8 @@ class Cycle:
             self.ended.append(job)
         if isinstance(job.state, Succeeded):
             self._foresight.learn(job)
+        elif not isinstance(job.state, Queued):
+            self._estimates.settle(job)
 
     def _settle(self, effect: SettleDependents) -> list[Event]:
         ready, never = self._store.settle(effect.job_id, effect.met, effect.never)

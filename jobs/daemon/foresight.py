@@ -1,14 +1,15 @@
 """What is remembered of earlier runs, and the forecasts that follow for the jobs at hand.
 
-Reads and writes the store's table of run times; the arithmetic is `policy.predict`. It decides nothing.
+Reads and writes the store's table of runs; the arithmetic is `policy.past`. It decides nothing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from jobs.model import Forecast, Job, JobId, Queued, Succeeded
-from jobs.policy.predict import NOTHING, Moments, forecast, runtime_keys
+from jobs.model import Forecast, Job, JobId, JobSpec, Queued, Succeeded
+from jobs.policy.past import UNKNOWN, Past, after_run, after_save, foresee
+from jobs.policy.predict import runtime_keys
 from jobs.store.writer import Store
 from jobs.world import World
 
@@ -21,21 +22,22 @@ class Foresight:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._known: dict[str, Moments] = {}
+        self._known: dict[str, Past] = {}
         self.stale = False
 
     def learn(self, job: Job) -> None:
-        """Remember how long a job took that has just succeeded, its earlier attempts included."""
+        """Remember what a job took and used that has just succeeded, its earlier attempts included."""
         assert isinstance(job.state, Succeeded)
         run_s = job.attained_s + job.state.finished_at - job.state.started_at
         if run_s < SHORTEST_S:
             return
-        keys = runtime_keys(job.spec)
-        self._read(keys)
-        for key in keys:
-            self._known[key] = self._known[key].with_run(run_s)
-            self._store.set_runtime(key, self._known[key])
-        self.stale = True
+        self._read(runtime_keys(job.spec))
+        self._remember(after_run(job.spec, run_s, job.state.usage, self._known.get))
+
+    def learn_save(self, spec: JobSpec, saved: bool) -> None:
+        """Remember whether a job saved that was asked to."""
+        self._read(runtime_keys(spec))
+        self._remember(after_save(spec, saved, self._known.get))
 
     def forecasts(self, world: World, *, fresh: bool) -> Mapping[JobId, Forecast]:
         """For the jobs of the world that have none; `fresh`: for all that wait and whose has changed."""
@@ -49,15 +51,21 @@ class Foresight:
             self.stale = False
         keys = {job.id: runtime_keys(job.spec) for job in asked}
         self._read({key for some in keys.values() for key in some})
-        made: dict[tuple[str, ...], Forecast] = {}
+        made: dict[object, Forecast] = {}
         found = {}
         for job in asked:
-            kind = keys[job.id]
+            kind = keys[job.id], job.spec.needs, job.spec.fixed
             if kind not in made:
-                made[kind] = forecast(job.spec, self._known.get)
+                made[kind] = foresee(job.spec, self._known.get, world.capacity, world.rules)
             if made[kind] != job.forecast:
                 found[job.id] = made[kind]
         return found
+
+    def _remember(self, changed: Mapping[str, Past]) -> None:
+        for key, past in changed.items():
+            self._known[key] = past
+            self._store.set_past(key, past)
+        self.stale |= bool(changed)
 
     def _read(self, keys: Iterable[str]) -> None:
         missing = [key for key in keys if key not in self._known]
@@ -65,4 +73,4 @@ class Foresight:
             if len(self._known) + len(missing) > MOST_KEYS:
                 self._known.clear()
                 missing = list(keys)
-            self._known |= dict.fromkeys(missing, NOTHING) | self._store.runtimes(missing)
+            self._known |= dict.fromkeys(missing, UNKNOWN) | self._store.pasts(missing)

@@ -26,6 +26,7 @@ from jobs.sensing import vitals
 from jobs.sensing.vitals import Vitals
 from jobs.settings import Home, Settings
 from jobs.store.backup import is_damage
+from jobs.store.codec import USAGE, load_shares
 from jobs.store.writer import Store
 from jobs.wakeup import Bell, Ringer
 from jobs.world import World
@@ -245,6 +246,8 @@ class Daemon:
             if capacity != world.capacity:
                 self._cycle.apply(CapacityChanged(now, capacity))
         self._cycle.apply(Sampled(now, sample))
+        if sample is not None:
+            self._attempts.seen(sample.jobs)
         self._publish(now, sample)
 
     def _publish(self, now: float, sample: Sample | None) -> None:
@@ -259,12 +262,15 @@ class Daemon:
     def _load(self) -> World:
         """The world as the store has it: active jobs now, the head of the queue at the first decision."""
         active = {job.id: job for job in self._store.active()}
+        usage_at, usage = load_shares(self._store.meta(USAGE))
         return World(
             now=self._clock(),
             capacity=self._sensor.capacity(),
             rules=self._settings.admission,
             jobs=active,
             draining=self._store.meta("draining") == "1",
+            usage=usage,
+            usage_at=usage_at,
         )
 
     async def _recover(self) -> None:

@@ -13,10 +13,12 @@ from jobs.engine.events import (
     Rebooted,
     Record,
     Save,
+    SaveAnswered,
     StopAttempt,
 )
 from jobs.engine.moves import Answer, back, end, joined, leave, put
 from jobs.model import (
+    GIB,
     Active,
     Cancelled,
     Failed,
@@ -24,12 +26,15 @@ from jobs.model import (
     Job,
     JobId,
     OnReboot,
+    OutOfMemory,
     Paused,
     Queued,
     Running,
     Starting,
     Usage,
 )
+from jobs.policy.fits import mem_headroom_bytes
+from jobs.policy.remarks import MEMORY_TRIES
 from jobs.ports import Exit, ExitCause
 from jobs.world import World
 
@@ -119,6 +124,8 @@ def attempt_ended(world: World, event: AttemptEnded) -> Answer:
     if (answer := _saved(world, job, state, event.exit)) is not None:
         return answer
     ended = ending(state, job.spec.needs, event.exit)
+    if isinstance(ended, OutOfMemory) and (answer := _with_more_memory(world, job, state, ended)):
+        return answer
     job = replace(job, metrics=event.exit.metrics)
     return end(world, job, ended, getattr(ended, "cause", ""), state.attempt)
 
@@ -160,10 +167,43 @@ def _saved(world: World, job: Job, state: Active, exit_: Exit) -> Answer | None:
         how = f"exit code {exit_.exit_code}" if exit_.signal is None else f"signal {exit_.signal}"
         detail = f"{how}; {ran_s:.0f} s are lost, and it is not asked again"
         told = Record(world.now, job.id, "stopped without saving", state.attempt, detail)
+    learned = SaveAnswered(job.spec, kept)
     if isinstance(state, Running) and state.hold_after:
-        return _held(world, job.to(Held(world.now)), told)
+        world, effects = _held(world, job.to(Held(world.now)), told)
+        return world, (*effects, learned)
     waiting = job.to(Queued(world.now))
-    return back(leave(world, job.id), waiting), (Save(waiting), told)
+    return back(leave(world, job.id), waiting), (Save(waiting), told, learned)
+
+
+def _with_more_memory(world: World, job: Job, state: Active, ended: OutOfMemory) -> Answer | None:
+    """Have a job tried again that ran out of memory, with more of it; None where that is not for us to do.
+
+    The person's own limit is kept, and only what says that it can be repeated is repeated. As in
+    Kubernetes' vertical autoscaler, twice what it had, or a quarter more than its peak.
+    """
+    spec = job.spec
+    repeatable = spec.checkpoint or spec.on_reboot is OnReboot.REQUEUE
+    if not world.rules.learned_needs or "mem" in spec.fixed or not repeatable or isinstance(state, Paused):
+        return None
+    if job.memory_tries >= MEMORY_TRIES or stop_asked_at(state) is not None:
+        return None
+    had = ended.limit_bytes or job.needs.mem_bytes
+    most = world.capacity.mem_bytes - mem_headroom_bytes(world.capacity, world.rules)
+    grown = min(most, max(2 * had, int(1.25 * (ended.peak_bytes or 0))))
+    if grown <= had:
+        return None
+    job = replace(
+        job,
+        usage=ended.usage,
+        memory_tries=job.memory_tries + 1,
+        grown_mem_bytes=grown,
+        lost_s=job.lost_s + max(0.0, ended.finished_at - ended.started_at),
+    )
+    again = f"again with {grown / GIB:.1f} GiB, {job.memory_tries} of {MEMORY_TRIES}"
+    told = f"with {had / GIB:.1f} GiB; {again}"
+    waiting = job.to(Queued(world.now))
+    effects = (Save(waiting), Record(world.now, job.id, "ran out of memory", state.attempt, told))
+    return back(leave(world, job.id), waiting), effects
 
 
 def _held(world: World, held: Job, told: Record) -> Answer:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from jobs.machine import Capacity, Sample
-from jobs.model import DependencyKind, Forecast, Job, JobId, Reason, StateName
+from jobs.model import DependencyKind, Forecast, Job, JobId, JobSpec, Reason, StateName
 from jobs.ports import Exit
 from jobs.rules import Rules
 from jobs.world import WarmProcess
@@ -281,6 +281,14 @@ class ReasonsChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class SaveAnswered:
+    """A job that was asked to save and stop has done so or not; the next ones of its program go by it."""
+
+    spec: JobSpec
+    saved: bool
+
+
+@dataclass(frozen=True, slots=True)
 class StartAttempt:
     """Launch it; the job is Starting and carries its grant. Only after its Save is committed."""
 
@@ -318,6 +326,7 @@ Effect = (
     | SettleDependents
     | Record
     | ReasonsChanged
+    | SaveAnswered
     | StartAttempt
     | StopAttempt
     | PauseAttempt

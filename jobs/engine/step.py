@@ -175,7 +175,8 @@ def _decide(world: World, look_ahead: bool) -> Answer:
     for start in plan.starts:
         job = jobs[start.job_id]
         attempt = job.attempts + 1
-        job = replace(job.to(Starting(world.now, attempt, start.grant)), attempts=attempt)
+        grant = start.grant if job.needs == job.spec.needs else replace(start.grant, reserves=job.needs)
+        job = replace(job.to(Starting(world.now, attempt, grant)), attempts=attempt)
         jobs[job.id] = job
         retry_at.pop(job.id, None)
         granted = ", ".join(start.grant.device_uuids)

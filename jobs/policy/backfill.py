@@ -42,7 +42,7 @@ class Reservation:
             return self._spares(needs, grant, now)
         if ends_at is not None and ends_at <= self.starts_at:
             return True
-        return _still_fits(self.room, self.job.spec.needs, needs, grant)
+        return _still_fits(self.room, self.job.needs, needs, grant)
 
     def note(self, holding: Holding) -> None:
         """A job went first; it may still be there at the planned start."""
@@ -52,7 +52,7 @@ class Reservation:
             self.room.take(holding)
 
     def _spares(self, needs: Needs, grant: Grant, now: Room) -> bool:
-        own = self.job.spec.needs
+        own = self.job.needs
         taken = {"cpus": needs.cpus > 0, "mem": needs.mem_bytes > 0, "gpus": needs.gpus > 0}
         if any(taken[what] for what in self.short):
             return False
@@ -88,7 +88,7 @@ def start_pass(room: Room, candidates: Iterable[Job], now: float, reserved: int 
     empty: Room | None = None
     left = result.left
     for job in candidates:
-        needs = job.spec.needs
+        needs = job.needs
         key = needs_key(needs)
         if key in unfit:
             left[key].append(job)
@@ -139,7 +139,7 @@ def emptied(room: Room) -> Room:
 
 def reserve(job: Job, room: Room) -> Reservation:
     """Keep a place for the job at the earliest planned end that makes room for it."""
-    needs = job.spec.needs
+    needs = job.needs
     short = frozenset(
         what
         for what, lacking in (

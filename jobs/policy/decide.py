@@ -29,6 +29,7 @@ from jobs.policy.gate import next_gate, pressure_reason, reopens_at
 from jobs.policy.head import rank
 from jobs.policy.order import Order, overdue, slice_due_at
 from jobs.policy.outlook import starts_ahead
+from jobs.policy.remarks import Remarks
 from jobs.policy.room import build, readable
 from jobs.policy.shortage import Shortages
 from jobs.world import Plan, Start, World
@@ -49,15 +50,16 @@ def decide(world: World) -> Plan:
     result = start_pass(room, candidates, world.now, _places_kept(world))
     shortages = Shortages(room, world.now)
     behind = _backfill_reason(result)
-    explained = []
-    for jobs in result.left.values():
-        reasons = shortages.of(jobs[0].spec.needs) or behind
-        explained.append(reasons)
-        for job in jobs:
-            held[job.id] = reasons
-    starts = tuple(Start(job.id, grant) for job, grant in result.starts)
     left = [job for jobs in result.left.values() for job in jobs]
     makes_room = evictions(world, room, left, order)
+    remarks = Remarks.of(world, order, candidates, makes_room)
+    explained = []
+    for jobs in result.left.values():
+        reasons = shortages.of(jobs[0].needs) or behind
+        explained.append(reasons)
+        for job in jobs:
+            held[job.id] = remarks.on(job, reasons)
+    starts = tuple(Start(job.id, grant) for job, grant in result.starts)
     return Plan(starts, makes_room, held, wake_at=_wake_at(world, explained))
 
 
@@ -92,9 +94,9 @@ def _candidates(world: World, held: dict[JobId, tuple[Reason, ...]]) -> list[Job
         if spec.after:
             reasons += missing(spec.after, lambda job_id: _state_of(world, job_id))
         if not reasons:
-            key = needs_key(spec.needs)
+            key = needs_key(job.needs)
             if key not in too_big:
-                too_big[key] = never_fits(world.capacity, world.rules, spec.needs)
+                too_big[key] = never_fits(world.capacity, world.rules, job.needs)
             reasons = too_big[key]
         if not reasons and job.id in world.retry_at:
             until_at, cause = world.retry_at[job.id]

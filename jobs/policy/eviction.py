@@ -156,7 +156,7 @@ def _make_room(
     room: Room, job: Job, victims: Sequence[tuple[float, Job]], most: int
 ) -> tuple[Room, list[Job]] | None:
     """The room with the job in it and those who made way, as few as can be; None when that is too dear."""
-    needs = job.spec.needs
+    needs = job.needs
     scratch, taken = room.copy(), list[Job]()
     for _, victim in victims:
         holding = scratch.holdings.get(victim.id)

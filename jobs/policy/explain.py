@@ -1,16 +1,12 @@
-"""What stands behind a waiting job's place, and what another priority would change. Pure; decides nothing.
-
-It asks the same order and the same look ahead as the decision, so it cannot disagree with them.
-"""
+"""What stands behind a waiting job's place, and how good an estimate was. Pure; decides nothing."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from jobs.model import JobId
-from jobs.policy.decide import decide_with_estimates
 from jobs.policy.order import Order, Score
 from jobs.world import World
+
+_LEAST_WAIT_S = 10.0
 
 
 def factors(world: World, job_id: JobId) -> Score:
@@ -18,14 +14,6 @@ def factors(world: World, job_id: JobId) -> Score:
     return Order.of(world).score(world.jobs[job_id])
 
 
-def starts_at(world: World, job_id: JobId, *, more_priority: int = 0) -> float | None:
-    """When a waiting job is expected to start, were its priority so much higher; None: it cannot be told.
-
-    Costs a decision and a look ahead: not for every job of a list.
-    """
-    job = world.jobs[job_id]
-    changed = replace(job, spec=replace(job.spec, priority=job.spec.priority + more_priority))
-    plan = decide_with_estimates(replace(world, jobs={**world.jobs, job_id: changed}))
-    if any(start.job_id == job_id for start in plan.starts):
-        return world.now
-    return plan.estimates.get(job_id)
+def estimate_error(told_at: float, estimate_at: float, started_at: float) -> float:
+    """By how much an estimated start was off, as a share of the wait that was foretold."""
+    return abs(started_at - estimate_at) / max(_LEAST_WAIT_S, estimate_at - told_at)

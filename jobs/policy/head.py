@@ -101,12 +101,12 @@ def class_of(spec: JobSpec) -> object:
 
 
 def _place_of(job: Job) -> object:
-    return class_of(job.spec), job.attained_s, job.attempts == 0
+    return class_of(job.spec), job.attained_s, job.attempts == 0, job.grown_mem_bytes
 
 
 def _class(job: Job) -> object:
     spec = job.spec
-    return spec.needs, spec.user, spec.priority, job.forecast, job.attained_s, job.attempts == 0
+    return job.needs, spec.user, spec.priority, job.forecast, job.attained_s, job.attempts == 0
 
 
 def load(world: World, head: tuple[Job, ...], beyond: int, fates: Mapping[JobId, StateName]) -> World:

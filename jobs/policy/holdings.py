@@ -75,7 +75,7 @@ class Holding:
 
 def holding_of(world: World, sample: Sample, job: Job) -> Holding:
     """What an active job holds, going by the reading."""
-    state, needs = job.state, job.spec.needs
+    state, needs = job.state, job.needs
     assert isinstance(state, Active)
     usage = sample.jobs.get(job.id)
     live = usage.mem_bytes if usage is not None else None

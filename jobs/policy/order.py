@@ -128,7 +128,7 @@ class Order:
         run_s = planned_run_s(job) or UNKNOWN_RUN_S
         return Score(
             left,
-            self.share(job.spec.needs),
+            self.share(job.needs),
             self._heavy.get(job.spec.user, 1.0),
             1.0 + waited_s / max(20 * run_s, self.rules.ageing_s),
             2.0 ** (_USUAL_PRIORITY - job.spec.priority),
@@ -170,6 +170,6 @@ def accrued(world: World, now: float) -> Mapping[str, float]:
     later = {user: left for user, used in world.usage.items() if (left := used * decay) > 0.01}
     for job in world.jobs.values():
         if isinstance(job.state, Running):
-            share = dominant_share(job.spec.needs, world.capacity)
+            share = dominant_share(job.needs, world.capacity)
             later[job.spec.user] = later.get(job.spec.user, 0.0) + share * passed_s
     return later

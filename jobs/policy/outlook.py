@@ -58,7 +58,7 @@ def _take_starts(world: World, plan: Plan, room: Room) -> None:
         job = world.jobs[start.job_id]
         run_s = planned_run_s(job)
         ends_at = None if run_s is None else world.now + run_s
-        room.take(fresh_holding(job.id, job.spec.needs, start.grant, ends_at, world.now))
+        room.take(fresh_holding(job.id, job.needs, start.grant, ends_at, world.now))
 
 
 def _settled_at(reasons: Sequence[Reason], now: float) -> float:

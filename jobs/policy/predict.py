@@ -1,10 +1,10 @@
 """What earlier runs say of the next one. Pure; knows numbers, not where they are kept.
 
 Run times are remembered as means and variances of logarithms under keys from general to specific:
-everybody, this user, this program, this program with these very arguments. A forecast walks down the keys
-and lets each pull the estimate in proportion to how often it was seen, so that one run says something and
-twelve say nearly all. Planning with it while only the person's own limit stops a job follows Tsafrir,
-Etsion and Feitelson, TPDS 2007.
+everybody, this user, this program, so much of it, this program with these very arguments. A forecast walks
+down the keys and lets each pull the estimate in proportion to how often it was seen, so that one run says
+something and twelve say nearly all. Planning with it while only the person's own limit stops a job follows
+Tsafrir, Etsion and Feitelson, TPDS 2007.
 """
 
 from __future__ import annotations
@@ -22,6 +22,13 @@ _MEMORY = 12  # runs that a key remembers; older ones fade
 _OPTIMISM = 4.0  # standard deviations below the estimate
 _LEAST_DOUBT = 1.0  # of the logarithm: a job that fails at once is never ruled out
 _SHORTEST_S = 1.0
+_LONGEST_ARGUMENTS = 1000
+_SIZES = frozenset(
+    {
+        *("epochs", "steps", "iterations", "max_iter", "n_iter", "n_estimators", "trees", "n_trees"),
+        *("folds", "cv", "trials", "rows", "samples", "n_samples"),
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +61,30 @@ def runtime_keys(spec: JobSpec) -> tuple[str, ...]:
         keys.append(f"user {user} {shape} limit {needs.time_limit_s:g} mem {needs.mem_bytes}")
     if (kind := program(spec)) is not None:
         keys += [f"program {kind}", f"program {kind} user {user}"]
-        exact = repr(spec.params) if spec.recipe else repr(spec.argv)
-        if len(exact) <= 1000:
-            keys.append(f"exactly {kind} {exact}")
+        if (size := log_size(spec)) is not None:
+            keys.append(f"program {kind} size {size:.0f}")
+        if (exact := exact_key(spec)) is not None:
+            keys.append(exact)
     return tuple(keys)
+
+
+def exact_key(spec: JobSpec) -> str | None:
+    """The name of this program with these very arguments; None where they are too long to remember."""
+    kind = program(spec)
+    exact = repr(spec.params) if spec.recipe else repr(spec.argv)
+    return None if kind is None or len(exact) > _LONGEST_ARGUMENTS else f"exactly {kind} {exact}"
+
+
+def log_size(spec: JobSpec) -> float | None:
+    """The binary logarithm of how much it is to do: by the parameters whose names say so, and its files."""
+    sizes = [
+        float(value)
+        for name, value in spec.params
+        if name.lower() in _SIZES and isinstance(value, int | float) and value > 0
+    ]
+    if spec.input_bytes > 0:
+        sizes.append(float(spec.input_bytes))
+    return sum(math.log2(size) for size in sizes) if sizes else None
 
 
 def program(spec: JobSpec) -> str | None:
@@ -94,4 +121,4 @@ def forecast(spec: JobSpec, remembered: Callable[[str], Moments | None]) -> Fore
     shortest_s = max(_SHORTEST_S, math.exp(estimate - _OPTIMISM * doubt))
     if limit_s is not None:
         run_s, shortest_s = min(run_s, limit_s), min(shortest_s, limit_s)
-    return Forecast(run_s, shortest_s, runs)
+    return Forecast(run_s, shortest_s, runs, math.sqrt(variance))

@@ -136,13 +136,21 @@ def readable(world: World) -> bool:
     return abs(world.now - sample.at) <= world.rules.max_sample_age_s
 
 
+def guarded(world: World) -> bool:
+    """Whether somebody has used a terminal of the machine so recently that room is kept for them."""
+    idle_s = None if world.sample is None else world.sample.idle_s
+    return idle_s is not None and idle_s < world.rules.guard_s
+
+
 def build(world: World) -> Room:
     """The room left in a world by its active jobs and by everything else; `readable(world)` must hold."""
     sample, capacity, rules = world.sample, world.capacity, world.rules
     if sample is None or sample.mem_available_bytes is None:
         raise ValueError("a room cannot be told without a reading of the memory")
     holdings = [holding_of(world, sample, job) for job in _active(world)]
-    headroom = mem_headroom_bytes(capacity, rules)
+    headroom, guard_cpus = mem_headroom_bytes(capacity, rules), 0.0
+    if guarded(world):
+        headroom, guard_cpus = headroom + rules.guard_mem_bytes, rules.guard_cpus
     active = {holding.job_id for holding in holdings}
     coming = sum(usage.mem_bytes or 0 for job_id, usage in sample.jobs.items() if job_id not in active)
     coming += sum(min(h.seen_bytes or 0, h.mem_bytes) for h in holdings if h.settles_at is not None)
@@ -150,7 +158,7 @@ def build(world: World) -> Room:
     warm = sum(map(warm_bytes, world.warm))
     unseen = sum(warm_bytes(process) for process in world.warm if process.mem_bytes is None)
     return Room(
-        cpus=capacity.cpus - foreign_cpus - sum(h.needs.cpus for h in holdings),
+        cpus=capacity.cpus - guard_cpus - foreign_cpus - sum(h.needs.cpus for h in holdings),
         foreign_cpus=foreign_cpus,
         mem_reserved_free_bytes=capacity.mem_bytes - headroom - warm - sum(h.mem_bytes for h in holdings),
         mem_live_free_bytes=sample.mem_available_bytes

@@ -59,7 +59,7 @@ def _wanted(world: World) -> dict[Stack, int]:
         if isinstance(job.state, Starting):
             wanted[stack] = 0
         elif isinstance(job.state, Queued):
-            wanted[stack] = min(wanted.get(stack, job.spec.needs.mem_bytes), job.spec.needs.mem_bytes)
+            wanted[stack] = min(wanted.get(stack, job.needs.mem_bytes), job.needs.mem_bytes)
     return wanted
 
 

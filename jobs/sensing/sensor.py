@@ -6,6 +6,7 @@ is None, never 0.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import time
@@ -22,6 +23,7 @@ from jobs.sensing.nvml import GpuReading, Nvml
 SMOOTH_S = 6.0  # time constant of the foreign load
 SHORTEST_S = 0.02  # over less, counters of 10 ms ticks say nothing
 LONGEST_S = 10.0  # over more, an average says nothing about now
+_CONSOLES = tuple(f"/dev/tty{number}" for number in range(1, 7))
 GENERATIONS = 64  # how far up the family of a process is followed
 
 
@@ -81,6 +83,7 @@ class MachineSensor:
                 job_id: replace(usage, gpu_mem_bytes=job_gpu_bytes.get(job_id)) if readings else usage
                 for job_id, usage in jobs.items()
             },
+            idle_s=_idle_s(now),
             gpu_note=note,
         )
 
@@ -138,6 +141,19 @@ class _Counters:
         running = sum(max(0.0, now - before.job_s.get(job_id, 0.0)) for job_id, now in self.job_s.items())
         ended = sum(used for job_id, used in before.job_s.items() if job_id not in self.job_s)
         return running + max(0.0, self.own_s - before.own_s - ended)
+
+
+def _idle_s(now: float) -> float | None:
+    """Seconds since something was last typed at a terminal, as `w` tells it; None where there is none."""
+    typed = []
+    try:
+        names = [f"/dev/pts/{name}" for name in os.listdir("/dev/pts") if name.isdigit()]
+    except OSError:
+        names = []
+    for name in (*names, *_CONSOLES):
+        with contextlib.suppress(OSError):
+            typed.append(os.stat(name).st_atime)
+    return max(0.0, now - max(typed)) if typed else None
 
 
 def _share_out(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any, cast, get_args
@@ -38,7 +38,15 @@ _STATES: dict[str, type[State]] = {kind.name.value: kind for kind in get_args(St
 _ENDED = get_args(Ended)
 
 
-_COUNTED = ("failed_starts", "evictions", "attained_s", "lost_s", "failed_saves")
+_COUNTED: Mapping[str, type[int] | type[float]] = {
+    "failed_starts": int,
+    "evictions": int,
+    "attained_s": float,
+    "lost_s": float,
+    "failed_saves": int,
+    "memory_tries": int,
+    "grown_mem_bytes": int,
+}
 
 _ENCODER = json.JSONEncoder(separators=(",", ":"))  # json.dumps would make one for each call
 
@@ -102,6 +110,7 @@ def load_spec(text: str) -> JobSpec:
         table["after"] = tuple(Dependency(JobId(int(i)), DependencyKind(k)) for i, k in table["after"])
         table["params"] = tuple((str(name), value) for name, value in table["params"])
         table["on_reboot"] = OnReboot(table.get("on_reboot", OnReboot.FAIL))
+        table["fixed"] = tuple(str(name) for name in table.get("fixed", ()))
         return JobSpec(**table)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise Damaged(f"specification: {error}") from None
@@ -114,7 +123,10 @@ def dump_detail(job: Job) -> str:
     """State, usage and metrics; the state's name is the row's own column."""
     state = plain(job.state)
     if "grant" in state:
-        state["grant"] = list(state["grant"].device_uuids)
+        grant: Grant = state["grant"]
+        state["grant"] = list(grant.device_uuids)
+        if grant.reserves is not None:
+            state["reserves"] = plain(grant.reserves)
     usage = state.pop("usage", job.usage)
     table: dict[str, Any] = {"state": state, "usage": plain(usage)}
     if job.metrics:
@@ -134,7 +146,8 @@ def load_job(row: sqlite3.Row | Mapping[str, Any]) -> Job:
         kind = _STATES[row["state"]]
         state = dict(table["state"])
         if "grant" in state:
-            state["grant"] = Grant(tuple(state["grant"]))
+            reserves = state.pop("reserves", None)
+            state["grant"] = Grant(tuple(state["grant"]), None if reserves is None else Needs(**reserves))
         if "evict_for" in state:
             state["evict_for"] = tuple(JobId(job_id) for job_id in state["evict_for"])
         if kind in _ENDED:
@@ -155,11 +168,7 @@ def load_job(row: sqlite3.Row | Mapping[str, Any]) -> Job:
             load_reasons(row["reasons"]),
             row["estimated_start_at"],
             tuple((str(name), float(number)) for name, number in table.get("metrics", ())),
-            int(table.get("failed_starts", 0)),
-            int(table.get("evictions", 0)),
-            float(table.get("attained_s", 0.0)),
-            float(table.get("lost_s", 0.0)),
-            int(table.get("failed_saves", 0)),
+            **{name: counted(table.get(name, 0)) for name, counted in _COUNTED.items()},  # type: ignore[arg-type]
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise Damaged(f"job {row['id']}: {error}") from None
@@ -232,3 +241,40 @@ def load_gate(table: Mapping[str, Any]) -> Gate:
         return Gate(**table)
     except TypeError as error:
         raise Damaged(f"gate: {error}") from None
+
+
+# --- who has used the machine ---------------------------------------------------------------------------
+
+USAGE = "usage"  # the row of `meta`
+
+
+def dump_shares(usage_at: float, usage: Mapping[str, float]) -> str:
+    """What users have used up to a moment, so that a restarted scheduler is as fair as before."""
+    return dump([usage_at, {user: round(used, 1) for user, used in usage.items()}])
+
+
+def load_shares(text: str) -> tuple[float, Mapping[str, float]]:
+    """The way back; what does not make sense is forgotten."""
+    try:
+        usage_at, usage = load(text)
+        return float(usage_at), {str(user): float(used) for user, used in usage.items()}
+    except (Damaged, TypeError, ValueError, AttributeError):
+        return 0.0, {}
+
+
+# --- how good estimates were ------------------------------------------------------------------------------
+
+ESTIMATES = "estimates"  # the row of `meta`
+
+
+def dump_errors(errors: Iterable[float]) -> str:
+    """By how much the last estimated starts were off: see `policy.explain`."""
+    return dump([round(error, 3) for error in errors])
+
+
+def load_errors(text: str) -> list[float]:
+    """The way back; what does not make sense is forgotten."""
+    try:
+        return [float(error) for error in load(text)]
+    except (Damaged, TypeError, ValueError):
+        return []

@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from jobs.machine import Capacity
 from jobs.model import (
     Active,
     Held,
@@ -29,9 +30,12 @@ from jobs.model import (
     Usage,
     Waiting,
 )
+from jobs.policy.past import UNKNOWN, Past, foresee
 from jobs.policy.predict import Moments, forecast, runtime_keys
+from jobs.policy.sizing import History, Used
+from jobs.rules import Rules
 from jobs.store import schema
-from jobs.store.codec import Damaged, dump, load_job, load_spec
+from jobs.store.codec import Damaged, dump, load, load_job, load_spec
 from jobs.store.intents import LARGEST_ID, no_such_job, printable, states_of
 from jobs.views import HistoryEntry, JobQuery, SortKey
 
@@ -121,13 +125,46 @@ class Queries:
                 raise schema.unreachable(self._path, error) from error
 
 
-def runtimes(connection: sqlite3.Connection, keys: Iterable[str]) -> dict[str, Moments]:
+def pasts(connection: sqlite3.Connection, keys: Iterable[str]) -> dict[str, Past]:
     """What is remembered of earlier runs under those of the keys that are known."""
     rows = connection.execute(
-        "SELECT key, runs, mean, variance FROM runtimes WHERE key IN (SELECT value FROM json_each(?))",
+        "SELECT key, runs, mean, variance, used, failed_saves FROM runs "
+        "WHERE key IN (SELECT value FROM json_each(?))",
         (dump(list(keys)),),
     )
-    return {key: Moments(runs, mean, variance) for key, runs, mean, variance in rows}
+    return {
+        key: Past(Moments(runs, mean, variance), load_used(used), failed_saves)
+        for key, runs, mean, variance, used, failed_saves in rows
+    }
+
+
+def classes(connection: sqlite3.Connection, limit: int) -> tuple[list[int], int]:
+    """At most `limit` classes of jobs that are ready, and how many jobs of each are to be looked at."""
+    found = [
+        int(row[0])
+        for row in connection.execute(
+            "WITH RECURSIVE found(class) AS ("
+            "SELECT min(class) FROM jobs WHERE state = 'queued' AND unmet = 0 UNION ALL "
+            "SELECT (SELECT min(class) FROM jobs WHERE state = 'queued' AND unmet = 0 "
+            "AND class > found.class) FROM found WHERE found.class IS NOT NULL) "
+            "SELECT class FROM found WHERE class IS NOT NULL LIMIT ?",
+            (limit,),
+        )
+    ]
+    return found, max(2, limit // max(len(found), 1))
+
+
+def dump_used(history: History) -> str:
+    """What runs used, as the text of a column; empty for nothing."""
+    return dump([(r.mem_bytes, r.gpu_mem_bytes, r.cpus, r.log_size) for r in history]) if history else ""
+
+
+def load_used(text: str) -> History:
+    """The way back; what does not make sense is forgotten."""
+    try:
+        return tuple(Used(*run) for run in load(text)) if text else ()
+    except (Damaged, TypeError):
+        return ()
 
 
 class View:
@@ -157,9 +194,16 @@ class View:
         """Every job that has an attempt."""
         return self._readable("state IN ('starting', 'running', 'paused')", "id", -1)
 
-    def head(self, limit: int) -> list[Job]:
-        """The first waiting jobs whose dependencies are met, by priority and age."""
-        return self._readable("state = 'queued' AND unmet = 0", _WAITING_ORDER, limit)
+    def head(self, limit: int, *, by_class: bool = False) -> list[Job]:
+        """The waiting jobs that the scheduler has in view: see `Store.head`."""
+        if not by_class:
+            return self._readable("state = 'queued' AND unmet = 0", _WAITING_ORDER, limit)
+        kinds, each = classes(self._connection, limit)
+        return [
+            job
+            for kind in kinds
+            for job in self._readable(f"state = 'queued' AND unmet = 0 AND class = {kind}", "id", each)
+        ]
 
     def states(self, ids: Sequence[JobId]) -> dict[JobId, StateName]:
         return states_of(self._connection, ids)
@@ -167,14 +211,19 @@ class View:
     def with_expected(self, specs: Sequence[JobSpec]) -> list[JobSpec]:
         """The specs with the expected wall time by earlier runs of what they run, where there are any."""
         keys = {key for spec in specs for key in runtime_keys(spec)}
-        known = runtimes(self._connection, keys)
+        known = pasts(self._connection, keys)
         if not known:
             return list(specs)
-        made = [forecast(spec, known.get) for spec in specs]
+        made = [forecast(spec, lambda key: known.get(key, UNKNOWN).moments) for spec in specs]
         return [
             replace(spec, expected_s=each.run_s if each.runs else None)
             for spec, each in zip(specs, made, strict=True)
         ]
+
+    def foreseen(self, jobs: Sequence[Job], capacity: Capacity, rules: Rules) -> list[Job]:
+        """The jobs with their forecasts, as the scheduler makes them."""
+        known = pasts(self._connection, {key for job in jobs for key in runtime_keys(job.spec)})
+        return [replace(job, forecast=foresee(job.spec, known.get, capacity, rules)) for job in jobs]
 
     def ahead(self, priority: int, job_id: JobId) -> int:
         """How many ready jobs go before one of that priority and id."""

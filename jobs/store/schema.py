@@ -274,4 +274,11 @@ def _classes(database: Database) -> None:
     database.execute("CREATE INDEX jobs_classes ON jobs(state, unmet, class, id)")
 
 
-MIGRATIONS: tuple[Callable[[Database], None], ...] = (_first, _runtimes, _classes)
+def _runs(database: Database) -> None:
+    """Besides run times, what the runs used and whether they saved when asked."""
+    database.execute("ALTER TABLE runtimes RENAME TO runs")
+    database.execute("ALTER TABLE runs ADD COLUMN used TEXT NOT NULL DEFAULT ''")
+    database.execute("ALTER TABLE runs ADD COLUMN failed_saves INTEGER NOT NULL DEFAULT 0")
+
+
+MIGRATIONS: tuple[Callable[[Database], None], ...] = (_first, _runtimes, _classes, _runs)

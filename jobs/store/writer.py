@@ -16,11 +16,11 @@ from typing import Any
 
 from jobs.model import Dependency, DependencyKind, Job, JobId, JobSpec, Reason, StateName
 from jobs.policy.head import class_of
-from jobs.policy.predict import Moments
+from jobs.policy.past import Past
 from jobs.store import codec, schema
 from jobs.store.codec import Damaged
 from jobs.store.intents import IntentKind, printable
-from jobs.store.queries import runtimes
+from jobs.store.queries import classes, dump_used, pasts
 
 _ACTIVE = "('starting', 'running', 'paused')"
 _JOB = "id, state, priority, submitted_at, attempts, spec, detail, reasons, estimated_start_at"
@@ -210,15 +210,17 @@ class Store:
                 lost.append(JobId(dependent))
         return ready, lost
 
-    def runtimes(self, keys: Collection[str]) -> dict[str, Moments]:
-        """What is remembered under those of the keys that are known."""
-        return runtimes(self._connection, keys)
+    def pasts(self, keys: Collection[str]) -> dict[str, Past]:
+        """What is remembered of earlier runs under those of the keys that are known."""
+        return pasts(self._connection, keys)
 
-    def set_runtime(self, key: str, moments: Moments) -> None:
-        """Remember what earlier runs took."""
+    def set_past(self, key: str, past: Past) -> None:
+        """Remember what earlier runs took and used."""
+        moments = past.moments
         self._write(
-            "INSERT OR REPLACE INTO runtimes(key, runs, mean, variance) VALUES (?, ?, ?, ?)",
-            (key, moments.runs, moments.mean, moments.variance),
+            "INSERT OR REPLACE INTO runs(key, runs, mean, variance, used, failed_saves) "
+            "VALUES (?, ?, ?, ?, ?, ?)",
+            (key, moments.runs, moments.mean, moments.variance, dump_used(past.used), past.failed_saves),
         )
 
     def active(self) -> list[Job]:
@@ -236,25 +238,14 @@ class Store:
                 "ORDER BY priority DESC, id LIMIT ?",
                 (limit,),
             )
-        classes = [
-            row[0]
-            for row in self._connection.execute(
-                "WITH RECURSIVE found(class) AS ("
-                "SELECT min(class) FROM jobs WHERE state = 'queued' AND unmet = 0 UNION ALL "
-                "SELECT (SELECT min(class) FROM jobs WHERE state = 'queued' AND unmet = 0 "
-                "AND class > found.class) FROM found WHERE found.class IS NOT NULL) "
-                "SELECT class FROM found WHERE class IS NOT NULL LIMIT ?",
-                (limit,),
-            )
-        ]
-        each = max(2, limit // max(len(classes), 1))
+        kinds, each = classes(self._connection, limit)
         return [
             job
-            for one in classes
+            for kind in kinds
             for job in self._jobs(
                 f"SELECT {_JOB} FROM jobs WHERE state = 'queued' AND unmet = 0 AND class = ? "
                 "ORDER BY id LIMIT ?",
-                (one, each),
+                (kind, each),
             )
         ]
 

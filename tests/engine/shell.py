@@ -194,22 +194,29 @@ class Shell:
     def check(self) -> None:
         active = [job for job in self.saved.values() if isinstance(job.state, Active)]
         for job in active:
-            assert self.world.jobs.get(job.id) == job, f"the world has lost sight of {job}"
+            known = self.world.jobs.get(job.id)
+            assert known is not None, f"the world has lost sight of {job}"
+            assert _row(known) == _row(job), f"{known} is not what was saved: {job}"
         for job in self.world.jobs.values():
-            assert self.saved[job.id] == job, f"{job} is not what was saved: {self.saved[job.id]}"
+            assert _row(self.saved[job.id]) == _row(job), f"{job} is not {self.saved[job.id]}"
             assert isinstance(job.state, Queued | Active)
             if isinstance(job.state, Queued):
                 assert not self._unmet[job.id], f"{job} is not ready"
         waiting = sum(isinstance(job.state, Queued) for job in self.world.jobs.values())
         assert waiting <= self.rules.window * (2 if self.rules.learned_order else 1)
-        assert sum(job.spec.needs.cpus for job in active) <= self.capacity.cpus + 1e-6
-        assert sum(job.spec.needs.mem_bytes for job in active) <= self.capacity.mem_bytes
+        assert sum(job.needs.cpus for job in active) <= self.capacity.cpus + 1e-6
+        assert sum(job.needs.mem_bytes for job in active) <= self.capacity.mem_bytes
         held: set[str] = set()
         for job in active:
             assert isinstance(job.state, Active)
             if job.spec.needs.gpu_mem_bytes is None:
                 assert held.isdisjoint(job.state.grant.device_uuids)
                 held.update(job.state.grant.device_uuids)
+
+
+def _row(job: Job) -> Job:
+    """As it is stored: forecasts are not."""
+    return replace(job, forecast=None)
 
 
 def _met(kind: DependencyKind, state: StateName | None) -> bool:

@@ -12,6 +12,7 @@ from jobs.engine.events import (
     AttemptMissing,
     CancelRequested,
     Event,
+    ForecastsMade,
     HoldRequested,
     LaunchAccepted,
     LaunchFailed,
@@ -22,13 +23,16 @@ from jobs.engine.events import (
     StopAttempt,
 )
 from jobs.engine.step import unfinished, wants_head
+from jobs.machine import Capacity
 from jobs.model import (
     GIB,
     Cancelled,
     Dependency,
     Failed,
+    Forecast,
     Held,
     JobId,
+    JobSpec,
     Lost,
     Needs,
     OnReboot,
@@ -41,6 +45,7 @@ from jobs.model import (
     StateName,
     Succeeded,
     TimedOut,
+    Usage,
 )
 from jobs.ports import Exit, ExitCause
 from tests.engine.shell import Shell, ended, exited, plain
@@ -330,3 +335,94 @@ def test_starts_that_the_scheduler_interrupted_do_not_count_as_the_jobs_failures
     shell.decide()
     shell.tell(LaunchFailed(shell.at, ONE, INTERRUPTED_TRIES, cause, interrupted=True))
     assert shell.state(1) is StateName.FAILED
+
+
+# --- memory -----------------------------------------------------------------------------------------
+
+
+def out_of_memory(shell: Shell, attempt: int, *, peak: int = 2 * GIB, limit: int | None = None) -> None:
+    shell.at += 100.0
+    exit_ = Exit(
+        ExitCause.OUT_OF_MEMORY,
+        None,
+        9,
+        shell.at - 10,
+        shell.at,
+        Usage(peak_mem_bytes=peak),
+        mem_limit_bytes=limit,
+    )
+    shell.tell(AttemptEnded(shell.at, ONE, attempt, exit_))
+
+
+def run(shell: Shell, attempt: int) -> None:
+    shell.decide()
+    assert shell.state(1) is StateName.STARTING, shell.saved[ONE].reasons
+    shell.tell(LaunchAccepted(shell.at, ONE, attempt, 77, shell.at))
+
+
+REPEATABLE = plain(Needs(mem_bytes=2 * GIB, mem_is_limit=True), on_reboot=OnReboot.REQUEUE)
+
+
+def test_out_of_memory_is_tried_again_with_more_three_times_and_then_told() -> None:
+    shell = Shell(capacity=Capacity(cpus=4.0, mem_bytes=64 * GIB))
+    shell.submit(1, REPEATABLE)
+    for attempt, reserved in enumerate([2 * GIB, 4 * GIB, 8 * GIB], 1):
+        run(shell, attempt)
+        assert shell.saved[ONE].needs.mem_bytes == reserved
+        assert shell.saved[ONE].mem_limit_bytes == reserved
+        out_of_memory(shell, attempt, limit=reserved)
+        assert shell.state(1) is StateName.QUEUED
+    run(shell, 4)
+    out_of_memory(shell, 4, limit=16 * GIB)
+    assert shell.state(1) is StateName.OUT_OF_MEMORY
+    assert shell.words(1).count("ran out of memory") == 3
+    assert shell.saved[ONE].lost_s == 30.0
+
+
+def test_what_the_peak_says_counts_where_it_is_more() -> None:
+    shell = Shell(capacity=Capacity(cpus=4.0, mem_bytes=64 * GIB))
+    shell.submit(1, replace(REPEATABLE, needs=Needs(mem_bytes=GIB)))
+    run(shell, 1)
+    out_of_memory(shell, 1, peak=8 * GIB)
+    assert shell.saved[ONE].grown_mem_bytes == 10 * GIB
+    assert shell.saved[ONE].mem_limit_bytes is None
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        plain(Needs(mem_bytes=2 * GIB)),
+        replace(REPEATABLE, fixed=("mem",)),
+    ],
+    ids=["cannot be repeated", "the person's own limit"],
+)
+def test_out_of_memory_ends_what_is_not_ours_to_repeat(spec: JobSpec) -> None:
+    shell = Shell(capacity=Capacity(cpus=4.0, mem_bytes=64 * GIB))
+    shell.submit(1, spec)
+    run(shell, 1)
+    out_of_memory(shell, 1, limit=2 * GIB)
+    assert shell.state(1) is StateName.OUT_OF_MEMORY
+
+
+def test_a_job_that_already_had_all_of_the_memory_ends() -> None:
+    shell = Shell(capacity=Capacity(cpus=4.0, mem_bytes=16 * GIB))
+    shell.submit(1, replace(REPEATABLE, needs=Needs(mem_bytes=9 * GIB, mem_is_limit=True)))
+    run(shell, 1)
+    out_of_memory(shell, 1, limit=9 * GIB)
+    assert shell.saved[ONE].grown_mem_bytes == 15 * GIB, "all but the headroom"
+    run(shell, 2)
+    out_of_memory(shell, 2, limit=15 * GIB)
+    assert shell.state(1) is StateName.OUT_OF_MEMORY
+
+
+def test_what_was_learned_is_reserved_from_the_start_to_the_end() -> None:
+    shell = Shell()
+    shell.submit(1, plain(Needs(cpus=2, mem_bytes=8 * GIB)))
+    shell.load_head()
+    learned = Needs(cpus=1, mem_bytes=2 * GIB)
+    shell.tell(ForecastsMade(shell.at, {ONE: Forecast(60.0, 1.0, 6, 0.5, learned, 6)}))
+    run(shell, 1)
+    grant = shell.saved[ONE].state.grant  # type: ignore[union-attr]
+    assert grant.reserves == learned
+    shell.tell(ForecastsMade(shell.at, {ONE: Forecast(60.0, 1.0, 7)}))
+    assert shell.saved[ONE].needs == learned, "a running job keeps what it was started with"

@@ -97,6 +97,23 @@ CASES: list[tuple[Reason, str, list[str]]] = [
         ["fork: no more processes.", "next try", "~30s"],
     ),
     (Reason(ReasonCode.NO_SCHEDULER), "no scheduler runs", ["No scheduler"]),
+    (Reason(ReasonCode.MAKING_ROOM, jobs=J[:1]), "#41 makes room", ["#41 saves and makes room"]),
+    (Reason(ReasonCode.MAKING_ROOM, jobs=J[:2]), "#41 +1 makes room", ["#41 and #39 save and make"]),
+    (
+        Reason(ReasonCode.EVICTED, 420.0, unit=Unit.SECONDS),
+        "saved at 00:07:00",
+        ["00:07:00 of work are kept"],
+    ),
+    (Reason(ReasonCode.TRIAL), "first run: a short trial", ["short trial"]),
+    (Reason(ReasonCode.FAIR, 4.1, jobs=J[:1]), "you used 4.1x your share", ["4.1x the average", "#41"]),
+    (Reason(ReasonCode.OVERDUE), "has waited long, is next", ["slices"]),
+    (
+        Reason(ReasonCode.MORE_MEMORY, 4 * GIB, unit=Unit.BYTES, detail="2 of 3"),
+        "again with 4.0G of memory",
+        ["4.0G (2 of 3)"],
+    ),
+    (Reason(ReasonCode.GUARD, 1, unit=Unit.CPUS), "1 core kept for you", ["1 core is kept"]),
+    (Reason(ReasonCode.GUARD, 2 * GIB, unit=Unit.BYTES), "2.0G kept for you", ["2.0G of memory are kept"]),
 ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
 
+from jobs.machine import Capacity
 from jobs.model import (
+    GIB,
     Cancelled,
     Dependency,
     DependencyKind,
@@ -25,7 +28,9 @@ from jobs.model import (
     Succeeded,
     Usage,
 )
-from jobs.policy.predict import Moments, runtime_keys
+from jobs.policy.past import after_run
+from jobs.policy.predict import runtime_keys
+from jobs.rules import Rules
 from jobs.store.intents import IntentKind, Intents
 from jobs.store.queries import Queries
 from jobs.store.writer import Store
@@ -231,12 +236,17 @@ def test_a_long_queue_is_read_class_by_class_the_oldest_of_each_first(store: Sto
 
 def test_what_runs_took_is_remembered_by_what_they_ran(store: Store, queries: Queries) -> None:
     forest = spec(recipe="forest")
-    for key in runtime_keys(forest):
-        for run_s in (29.0, 30.0, 31.0):
-            store.set_runtime(key, store.runtimes([key]).get(key, Moments()).with_run(run_s))
+    for run_s in (29.0, 30.0, 31.0):
+        usage = Usage(peak_mem_bytes=GIB, cpus=1.5)
+        remembered = store.pasts(runtime_keys(forest))
+        for key, past in after_run(forest, run_s, usage, remembered.get).items():
+            store.set_past(key, past)
     store.commit()
     with queries.snapshot() as view:
         known, unknown = view.with_expected([forest, spec(argv=("x",), recipe="other")])
+        (job,) = view.foreseen([replace(queued(1), spec=forest)], Capacity(8.0, 32 * GIB), Rules())
+    assert job.forecast is not None
+    assert (job.forecast.sized_runs, job.needs.cpus) == (3, 1.5)
     assert known.expected_s == pytest.approx(30.0, rel=0.2)
     assert unknown.expected_s is None
 

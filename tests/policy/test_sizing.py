@@ -1,0 +1,148 @@
+"""What a job reserves by what earlier runs used: what was named is kept, and the machine is the most."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jobs.machine import Capacity
+from jobs.model import GIB, MIB, JobSpec, Needs, Usage
+from jobs.policy.past import UNKNOWN, Past, after_run, after_save, foresee
+from jobs.policy.sizing import History, Used, sized, used, with_run
+from jobs.rules import Rules
+from tests.policy.worlds import gpu
+
+BOX = Capacity(16.0, 64 * GIB, (gpu(0, 24),))
+ASKED = Needs(cpus=4.0, mem_bytes=12 * GIB, mem_is_limit=True)
+
+
+def forest(needs: Needs = ASKED, *, fixed: tuple[str, ...] = (), trees: int = 100) -> JobSpec:
+    params = (("n_estimators", trees),)
+    return JobSpec(
+        "forest", ("py",), "/", "", needs, recipe="forest", params=params, fixed=fixed, user="ann"
+    )
+
+
+def after(runs: list[Usage], asked: JobSpec, ran: JobSpec | None = None) -> tuple[Needs, int]:
+    """What `asked` reserves when `ran` has used that."""
+    known: dict[str, Past] = {}
+    for usage in runs:
+        known |= after_run(ran or asked, 60.0, usage, known.get)
+    made = foresee(asked, known.get, BOX, Rules())
+    return made.needs or asked.needs, made.sized_runs
+
+
+def peaks(*gib: float, cpus: float | None = None) -> list[Usage]:
+    return [Usage(peak_mem_bytes=int(each * GIB), cpus=cpus) for each in gib]
+
+
+def test_one_run_is_no_evidence() -> None:
+    assert after(peaks(1.0), forest()) == (ASKED, 0)
+
+
+def test_few_runs_count_by_the_largest_and_never_for_less_than_a_quarter() -> None:
+    assert after(peaks(2.0, 3.0), forest())[0].mem_bytes == 6 * GIB
+    assert after(peaks(0.1, 0.1), forest())[0].mem_bytes == 3 * GIB
+
+
+def test_many_runs_leave_a_small_margin_above_the_largest() -> None:
+    needs, runs = after(peaks(*[2.0, 2.1, 1.9, 2.0, 2.05, 1.95, 2.0, 2.0]), forest())
+    assert runs == 8
+    assert 2.1 * GIB < needs.mem_bytes < 2.7 * GIB
+    assert needs.mem_bytes % MIB == 0
+
+
+def test_what_was_declared_is_the_most_and_what_nobody_declared_may_grow() -> None:
+    assert after(peaks(20.0, 20.0, 20.0), forest())[0].mem_bytes == 12 * GIB
+    default = replace(ASKED, mem_bytes=GIB, mem_is_limit=False)
+    assert after(peaks(6.0, 6.0, 6.0), forest(default))[0].mem_bytes > 6 * GIB
+
+
+def test_it_never_reserves_more_than_the_machine_can_give() -> None:
+    default = replace(ASKED, mem_bytes=GIB, mem_is_limit=False)
+    needs, _ = after(peaks(60.0, 62.0), forest(default))
+    assert needs.mem_bytes <= 64 * GIB - int(64 * GIB * 0.05)
+
+
+def test_what_the_person_named_is_kept() -> None:
+    runs = peaks(*[1.0] * 6, cpus=1.0)
+    assert after(runs, forest(fixed=("mem", "cpus"))) == (ASKED, 0)
+    needs, _ = after(runs, forest(fixed=("mem",)))
+    assert (needs.mem_bytes, needs.cpus) == (ASKED.mem_bytes, 1.0)
+
+
+def test_cores_go_by_the_most_that_one_run_used_and_stay_where_they_are_about_right() -> None:
+    runs = [Usage(cpus=1.2), Usage(cpus=2.1), Usage(cpus=0.4)]
+    assert after(runs, forest())[0].cpus == 2.1
+    assert after([Usage(cpus=3.8)] * 3, forest())[0].cpus == 4.0
+    assert after([Usage(cpus=0.3)] * 3, forest())[0].cpus == 1.0, "a whole core is the least"
+    small = replace(ASKED, cpus=0.5)
+    assert after([Usage(cpus=0.1)] * 3, forest(small))[0].cpus == 0.5
+
+
+def test_a_whole_gpu_stays_whole_and_a_share_is_learned() -> None:
+    whole = replace(ASKED, gpus=1)
+    runs = [Usage(gpu_mem_bytes=4 * GIB)] * 4
+    assert after(runs, forest(whole))[0].gpu_mem_bytes is None
+    share = replace(whole, gpu_mem_bytes=16 * GIB)
+    assert after(runs, forest(share))[0].gpu_mem_bytes == int(4 * GIB * 1.6) + GIB // 2
+    assert after(runs, forest(share, fixed=("vram",)))[0].gpu_mem_bytes == 16 * GIB
+
+
+def test_a_bigger_run_of_the_same_program_does_not_go_by_smaller_ones() -> None:
+    small, big = forest(trees=10), forest(trees=1000)
+    assert after(peaks(*[1.0] * 6), big, ran=small) == (ASKED, 0)
+    assert after(peaks(*[1.0] * 6), forest(trees=12), ran=small)[0].mem_bytes < 2 * GIB
+    assert after(peaks(*[8.0] * 6), small, ran=big)[0].mem_bytes > 8 * GIB, "more of it is an upper bound"
+
+
+def test_a_setting_switches_it_off() -> None:
+    known = {"program recipe forest": (Used(GIB, None, 1.0, 6.6),) * 6}
+    assert sized(forest(), known.get, BOX, Rules(learned_needs=False)) == (None, 0)
+
+
+def test_old_runs_are_forgotten() -> None:
+    history: History = ()
+    for number in range(40):
+        history = with_run(history, used(forest(), Usage(peak_mem_bytes=number)))
+    assert (len(history), history[0].mem_bytes) == (32, 8)
+
+
+def test_a_program_that_does_not_save_twice_in_a_row_is_asked_no_more() -> None:
+    known: dict[str, Past] = {}
+
+    def trusted() -> bool:
+        return foresee(forest(), known.get, BOX, Rules()).saves
+
+    for saved, expected in [(False, True), (True, True), (False, True), (False, False), (True, True)]:
+        known |= after_save(forest(), saved, known.get)
+        assert trusted() is expected
+    assert after_save(JobSpec("x", (), "/", ""), False, known.get) == {}
+    assert known.get("nothing", UNKNOWN).failed_saves == 0
+
+
+@given(
+    st.lists(st.integers(1, 80 * GIB), min_size=0, max_size=40),
+    st.integers(MIB, 60 * GIB),
+    st.booleans(),
+)
+def test_what_is_reserved_stays_within_what_was_seen_asked_for_and_there(
+    seen: list[int], asked: int, declared: bool
+) -> None:
+    spec = forest(replace(ASKED, mem_bytes=asked, mem_is_limit=declared))
+    needs, _ = after([Usage(peak_mem_bytes=peak) for peak in seen], spec)
+    assert needs.mem_bytes <= max(asked, BOX.mem_bytes)
+    assert needs.mem_bytes > 0
+    if declared:
+        assert needs.mem_bytes <= asked
+    elif len(seen) >= 5:
+        assert needs.mem_bytes <= max(asked, 1.5 * max(seen[-32:]) + MIB)
+
+
+@pytest.mark.parametrize("exact", [(), ("a",)])
+def test_a_command_is_known_by_its_words(exact: tuple[str, ...]) -> None:
+    spec = JobSpec("t", ("python", "train.py", *exact), "/", "", ASKED)
+    assert after(peaks(*[1.0] * 6), spec)[0].mem_bytes < 2 * GIB
