@@ -15,6 +15,8 @@ from jobs.boxed import proctree
 from jobs.executors.local import LocalExecutor
 from jobs.ports import Exit, Launch, Phase, Status
 
+PREFIX = f"cro-test{os.getpid()}"  # another test process must not end what is ours
+
 
 class Bench:
     """Starts attempts in one state folder; a second executor on it plays the restarted daemon."""
@@ -42,7 +44,7 @@ class Bench:
         extra_env: Mapping[str, str] | None = None,
     ) -> Launch:
         return Launch(
-            name=f"cro-test-{job_id}-1",
+            name=f"{PREFIX}-{job_id}-1",
             job_id=job_id,  # type: ignore[arg-type]
             attempt=1,
             argv=argv,
@@ -103,7 +105,7 @@ async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
     bench = Bench(tmp_path)
     yield bench
     for folder in (tmp_path / "jobs").glob("*/*/*"):
-        name = f"cro-test-{folder.parent.name}-{folder.name}"
+        name = f"{PREFIX}-{folder.parent.name}-{folder.name}"
         await bench.executor.cancel(name, 0)
         await bench.until(name, Phase.ENDED, Phase.MISSING, Phase.ORPHANED)
         await bench.executor.sweep(name)

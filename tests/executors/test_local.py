@@ -15,7 +15,7 @@ import pytest
 from jobs.boxed import cgroup, proctree
 from jobs.executors.local import LocalExecutor
 from jobs.ports import ExitCause, Phase
-from tests.executors.conftest import Bench
+from tests.executors.conftest import PREFIX, Bench
 
 MIB = 2**20
 STUBBORN = "trap '' TERM; echo ready; while :; do sleep 0.1; done"
@@ -26,7 +26,7 @@ async def test_exit_codes_signals_and_output(bench: Bench) -> None:
         bench.launch(1, "sh", "-c", "echo out; echo err >&2; echo $CAPTURED $GRANTED; exit 7")
     )
     assert (ended.cause, ended.exit_code, ended.signal) == (ExitCause.EXITED, 7, None)
-    assert bench.log("cro-test-1-1") == "out\nerr\nat submit at start\n"
+    assert bench.log(f"{PREFIX}-1-1") == "out\nerr\nat submit at start\n"
     ended = await bench.run(bench.launch(2, "sh", "-c", "kill -SEGV $$"))
     assert (ended.cause, ended.exit_code, ended.signal) == (ExitCause.EXITED, None, signal.SIGSEGV)
     assert (await bench.run(bench.launch(3, "true"))).exit_code == 0
@@ -41,7 +41,7 @@ async def test_a_job_starts_in_its_folder_with_defaults_restored(bench: Bench) -
         "print(sorted(map(int, os.listdir('/proc/self/fd'))))"
     )
     await bench.run(bench.launch(1, sys.executable, "-c", code, cwd=str(where)))
-    assert bench.log("cro-test-1-1").splitlines() == [
+    assert bench.log(f"{PREFIX}-1-1").splitlines() == [
         str(where),
         "True",
         "True True",
@@ -53,7 +53,7 @@ async def test_what_cannot_start_says_why(bench: Bench) -> None:
     ended = await bench.run(bench.launch(1, "no-such-command"))
     assert (ended.cause, ended.exit_code) == (ExitCause.COULD_NOT_START, 127)
     assert "no-such-command" in ended.detail
-    assert ended.detail in bench.log("cro-test-1-1")
+    assert ended.detail in bench.log(f"{PREFIX}-1-1")
     ended = await bench.run(bench.launch(2, "true", cwd=str(bench.folder / "gone")))
     assert (ended.cause, ended.exit_code) == (ExitCause.COULD_NOT_START, 126)
     script = bench.folder / "not-executable"
@@ -87,7 +87,7 @@ async def test_a_polite_job_gets_its_grace_time(bench: Bench) -> None:
 async def test_what_a_job_leaves_behind_ends_with_it(bench: Bench) -> None:
     ended = await bench.run(bench.launch(1, "sh", "-c", "setsid sleep 600 & exit 3"))
     assert (ended.cause, ended.exit_code) == (ExitCause.EXITED, 3)
-    assert bench.left_running("cro-test-1-1") == []
+    assert bench.left_running(f"{PREFIX}-1-1") == []
 
 
 async def test_time_limit(bench: Bench) -> None:
@@ -104,7 +104,7 @@ async def test_memory_limit_counts_the_whole_tree(bench: Bench) -> None:
     assert ended.mem_limit_bytes == 100 * MIB
     assert ended.usage.peak_mem_bytes is not None
     assert ended.usage.peak_mem_bytes > 90 * MIB
-    assert bench.left_running("cro-test-1-1") == []
+    assert bench.left_running(f"{PREFIX}-1-1") == []
 
 
 @pytest.mark.skipif(
@@ -216,12 +216,12 @@ async def test_a_new_executor_adopts_what_runs_and_reads_what_ended(bench: Bench
     bench.executor = LocalExecutor(bench.folder / "jobs")
     heard = asyncio.Event()
     bench.executor.listen(lambda name: heard.set() if name == runs else None)
-    found = await bench.executor.poll([ended, runs, "cro-test-99-1"])
+    found = await bench.executor.poll([ended, runs, f"{PREFIX}-99-1"])
     past = found[ended].exit
     assert past is not None
     assert past.exit_code == 4
     assert found[runs].phase is Phase.RUNNING
-    assert found["cro-test-99-1"].phase is Phase.MISSING
+    assert found[f"{PREFIX}-99-1"].phase is Phase.MISSING
     go.touch()
     await asyncio.wait_for(heard.wait(), 20)
     assert (await bench.end(runs)).exit_code == 5
@@ -249,7 +249,7 @@ async def test_without_a_launcher_the_tree_of_a_killed_supervisor_can_be_swept(b
 
 
 async def test_another_process_with_the_same_pid_is_not_taken_for_the_supervisor(bench: Bench) -> None:
-    name = "cro-test-1-1"
+    name = f"{PREFIX}-1-1"
     folder = bench.executor.folder(name)
     folder.mkdir(parents=True)
     me = os.getpid()
@@ -269,10 +269,10 @@ async def test_another_process_with_the_same_pid_is_not_taken_for_the_supervisor
     "content", ["", "{", "[]", '{"cause": "exited"}', '{"cause": "no", "finished_at": 1}']
 )
 async def test_a_damaged_exit_file_is_no_exit(bench: Bench, content: str) -> None:
-    folder = bench.executor.folder("cro-test-1-1")
+    folder = bench.executor.folder(f"{PREFIX}-1-1")
     folder.mkdir(parents=True)
     (folder / "exit.json").write_text(content)
-    assert (await bench.status("cro-test-1-1")).phase is Phase.MISSING
+    assert (await bench.status(f"{PREFIX}-1-1")).phase is Phase.MISSING
 
 
 async def test_many_at_once_all_end_and_leave_no_descriptor_and_no_zombie(bench: Bench) -> None:
@@ -288,7 +288,7 @@ async def test_many_at_once_all_end_and_leave_no_descriptor_and_no_zombie(bench:
 
 async def test_folders_are_for_their_owner_only(bench: Bench) -> None:
     await bench.run(bench.launch(1, "true"))
-    folder = bench.executor.folder("cro-test-1-1")
+    folder = bench.executor.folder(f"{PREFIX}-1-1")
     for path in [folder, *folder.iterdir()]:
         assert path.stat().st_mode & 0o077 == 0, path
 
