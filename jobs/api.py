@@ -200,8 +200,15 @@ class Api:
         return self._completed([found], presence.look(self.home.lock))[0]
 
     def explain(self, job_id: JobId) -> Job:
-        """One job, its `reasons` complete while it waits, even with no scheduler. Raises NoSuchJob."""
-        return self.job(job_id)
+        """One job, its `reasons` complete while it waits, even with no scheduler, and with its forecast.
+
+        Raises NoSuchJob.
+        """
+        status = presence.look(self.home.lock)
+        capacity = self._measuring().capacity(status)
+        with self._reading().snapshot() as view:
+            (found,) = view.foreseen([view.job(job_id)], capacity, self.settings.admission)
+        return self._completed([found], status)[0]
 
     def outlook(self, job_id: JobId) -> Outlook | None:
         """What stands behind the place of a waiting job, and what is foreseen; None when it does not wait.

@@ -29,7 +29,7 @@ from cro_tui.present import (
     started_at,
     state_word,
 )
-from jobs.model import DependencyKind, Job, JobId
+from jobs.model import DependencyKind, Ended, Job, JobId
 
 _LONG = 2000
 
@@ -109,7 +109,8 @@ def _used(job: Job) -> str:
     if usage.cpu_s is not None:
         parts.append(f"{usage.cpu_s:.1f} s of CPU")
     if usage.cpus is not None:
-        parts.append(f"{number_text(usage.cpus)} cores now")
+        when = "mostly at most {} cores" if isinstance(job.state, Ended) else "{} cores now"
+        parts.append(when.format(number_text(usage.cpus)))
     if usage.peak_mem_bytes is not None:
         parts.append(f"at most {bytes_text(usage.peak_mem_bytes)} memory")
     if usage.gpu_mem_bytes is not None:

@@ -167,7 +167,8 @@ def outlook_lines(job: Job, outlook: Outlook, now: float) -> tuple[str, ...]:
         lines.append(_between(outlook, now))
     if outlook.sooner_at is not None and outlook.starts_at is not None:
         gained = outlook.sooner_at < outlook.starts_at - 1.0
-        when = f"it starts about {clock_text(outlook.sooner_at, now)}" if gained else "nothing changes"
+        sooner = f"{clock_text(outlook.sooner_at, now)} ({estimate_text(outlook.sooner_at, now)})"
+        when = f"it starts about {sooner}" if gained else "nothing changes"
         lines.append(f"With a priority of {job.spec.priority + 1}, {when}.")
     return tuple(lines)
 
@@ -175,7 +176,7 @@ def outlook_lines(job: Job, outlook: Outlook, now: float) -> tuple[str, ...]:
 def _between(outlook: Outlook, now: float) -> str:
     if outlook.starts_at is None or outlook.soonest_at is None or outlook.latest_at is None:
         return ""
-    said = f"Starts about {clock_text(outlook.starts_at, now)}"
+    said = f"Starts about {clock_text(outlook.starts_at, now)} ({estimate_text(outlook.starts_at, now)})"
     first, last = clock_text(outlook.soonest_at, now), clock_text(outlook.latest_at, now)
     if first != last:
         said += f", likely {first}-{last}"

@@ -25,8 +25,8 @@ from cro_tui.widgets.log_view import LogView
 from cro_tui.widgets.meters import Meters
 from cro_tui.widgets.strips import plain
 from cro_tui.widgets.why_panel import WhyPanel
-from jobs.model import Ended, Job, Succeeded, Waiting
-from jobs.views import JobQuery, SortKey
+from jobs.model import Ended, Job, JobId, ReasonCode, Succeeded, Waiting
+from jobs.views import JobQuery, Outlook, SortKey
 
 _SORTS = (
     (SortKey.QUEUE, "q", "running, then the order of starting, then ended"),
@@ -37,6 +37,7 @@ _SORTS = (
     (SortKey.FINISHED, "f", "when it ended"),
 )
 _STALE_S = 3.0
+_LOOK_AHEAD_S = 30.0
 
 
 class Dashboard(LogPane, JobActs):
@@ -49,6 +50,10 @@ class Dashboard(LogPane, JobActs):
     def __init__(self) -> None:
         super().__init__()
         self._query = JobQuery()
+        self._outlook: Outlook | None = None
+        self._outlook_of: JobId | None = None
+        self._looked_for: tuple[JobId, tuple[ReasonCode, ...]] | None = None
+        self._looked_at = 0.0
 
     def compose(self) -> ComposeResult:
         settings = self.desk.settings
@@ -100,13 +105,33 @@ class Dashboard(LogPane, JobActs):
     @on(JobList.Chosen)
     def _show_job(self) -> None:
         picture, now = self.desk.picture, self.desk.now()
-        job = self.query_one(JobList).job
-        self.query_one(WhyPanel).show(job, now, picture.snapshot.capacity, self.desk.key("job.why"))
+        job, panel = self.query_one(JobList).job, self.query_one(WhyPanel)
+        foreseen = self._outlook if job is not None and job.id == self._outlook_of else None
+        panel.show(job, now, picture.snapshot.capacity, self.desk.key("job.why"), foreseen)
+        if job is not None and panel.region:
+            self._look_ahead(job, now)
         if job is not None:
             self.show_log_of(job)
         elif not picture.snapshot.jobs:
             self.query_one(LogView).open(None, "Log", "")
         self.show_notice()
+
+    def _look_ahead(self, job: Job, now: float) -> None:
+        """Ask what is foreseen for a waiting job: when it is another one, or waits for something else, and
+        now and then."""
+        asked = (job.id, tuple(reason.code for reason in job.reasons))
+        old = now - self._looked_at >= _LOOK_AHEAD_S or now < self._looked_at
+        if not isinstance(job.state, Waiting) or (asked == self._looked_for and not old):
+            return
+        self._looked_for, self._looked_at = asked, now
+        source = self.desk.source
+
+        def came(outlook: Outlook | None) -> None:
+            self._outlook, self._outlook_of = outlook, job.id
+            if self.is_attached:
+                self._show_job()
+
+        self.desk.read(lambda: source.outlook(job.id), came, key="outlook", failed=lambda _: None)
 
     def quiet_notice(self) -> tuple[str, str]:
         picture, now = self.desk.picture, self.desk.now()

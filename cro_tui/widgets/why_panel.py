@@ -14,11 +14,12 @@ from textual.geometry import Region
 from textual.strip import Strip
 from textual.widget import Widget
 
-from cro_tui.present import Mark, name_text, needs_text, state_word, why_lines
+from cro_tui.present import Mark, name_text, needs_text, outlook_lines, state_word, why_lines
 from cro_tui.widgets.frame import Framed
 from cro_tui.widgets.strips import fit, plain, strip, wrapped
 from jobs.machine import Capacity
-from jobs.model import Job
+from jobs.model import Job, Waiting
+from jobs.views import Outlook
 
 _LABEL_CELLS = 7
 
@@ -42,10 +43,17 @@ class WhyPanel(Framed, Widget):
         self._rows: list[tuple[str, str]] = []
         self._rows_width = 0
 
-    def show(self, job: Job | None, now: float, capacity: Capacity | None, key: str) -> None:
-        """`key` hides the panel and is shown on its edge."""
+    def show(
+        self,
+        job: Job | None,
+        now: float,
+        capacity: Capacity | None,
+        key: str,
+        outlook: Outlook | None = None,
+    ) -> None:
+        """`key` hides the panel and is shown on its edge; `outlook` is of this job, where it is known."""
         self.frame("Why", key)
-        facts = () if job is None else _facts(job, now, capacity)
+        facts = () if job is None else _facts(job, now, capacity, outlook)
         if facts == self._facts:
             return
         self._facts = facts
@@ -79,13 +87,17 @@ class WhyPanel(Framed, Widget):
         return strip([(" " + text, style)], width, base)
 
 
-def _facts(job: Job, now: float, capacity: Capacity | None) -> tuple[tuple[str, str, str], ...]:
+def _facts(
+    job: Job, now: float, capacity: Capacity | None, outlook: Outlook | None
+) -> tuple[tuple[str, str, str], ...]:
     """(look, label, text) of each paragraph."""
     facts = [("head", f"#{job.id} {name_text(job)}", state_word(job)), ("", "", "")]
     for line in why_lines(job, now, capacity, keys=True):
         look = {Mark.BAD: "bad", Mark.GOOD: "good"}.get(line.mark, "")
         sign = "" if line.mark is Mark.NONE else f"{line.mark.value} "
         facts.append((look, sign, line.text))
+    if outlook is not None and isinstance(job.state, Waiting):
+        facts += [("", "", ""), *(("", "", text) for text in outlook_lines(job, outlook, now))]
     facts += [
         ("", "", ""),
         ("quiet", "Needs", needs_text(job.spec.needs)),

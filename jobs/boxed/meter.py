@@ -27,6 +27,7 @@ NEAR_LIMIT = 0.5
 CONFIRM_EVERY_S = 1.0
 WRITE_EVERY_S = 1.0
 MAX_LINES = 20_000
+SHORTEST_S = 5
 
 
 class Meter:
@@ -95,14 +96,17 @@ class Meter:
         needed = peak if out_of_memory else peak - self._most_cached_bytes
         self.peak_bytes = max(self.peak_bytes, needed + self.inherited_bytes)
 
-    def busy_cpus(self, ran_s: float) -> float | None:
-        """The cores that 95 % of its seconds did not exceed; of a short job, the mean."""
-        left = 0.05 * sum(self._seconds.values())
+    def busy_cpus(self) -> float | None:
+        """The cores that 95 % of its seconds did not exceed; None of a job too short to tell."""
+        seconds = sum(self._seconds.values())
+        if seconds < SHORTEST_S:
+            return None
+        left = 0.05 * seconds
         for tenths in sorted(self._seconds, reverse=True):
             left -= self._seconds[tenths]
             if left < 0:
                 return tenths / 10
-        return None if ran_s <= 0 else round(self.ended_cpu_s / ran_s, 1)
+        return None
 
     def _read_group(self, group: cgroup.Cgroup) -> None:
         self._mem_bytes, cached = group.memory()

@@ -335,7 +335,7 @@ class Supervisor:
             "usage": {
                 "cpu_s": round(self.meter.ended_cpu_s, 6),
                 "peak_mem_bytes": self.meter.peak_bytes or None,
-                "cpus": self.meter.busy_cpus(time.time() - self.started_at),
+                "cpus": self.meter.busy_cpus(),
             },
             "supervisor_cpu_s": time.process_time() - self.cpu_before_s,
         }

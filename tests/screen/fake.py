@@ -41,6 +41,7 @@ from jobs.views import (
     HistoryEntry,
     JobQuery,
     NeedsRequest,
+    Outlook,
     Preview,
     Snapshot,
     SortKey,
@@ -161,6 +162,7 @@ class FakeSource:
     note: str = ""
     fails: CroError | None = None
     catalogue: FakeCatalogue = CATALOGUE
+    outlooks: dict[JobId, Outlook] = field(default_factory=dict)
     preview_answer: Preview = field(default_factory=lambda: Preview(Needs(), starts_now=True))
     calls: list[tuple[str, Any]] = field(default_factory=list)
     gate: threading.Event = field(default_factory=threading.Event)
@@ -245,6 +247,10 @@ class FakeSource:
 
     def explain(self, job_id: JobId) -> Job:
         return self.jobs[job_id]
+
+    def outlook(self, job_id: JobId) -> Outlook | None:
+        self._enter("outlook", job_id)
+        return self.outlooks.get(job_id)
 
     def history(self, job_id: JobId) -> tuple[HistoryEntry, ...]:
         return (
