@@ -204,11 +204,12 @@ class QueueForm(ModalScreen[Queued | None]):
         typed = any(self.query_one(f"#f-{name}", Input).value.strip() for name in ("cpus", "mem", "vram"))
         if not said:
             return ""
-        return f"{said}: {self.desk.key('form.learned')} takes it" if typed else f"{said}: reserves that"
+        return f"{said}: {self.desk.key('form.learned')} takes it" if typed else f"{said}."
 
     def _at(self, where: str, problem: str | None, otherwise: str) -> None:
         line = self.query_one(where, Static)
         line.set_class(problem is not None, "-wrong")
+        line.set_class(problem is None and bool(otherwise), "-said")
         line.update(Content(f"x {plain(problem, 300)}" if problem is not None else otherwise))
 
     def _names(self) -> str:

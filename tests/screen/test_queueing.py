@@ -155,3 +155,24 @@ async def test_the_recipes_screen_searches_explains_and_queues(source: FakeSourc
         await screen.until(lambda: source.called("submit"), "a submit")
         await screen.press("1")
         await screen.shows("[1 Jobs]")
+
+
+LEARNED = Preview(
+    Needs(cpus=2.0, mem_bytes=12 * GIB),
+    learned=Needs(cpus=1.5, mem_bytes=10 * GIB),
+    learned_runs=7,
+    starts_now=True,
+)
+
+
+async def test_what_was_learned_is_said_and_one_key_writes_it_down(source: FakeSource) -> None:
+    source.preview_answer = LEARNED
+    async with opened(source) as screen:
+        await open_form(screen)
+        await screen.shows("MEM asked 12.0G, learned 10.0G; CPU asked 2, learned 1.5 (7 runs).")
+        await screen.press("ctrl+l")
+        await screen.shows("takes it")
+        await screen.press("ctrl+s")
+        await screen.shows("#47 queued")
+        ((request,),) = source.called("submit")
+        assert (request.needs.cpus, request.needs.mem_bytes) == (1.5, 10 * GIB)
