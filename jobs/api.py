@@ -11,7 +11,7 @@ import contextlib
 import os
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from jobs.daemon import presence
 from jobs.machine import Capacity, Sample
-from jobs.model import Active, Ended, Held, Job, JobId, JobSpec, Needs, Queued, Usage
+from jobs.model import GIB, Active, Ended, Held, Job, JobId, JobSpec, Needs, Queued, Usage
 from jobs.ports import BadInput, Clock, NeverFits, NotNow, Unreachable
 from jobs.settings import HIGHEST_PRIORITY, LOWEST_PRIORITY, Home, Settings
 from jobs.store.intents import IntentKind, Intents, no_such_job
@@ -39,6 +39,7 @@ from jobs.wakeup import Ringer, Watcher
 if TYPE_CHECKING:
     from jobs.sensing.viewer import Machine
     from jobs.submission import Resolver
+    from jobs.whatif import Replayed
     from recipes.discover import Catalogue, Finder
     from recipes.manifest import Recipe
 
@@ -227,6 +228,45 @@ class Api:
                 job, view, machine, status, now=now, rules=self.settings.admission, sample=sample
             )
 
+    def replayed(
+        self,
+        trace: Path | None,
+        here: Capacity,
+        *,
+        changes: Sequence[str] = (),
+        machine: tuple[float | None, int | None, int | None] | None = None,
+        load: float | None = None,
+        last: int = 4000,
+        progress: Callable[[float], None] = lambda _: None,
+    ) -> tuple[int, tuple[Replayed, ...]]:
+        """What would have become of a trace, or (None) of the jobs that have run here: how many jobs, and a
+        replay by these settings on the machine `here`, then, where anything is changed, one with that.
+
+        `changes` are written like `admission.evict=false`; `machine` is cores, bytes of memory and GPUs,
+        None for each that stays. It can take minutes. Raises BadInput.
+        """
+        from jobs import whatif
+
+        rules = self.settings.admission
+        changed = self.settings.changed(changes).admission
+        boxes = [whatif.Machine().of(here)]
+        if machine is not None or changed != rules:
+            boxes.append(whatif.Machine(*(machine or ())).of(here))
+        if trace is None:
+            with self._reading().snapshot() as view:
+                jobs = whatif.past(view.past(last), here)
+        else:
+            jobs = whatif.read_trace(trace)
+        jobs = whatif.fitting(jobs, boxes, load=load, last=last)
+        answers = []
+        for number, box in enumerate(boxes):
+
+            def part(share: float, done: int = number) -> None:
+                progress((done + share) / len(boxes))
+
+            answers.append(whatif.run(jobs, box, changed if number else rules, part))
+        return len(jobs), tuple(answers)
+
     def history(self, job_id: JobId) -> tuple[HistoryEntry, ...]:
         """What happened to it, oldest first. Raises NoSuchJob."""
         with self._reading().snapshot() as view:
@@ -254,6 +294,12 @@ class Api:
     def capacity(self) -> Capacity:
         """The machine's size."""
         return self._measuring().capacity(presence.look(self.home.lock))
+
+    def box(self, cpus: float, mem_bytes: int, gpus: int) -> Capacity:
+        """A machine of that size, to replay on."""
+        from jobs.simulation.replay import box
+
+        return box(cpus, mem_bytes / GIB, gpus)
 
     def log_path(self, job_id: JobId, attempt: int | None = None) -> Path:
         """The log of an attempt (default: the latest, or the first to come); it may not exist yet."""

@@ -7,8 +7,8 @@ sentence that names the file. Reads only when asked to; never writes settings, n
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -108,6 +108,36 @@ class Settings:
             raise BadInput(
                 f"{path} cannot be read: {error}.", "Correct the file or move it away."
             ) from error
+        return cls._of(table, path)
+
+    def changed(self, changes: Sequence[str]) -> Settings:
+        """These settings with some replaced, each written like `admission.evict=false`. Raises BadInput."""
+        import tomllib
+
+        settings = self
+        for text in changes:
+            section, dot, rest = text.partition(".")
+            key, equals, value = rest.partition("=")
+            if not dot or not equals or not key.strip():
+                raise BadInput(f"{text[:60]!r} is no setting.", "Write it like admission.evict=false.")
+            try:
+                table = {section.strip(): {key.strip(): tomllib.loads(f"value = {value}")["value"]}}
+            except (tomllib.TOMLDecodeError, KeyError):
+                raise BadInput(
+                    f"{value[:40]!r} is no value for {section}.{key}.", 'Write true, 300 or "2G".'
+                ) from None
+            named = Path("--set")
+            checked = getattr(Settings._of(table, named), section.strip())
+            kept = getattr(settings, section.strip())
+            names = [f.name for f in fields(kept) if f.name == _ALIASES.get(key.strip(), key.strip())]
+            if not names:
+                raise BadInput(f"{section}.{key} cannot be changed here.")
+            new = replace(kept, **{name: getattr(checked, name) for name in names})
+            settings = replace(settings, **{section.strip(): new})
+        return settings
+
+    @classmethod
+    def _of(cls, table: Mapping[str, Any], path: Path) -> Settings:
         _refuse_unknown(table, [f.name for f in fields(cls)], path, "section")
         return cls(
             admission=_section(Rules, table, "admission", path),

@@ -31,6 +31,7 @@ MODULES = {
     "wait": "wait",
     "status": "status",
     "recipes": "recipes",
+    "simulate": "simulate",
     "daemon": "daemon",
     "doctor": "doctor",
     "screen": "screen",

@@ -55,12 +55,13 @@ class Setting:
 
 @dataclass(slots=True)
 class Ran:
-    """What became of one job."""
+    """What became of one job; `held` has the times from and until which it held its place."""
 
     started_at: float = -1.0
     finished_at: float = -1.0
     evictions: int = 0
     lost_s: float = 0.0
+    held: list[tuple[float, float]] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,12 +84,19 @@ def calm(rules: Rules = Rules()) -> Rules:  # noqa: B008 - frozen
     return replace(rules, settle_s=0.0, max_sample_age_s=math.inf, **CALM)  # type: ignore[arg-type]
 
 
-def replay(trace: Sequence[TraceJob], capacity: Capacity, setting: Setting) -> Outcome:
-    """Run the whole trace. Raises AssertionError when a guard is broken."""
-    return _Replay(trace, capacity, setting).run()
+def replay(
+    trace: Sequence[TraceJob],
+    capacity: Capacity,
+    setting: Setting,
+    progress: Callable[[float], None] | None = None,
+) -> Outcome:
+    """Run the whole trace; `progress` hears the share that has ended. Raises AssertionError when a guard
+    is broken."""
+    return _Replay(trace, capacity, setting).run(progress)
 
 
 ARRIVE, END, SAVED, LOOK = range(4)
+_TOLD_EVERY = 100  # decisions
 
 
 @dataclass(slots=True)
@@ -108,9 +116,10 @@ class _Replay:
     promised: tuple[JobId, ...] = ()
     evicted_at: float | None = None
     look_at: float = math.inf
+    finished: int = 0
     _order: count[int] = field(default_factory=count)
 
-    def run(self) -> Outcome:
+    def run(self, progress: Callable[[float], None] | None = None) -> Outcome:
         decisions, spent_s = 0, 0.0
         plan = self.setting.plan or decide
         self.ran = [Ran() for _ in self.trace]
@@ -130,6 +139,8 @@ class _Replay:
             spent_s += time.thread_time() - began
             decisions += 1
             self._perform(answer)
+            if progress is not None and decisions % _TOLD_EVERY == 0:
+                progress(self.finished / len(self.trace))
         unfinished = [number for number, ran in enumerate(self.ran) if ran.finished_at < 0]
         assert not unfinished, f"{len(unfinished)} jobs never finished, the first is {unfinished[0]}"
         return Outcome(tuple(self.ran), decisions, spent_s)
@@ -172,21 +183,29 @@ class _Replay:
         )
         spec = JobSpec(
             f"job {job_id}",
-            (),
+            (traced.program,) if traced.program else (),
             "/",
             "",
             needs,
             user=traced.user,
-            checkpoint=(job_id - 1) * 7919 % 100 < 100 * self.setting.coverage,
+            checkpoint=self._saves(job_id, traced),
             grace_s=self.setting.save_s,
         )
         job = Job(job_id, spec, Queued(self.now), self.now, forecast=self._forecast(spec, traced))
         self.waiting[job_id] = job
         self.left_s[job_id] = traced.run_s
 
+    def _saves(self, job_id: JobId, traced: TraceJob) -> bool:
+        if traced.saves is not None:
+            return traced.saves
+        return (job_id - 1) * 7919 % 100 < 100 * self.setting.coverage
+
     def _end(self, job: Job) -> None:
         del self.active[job.id]
+        self.finished += 1
+        assert isinstance(job.state, Running)
         self.ran[job.id - 1].finished_at = self.now
+        self.ran[job.id - 1].held.append((job.state.started_at, self.now))
         if self.setting.knowledge is not Knowledge.LEARNED:
             return
         run_s = self.trace[job.id - 1].run_s
@@ -207,6 +226,7 @@ class _Replay:
         redone_s = min(worked_s, self.setting.restart_s)
         ran = self.ran[job.id - 1]
         ran.evictions += 1
+        ran.held.append((state.started_at, self.now))
         ran.lost_s += redone_s + self.setting.save_s
         self.left_s[job.id] -= worked_s - redone_s
         assert self.left_s[job.id] > 0

@@ -20,7 +20,11 @@ SWF_FIELDS = 18
 
 @dataclass(frozen=True, slots=True)
 class TraceJob:
-    """One job that once ran. `gpu_share`: of its one device when `gpus` is 1, else 1."""
+    """One job that once ran. `gpu_share`: of its one device when `gpus` is 1, else 1.
+
+    `program`: what it ran, empty where that is not known; `saves`: whether it can save and go on, None
+    where the setting of the replay decides.
+    """
 
     submit_s: float
     run_s: float
@@ -30,6 +34,8 @@ class TraceJob:
     gpu_share: float = 1.0
     limit_s: float | None = None
     user: str = ""
+    program: str = ""
+    saves: bool | None = None
 
 
 def read_csv(text: str) -> tuple[TraceJob, ...]:

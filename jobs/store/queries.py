@@ -205,6 +205,10 @@ class View:
             for job in self._readable(f"state = 'queued' AND unmet = 0 AND class = {kind}", "id", each)
         ]
 
+    def past(self, limit: int) -> list[Job]:
+        """The last jobs that have ended, the newest first."""
+        return self._readable("finished_at IS NOT NULL", _ENDED_ORDER, limit)
+
     def states(self, ids: Sequence[JobId]) -> dict[JobId, StateName]:
         return states_of(self._connection, ids)
 
