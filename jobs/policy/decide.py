@@ -68,7 +68,7 @@ def estimate(world: World, plan: Plan) -> Mapping[JobId, float]:
 
     Unix seconds, never before `world.now`. Costs more than `decide`: not for every decision.
     """
-    return starts_ahead(world, plan, _candidates(world, {}), _closed(world))
+    return starts_ahead(world, plan, _candidates(world, {}), _closed(world), _places_kept(world))
 
 
 def decide_with_estimates(world: World) -> Plan:

@@ -19,11 +19,12 @@ _EVENTS = 200
 
 
 def starts_ahead(
-    world: World, plan: Plan, candidates: Sequence[Job], closed: Sequence[Reason]
+    world: World, plan: Plan, candidates: Sequence[Job], closed: Sequence[Reason], reserved: int
 ) -> Mapping[JobId, float]:
     """Expected starts (Unix seconds, never before `world.now`) of the plan's held candidates.
 
-    `closed`: why nothing may start at all; then nothing can be told.
+    `closed`: why nothing may start at all; then nothing can be told. `reserved`: for how many jobs that do
+    not fit a place is kept.
     """
     waiting = [job for job in candidates if job.id in plan.held][:_JOBS]
     if closed or not waiting:
@@ -46,7 +47,7 @@ def starts_ahead(
             if (holding.ends_at or now) > now:
                 break
             room.release(holding)
-        result = start_pass(room, [job for job in waiting if earliest[job.id] <= now], now)
+        result = start_pass(room, [job for job in waiting if earliest[job.id] <= now], now, reserved)
         for job, _grant in result.starts:
             estimates[job.id] = now
         waiting = [job for job in waiting if job.id not in estimates]

@@ -14,8 +14,22 @@ from random import Random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jobs.model import GIB, Grant, Held, Job, JobId, Needs, Paused, Queued, ReasonCode, Running, Starting
-from jobs.policy.decide import decide, decide_with_estimates
+from jobs.model import (
+    GIB,
+    Forecast,
+    Grant,
+    Held,
+    Job,
+    JobId,
+    Needs,
+    Paused,
+    Queued,
+    ReasonCode,
+    Running,
+    Starting,
+)
+from jobs.policy.decide import decide, decide_with_estimates, waiting_order
+from jobs.rules import Rules
 from jobs.world import World
 from tests.policy.worlds import (
     FIRST_COME,
@@ -32,6 +46,8 @@ from tests.policy.worlds import (
 )
 
 RULES = FIRST_COME
+LEARNED = replace(FIRST_COME, learned_order=True)
+EVICTING = replace(LEARNED, evict=True)
 MANY = settings(max_examples=150, deadline=None)
 
 
@@ -83,22 +99,27 @@ def fits(now: World, wanted: Needs, holders: list[Job]) -> bool:
 @st.composite
 def calm_worlds(draw: st.DrawFn) -> World:
     """Nothing foreign, everything settled: reservations tell the whole truth."""
+    rules = draw(st.sampled_from([FIRST_COME, LEARNED, EVICTING]))
     count = draw(st.integers(0, 2))
     cpus, gib = draw(st.sampled_from([2.0, 4.0, 8.0])), draw(st.sampled_from([8, 16, 24]))
     active: list[Job] = []
-    empty = world(cpus=cpus, gib=gib, devices=[gpu(i) for i in range(count)])
+    empty = world(cpus=cpus, gib=gib, devices=[gpu(i) for i in range(count)], rules=rules)
     for job_id in range(100, 100 + draw(st.integers(0, 5))):
         wanted = draw(needs(most_gpus=count))
         on = place(wanted, active, count)
         if on is not None and fits(empty, wanted, active):
             make = draw(st.sampled_from([running, running, running, paused]))
-            active.append(make(job_id, wanted, on=on))
+            active.append(_remembered(draw, make(job_id, wanted, on=on), rules))
     waiting = [
-        queued(
-            job_id,
-            draw(needs(most_gpus=count)),
-            priority=draw(st.sampled_from([40, 50, 60])),
-            expected_s=draw(st.sampled_from([None, None, 30.0, 250.0])),
+        _remembered(
+            draw,
+            queued(
+                job_id,
+                draw(needs(most_gpus=count)),
+                priority=draw(st.sampled_from([40, 50, 60])),
+                expected_s=draw(st.sampled_from([None, None, 30.0, 250.0])),
+            ),
+            rules,
         )
         for job_id in range(1, 1 + draw(st.integers(1, 7)))
     ]
@@ -114,7 +135,24 @@ def calm_worlds(draw: st.DrawFn) -> World:
             for i in range(count)
         ],
     )
-    return replace(empty, jobs={job.id: job for job in (*active, *waiting)}, sample=read)
+    jobs = {job.id: job for job in (*active, *waiting)}
+    usage = draw(st.sampled_from([{}, {"ann": 9000.0, "bo": 100.0}]))
+    return replace(empty, jobs=jobs, sample=read, usage=usage, usage_at=NOW)
+
+
+def _remembered(draw: st.DrawFn, job: Job, rules: Rules) -> Job:
+    """In the learned order: with a forecast, a user, and perhaps the promise to save."""
+    if not rules.learned_order:
+        return job
+    spec = replace(
+        job.spec, checkpoint=draw(st.integers(0, 3)) > 0, user=draw(st.sampled_from(["ann", "bo"]))
+    )
+    run_s = draw(st.sampled_from([5.0, 90.0, 500.0, 50_000.0]))
+    state = job.state
+    if isinstance(state, Running):
+        state = replace(state, started_at=NOW - draw(st.sampled_from([100.0, 301.0])))
+    forecast = Forecast(run_s, run_s / 50, draw(st.integers(0, 3)))
+    return replace(job, spec=spec, state=state, forecast=forecast)
 
 
 @st.composite
@@ -254,24 +292,27 @@ def planned_start(now: World, wanted: Needs, holders: list[Job], ends: Mapping[J
 
 
 def end_of(job: Job, *, begins: bool) -> float:
-    limit, expected = job.spec.needs.time_limit_s, job.spec.expected_s
-    length = min(expected if expected is not None else math.inf, limit if limit is not None else math.inf)
+    limit = math.inf if job.spec.needs.time_limit_s is None else job.spec.needs.time_limit_s
+    expected = job.spec.expected_s if job.forecast is None else job.forecast.run_s
+    length = min(math.inf if expected is None else expected, limit)
     if begins:
         return NOW + length
     if isinstance(job.state, Paused):
         return math.inf
     assert isinstance(job.state, Running)
+    age = NOW - job.state.started_at
+    if age >= length:
+        length = min(1.5 * age, limit)
     return max(NOW, job.state.started_at + length)
 
 
 @settings(max_examples=300, deadline=None)
 @given(calm_worlds())
 def test_a_backfilled_job_never_delays_the_planned_start_of_the_job_it_passed(now: World) -> None:
+    if now.rules.evict and all(job.can_save for job in now.jobs.values()):
+        return  # whoever is passed can have its place at any time: none is kept
     plan = decide(now)
-    order = sorted(
-        (job for job in now.jobs.values() if isinstance(job.state, Queued)),
-        key=lambda job: (-job.spec.priority, job.id),
-    )
+    order = [now.jobs[job_id] for job_id in waiting_order(now)]
     started = {start.job_id: start.grant for start in plan.starts}
     holders = [job for job in now.jobs.values() if _active(job)]
     ends = {job.id: end_of(job, begins=False) for job in holders}
@@ -309,13 +350,44 @@ def test_whatever_fits_by_order_starts(now: World) -> None:
     plan = decide(now)
     holders = [job for job in now.jobs.values() if _active(job)]
     started = {start.job_id: start.grant for start in plan.starts}
-    for job in sorted(now.jobs.values(), key=lambda job: (-job.spec.priority, job.id)):
-        if not isinstance(job.state, Queued):
-            continue
+    for job in [now.jobs[job_id] for job_id in waiting_order(now)]:
         if job.id not in started:
             assert not fits(now, job.spec.needs, holders)
             break
         holders.append(replace(job, state=Starting(NOW, 1, started[job.id])))
+
+
+# --- eviction --------------------------------------------------------------------------------------------
+
+
+@MANY
+@given(st.one_of(calm_worlds(), rough_worlds()))
+def test_only_a_job_that_saves_and_had_its_turn_makes_room_and_not_for_nobody(now: World) -> None:
+    plan = decide(now)
+    if not now.rules.evict:
+        assert plan.evictions == ()
+    for eviction in plan.evictions:
+        job = now.jobs[eviction.job_id]
+        assert job.can_save
+        assert isinstance(job.state, Running)
+        assert now.now - job.state.started_at >= now.rules.trial_s
+        assert eviction.for_jobs
+        assert all(job_id in plan.held for job_id in eviction.for_jobs)
+
+
+@MANY
+@given(calm_worlds())
+def test_who_is_evicted_makes_no_room_again_before_it_has_run_on(now: World) -> None:
+    """No thrash: evicted, started again at once, and asked at every moment of its next trial time."""
+    for eviction in decide(now).evictions:
+        job = now.jobs[eviction.job_id]
+        assert isinstance(job.state, Running)
+        for ran_s in (0.0, 1.0, now.rules.trial_s - 1):
+            again = replace(
+                job, state=replace(job.state, started_at=now.now - ran_s), evictions=job.evictions + 1
+            )
+            later = replace(now, jobs={**now.jobs, job.id: again})
+            assert job.id not in {each.job_id for each in decide(later).evictions}
 
 
 # --- honesty -------------------------------------------------------------------------------------------
