@@ -295,6 +295,7 @@ class Daemon:
         if (recheck_s := self._attempts.recheck_in_s()) is not None:
             delays_s.append(recheck_s)
         timer = loop.call_later(max(0.001, min(delays_s)), self._wake.set)
+        await asyncio.sleep(0)  # an event that is set already lets nobody else run
         await self._wake.wait()
         timer.cancel()
 

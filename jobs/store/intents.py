@@ -8,6 +8,7 @@ so that nobody can ask for what cannot be.
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
@@ -28,6 +29,8 @@ class IntentKind(StrEnum):
 
 
 LARGEST_ID = 2**63 - 1
+BUSY_S = 10.0
+LOOK_S = 0.002
 _NAMES = frozenset(StateName)
 _WAITING = frozenset({StateName.QUEUED, StateName.HELD})
 _ACTIVE = frozenset({StateName.STARTING, StateName.RUNNING, StateName.PAUSED})
@@ -50,7 +53,7 @@ class Intents:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._connection = schema.connect(path, busy_s=10.0)
+        self._connection = schema.connect(path, busy_s=BUSY_S)
         self._connection.execute("PRAGMA synchronous = FULL")
 
     def close(self) -> None:
@@ -107,7 +110,7 @@ class Intents:
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         connection = self._connection
         try:
-            connection.execute("BEGIN IMMEDIATE")
+            _begin(connection)
             try:
                 yield connection
                 connection.execute("COMMIT")
@@ -117,6 +120,24 @@ class Intents:
                 raise
         except sqlite3.Error as error:
             raise schema.unreachable(self._path, error) from error
+
+
+def _begin(connection: sqlite3.Connection) -> None:
+    """Take the turn to write. A scheduler that reads a long sweep leaves short gaps only, and SQLite's own
+    waiting looks for one ten times a second."""
+    until = time.monotonic() + BUSY_S
+    connection.execute("PRAGMA busy_timeout = 0")
+    try:
+        while True:
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+                return
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() >= until:
+                    raise
+            time.sleep(LOOK_S)
+    finally:
+        connection.execute(f"PRAGMA busy_timeout = {int(BUSY_S * 1000)}")
 
 
 def no_such_job(job_id: int) -> NoSuchJob:

@@ -281,4 +281,10 @@ def _runs(database: Database) -> None:
     database.execute("ALTER TABLE runs ADD COLUMN failed_saves INTEGER NOT NULL DEFAULT 0")
 
 
-MIGRATIONS: tuple[Callable[[Database], None], ...] = (_first, _runtimes, _classes, _runs)
+def _turns(database: Database) -> None:
+    """What is asked of a job, and urgent jobs, need not wait until a long sweep has been read."""
+    database.execute("CREATE INDEX intents_controls ON intents(id) WHERE kind <> 'submit'")
+    database.execute("CREATE INDEX intents_urgent ON intents(id) WHERE kind = 'submit' AND priority > 50")
+
+
+MIGRATIONS: tuple[Callable[[Database], None], ...] = (_first, _runtimes, _classes, _runs, _turns)

@@ -24,6 +24,12 @@ from jobs.store.queries import classes, dump_used, pasts
 
 _ACTIVE = "('starting', 'running', 'paused')"
 _JOB = "id, state, priority, submitted_at, attempts, spec, detail, reasons, estimated_start_at"
+_OF_KNOWN_JOBS = (  # the first of them only are looked at: their jobs may be many, and unread
+    "(SELECT * FROM intents WHERE kind <> 'submit' ORDER BY id LIMIT 2000) AS asked WHERE NOT EXISTS "
+    "(SELECT 1 FROM intents AS its WHERE its.kind = 'submit' AND its.job_id = asked.job_id)"
+)
+_URGENT = "intents WHERE kind = 'submit' AND priority > 50 ORDER BY id"
+_OTHERS = "intents ORDER BY id"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +90,18 @@ class Store:
     # --- intents -----------------------------------------------------------------------------------
 
     def intents(self, limit: int) -> list[Intent]:
-        """The oldest wishes, in order. Damaged ones are dropped; a damaged submit leaves a lost job."""
+        """The next wishes: what is asked of jobs that are known, then urgent jobs, then the others, each as
+        they came. Nothing that is asked of one job changes its order.
+
+        Damaged ones are dropped; a damaged submit leaves a lost job.
+        """
         intents, damaged = [], []
-        for row in self._connection.execute("SELECT * FROM intents ORDER BY id LIMIT ?", (limit,)):
+        rows: dict[int, sqlite3.Row] = {}
+        for choice in (_OF_KNOWN_JOBS, _URGENT, _OTHERS):
+            if len(rows) < limit:
+                found = self._connection.execute(f"SELECT * FROM {choice} LIMIT ?", (limit - len(rows),))
+                rows |= {row["id"]: row for row in sorted(found, key=_id) if row["id"] not in rows}
+        for row in rows.values():
             job_id = None if row["job_id"] is None else JobId(row["job_id"])
             try:
                 kind = IntentKind(row["kind"])
@@ -312,6 +327,10 @@ class Store:
         if after.kind is DependencyKind.OK:
             return bool(row["state"] == StateName.SUCCEEDED)
         return row["state"] not in ("queued", "held", "starting", "running", "paused")
+
+
+def _id(row: sqlite3.Row) -> int:
+    return int(row["id"])
 
 
 @lru_cache(maxsize=64)

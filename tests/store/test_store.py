@@ -318,3 +318,28 @@ def test_cancelled_before_it_ran_sorts_among_the_ended(store: Store, queries: Qu
         for text, ids in (("tru", [4, 1, 3, 2]), ("cancel", [3]), ("4", [4]), ("%", []), ("Succ", [2])):
             jobs, matched = view.jobs(JobQuery(text=text))
             assert ([job.id for job in jobs], matched) == (ids, len(ids)), text
+
+
+def test_a_cancel_and_an_urgent_job_need_not_wait_for_a_sweep(store: Store, intents: Intents) -> None:
+    (known,) = intents.submit([spec()], 1.0)
+    (first,) = store.intents(1)
+    store.insert(Job(known, first.body, Queued(1.0), 1.0))
+    store.drop_intents([first.id])
+    store.commit()
+    sweep = intents.submit([spec()] * 5, 2.0)
+    (urgent,) = intents.submit([spec(priority=90)], 3.0)
+    intents.control(IntentKind.HOLD, [known], 4.0)
+    intents.control(IntentKind.CANCEL, [sweep[0], known], 5.0)
+    taken = store.intents(4)
+    kinds = [(intent.kind, intent.job_id) for intent in taken]
+    assert kinds == [
+        (IntentKind.HOLD, known),
+        (IntentKind.CANCEL, known),
+        (IntentKind.SUBMIT, urgent),
+        (IntentKind.SUBMIT, sweep[0]),
+    ]
+    store.drop_intents([intent.id for intent in taken])
+    store.commit()
+    rest = store.intents(100)
+    assert rest[0].kind is IntentKind.CANCEL, "its job has been read by now"
+    assert [intent.job_id for intent in rest[1:]] == list(sweep[1:])
