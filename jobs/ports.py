@@ -59,7 +59,8 @@ class Launch:
     `mem_limit_bytes` None: memory is watched, not limited. `stack` set: start it from a process that has
     imported that framework, where one can be had; `why_cold` says why it is not to be, or could not be.
     `stand_back`: it gets CPU, disk and memory after the programs of the person at the keyboard.
-    Of an output longer than `log_max_bytes`, the middle is dropped; 0 keeps all of it.
+    Of an output longer than `log_max_bytes`, the middle is dropped; 0 keeps all of it. `record` is what the
+    store knows of the job, to be kept with it.
     """
 
     name: str
@@ -76,6 +77,7 @@ class Launch:
     why_cold: str = ""
     stand_back: bool = True
     log_max_bytes: int = 256 * MIB
+    record: str = ""
 
 
 class Phase(StrEnum):

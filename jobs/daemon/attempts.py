@@ -34,6 +34,7 @@ from jobs.policy.warm import stack_of, warm_plan
 from jobs.ports import Clock, CroError, Executor, Launch, Phase, Status
 from jobs.settings import Home, JobSettings
 from jobs.store import environments
+from jobs.store.codec import dump_spec
 from jobs.world import Stack, WarmPlan, WarmProcess, World
 
 log = logging.getLogger(__name__)
@@ -196,6 +197,7 @@ class Attempts:
             why_cold="its recipe says warm = false" if spec.stack and not spec.warm else "",
             stand_back=self._settings.stand_back,
             log_max_bytes=self._settings.log_max_bytes,
+            record=dump_spec(spec),
         )
 
     def _environment(self, job: Job) -> Path:

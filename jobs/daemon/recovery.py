@@ -20,6 +20,7 @@ from jobs.model import GIB, Grant, Job, JobId, JobSpec, Needs, Starting
 from jobs.ports import Exit, ExitCause
 from jobs.settings import Home
 from jobs.store.backup import damage, restore
+from jobs.store.codec import load_spec
 from jobs.store.writer import Store
 
 log = logging.getLogger(__name__)
@@ -82,7 +83,10 @@ def _numbers(folder: Path) -> list[int]:
 
 
 def _job(job_id: JobId, attempt: int, folder: Path, spec: Mapping[str, Any]) -> tuple[Job, str]:
-    """The job as its folder knows it, ended or Starting, and the installation's name in its own."""
+    """The job as its folder knows it, ended or Starting, and the installation's name in its own.
+
+    A folder without a record of what was submitted tells what ran, not its name, priority and recipe.
+    """
     extra: Mapping[str, str] = spec["extra_env"]
     argv = tuple(str(word) for word in spec["argv"])
     devices = tuple(filter(None, extra.get("CUDA_VISIBLE_DEVICES", "").split(",")))
@@ -103,11 +107,14 @@ def _job(job_id: JobId, attempt: int, folder: Path, spec: Mapping[str, Any]) -> 
         stack=spec.get("stack"),
         grace_s=float(spec["grace_s"]),
     )
+    if record := spec.get("record"):
+        made = load_spec(str(record))
+        needs = made.needs
     began_at = float(spec.get("asked_at") or folder.stat().st_mtime)
     state = Starting(began_at, attempt, Grant(devices))
     job = Job(job_id, made, state, began_at, attempts=attempt)
-    record = bundle.read_json(str(folder / bundle.EXIT))
-    end: Exit | None = None if record is None else exit_of(record)
+    ended_as = bundle.read_json(str(folder / bundle.EXIT))
+    end: Exit | None = None if ended_as is None else exit_of(ended_as)
     if end is not None:
         if end.cause is ExitCause.CANCELLED:
             state = replace(state, cancel_requested_at=began_at)  # who stopped it was one of us

@@ -114,7 +114,9 @@ def test_without_a_backup_the_folders_tell_what_ran(
 ) -> None:
     installation.start()
     ended, stopped, runs = installation.submit(
-        command("sh", "-c", "exit 5"), command("sleep", "600"), command("sleep", "601")
+        command("sh", "-c", "exit 5", name="five", priority=70, after=()),
+        command("sleep", "600"),
+        command("sleep", "601"),
     )
     for job_id in (stopped, runs):
         installation.until_state(job_id, "running")
@@ -132,6 +134,10 @@ def test_without_a_backup_the_folders_tell_what_ran(
     states = [installation.api.job(job_id).state for job_id in (ended, stopped)]
     assert isinstance(states[0], Failed)
     assert states[0].exit_code == 5
+    assert (installation.api.job(ended).spec.name, installation.api.job(ended).spec.priority) == (
+        "five",
+        70,
+    )
     assert states[1].name == "cancelled"
     adopted = installation.until_state(runs, "running").state
     assert isinstance(adopted, Running)
