@@ -23,6 +23,7 @@ class Where(StrEnum):
     LOG = "log"
     FORM = "form"
     RECIPES = "recipes"
+    PROCESSES = "processes"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +42,12 @@ class Action:
 
 
 _APP, _LIST, _LOG, _JOBS, _JOB = Where.APP, Where.LIST, Where.LOG, Where.DASHBOARD, Where.JOB
-_FORM, _RECIPES = Where.FORM, Where.RECIPES
+_FORM, _RECIPES, _PROCESSES = Where.FORM, Where.RECIPES, Where.PROCESSES
 
 ACTIONS: tuple[Action, ...] = (
     Action("mode.jobs", "1", "mode('jobs')", "Jobs", "the dashboard", (_APP,)),
     Action("mode.recipes", "2", "mode('recipes')", "Recipes", "the catalogue of recipes", (_APP,)),
+    Action("mode.processes", "4", "mode('processes')", "Processes", "what runs on the machine", (_APP,)),
     Action("job.new", "n", "new_job", "New", "queue a recipe or a command", (_APP,), 1),
     Action("job.open", "enter", "open_job", "Open", "everything about the job", (_JOBS,), 2),
     Action("job.why", "w", "why", "Why", "show or hide why the job waits", (_JOBS,), 3),
@@ -91,6 +93,11 @@ ACTIONS: tuple[Action, ...] = (
     Action("recipe.queue", "enter", "queue_recipe", "Queue it", "opens the form", (_RECIPES,), 2),
     Action("recipe.search", "slash", "search", "Search", "search the recipes", (_RECIPES,), 3),
     Action("recipe.reload", "R", "reload", "Read again", "read the folders again", (_RECIPES,), 4),
+    Action("process.unfold", "enter", "unfold", "Unfold", "show each process of the row", (_PROCESSES,), 2),
+    Action("process.signal", "x", "signal", "Signal", "send a signal (asks)", (_PROCESSES,), 3),
+    Action("process.filter", "slash", "filter", "Filter", "like user==ana vram>2G", (_PROCESSES,), 4),
+    Action("process.sort", "s", "sort", "Sort", "by CPU, memory, GPU memory, disk", (_PROCESSES,), 5),
+    Action("process.back", "escape", "back", "Back", "show all again", (_PROCESSES,), palette=False),
     Action("help", "question_mark", "help", "Keys", "this page", (_APP,), 90),
     Action("palette", "ctrl+p", "command_palette", "Commands", "all by name", (_APP,), 91, "Cmds", False),
     Action("theme", "", "change_theme", "Theme", "choose the colours", (_APP,)),

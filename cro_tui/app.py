@@ -47,6 +47,12 @@ def _recipes_screen() -> Screen[None]:
     return RecipesScreen()
 
 
+def _processes_screen() -> Screen[None]:
+    from cro_tui.screens.processes import ProcessesScreen
+
+    return ProcessesScreen()
+
+
 class CroApp(App[str]):
     """`run_test` and `export_screenshot` work as for any Textual app; the result is the parting line."""
 
@@ -54,7 +60,11 @@ class CroApp(App[str]):
     TITLE = "cro-tui"
     BINDINGS: ClassVar[list[BindingType]] = [*bindings(Where.APP)]
     COMMANDS: ClassVar[set[Any]] = {Commands}
-    MODES: ClassVar[dict[str, Any]] = {"jobs": Dashboard, "recipes": _recipes_screen}
+    MODES: ClassVar[dict[str, Any]] = {
+        "jobs": Dashboard,
+        "recipes": _recipes_screen,
+        "processes": _processes_screen,
+    }
     DEFAULT_MODE = "jobs"
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-wide")]  # noqa: RUF012
     VERTICAL_BREAKPOINTS = [(0, "-low"), (32, "-tall")]  # noqa: RUF012

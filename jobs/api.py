@@ -11,7 +11,7 @@ import contextlib
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -19,13 +19,14 @@ from typing import TYPE_CHECKING
 
 from jobs.daemon import presence
 from jobs.machine import Capacity, Sample
-from jobs.model import GIB, Active, Ended, Held, Job, JobId, JobSpec, Needs, Queued, Usage
+from jobs.model import GIB, Active, Ended, Held, Job, JobId, JobSpec, Needs, Paused, Queued, Running, Usage
 from jobs.ports import BadInput, Clock, NeverFits, NotNow, Unreachable
 from jobs.settings import HIGHEST_PRIORITY, LOWEST_PRIORITY, Home, Settings
 from jobs.store.intents import IntentKind, Intents, no_such_job
 from jobs.store.queries import Queries, View, as_of_now
 from jobs.views import (
     DaemonStatus,
+    Headroom,
     HistoryEntry,
     JobQuery,
     NeedsRequest,
@@ -37,6 +38,7 @@ from jobs.views import (
 from jobs.wakeup import Ringer, Watcher
 
 if TYPE_CHECKING:
+    from jobs.processes import Group, Process
     from jobs.sensing.viewer import Machine
     from jobs.submission import Resolver
     from jobs.whatif import Replayed
@@ -266,6 +268,48 @@ class Api:
 
             answers.append(whatif.run(jobs, box, changed if number else rules, part))
         return len(jobs), tuple(answers)
+
+    def headroom(self) -> Headroom | None:
+        """What a job could get now, and who is next; None while the machine cannot be read."""
+        from jobs import forecast
+
+        now, machine, status = self._clock(), self._measuring(), presence.look(self.home.lock)
+        sample = machine.sample(now, status)
+        with self._reading().snapshot() as view:
+            return forecast.headroom(
+                view, machine, status, now=now, rules=self.settings.admission, sample=sample
+            )
+
+    def processes(self, shown: Collection[int] = ()) -> tuple[Group, ...]:
+        """What runs on the machine, grouped by job, container or session. Rates are since the last call.
+
+        Of the processes whose pids are `shown`, the command and the disk use are read as well.
+        """
+        from jobs.processes import groups
+
+        status = presence.look(self.home.lock)
+        with self._reading().snapshot() as view:
+            active = view.active()
+        jobs = {
+            job.state.pid: (job.id, job.spec.name)
+            for job in active
+            if isinstance(job.state, Running | Paused)
+        }
+        own = () if status.pid is None else (status.pid,)
+        return groups(self._measuring().processes(shown), jobs, own)
+
+    def signal(self, processes: Iterable[Process], number: int) -> tuple[str, ...]:
+        """Send a signal to these very processes; one sentence for each that did not get it."""
+        from jobs.sensing.processes import send
+
+        scheduler = presence.look(self.home.lock).pid
+        said = []
+        for process in processes:
+            if process.pid == scheduler:
+                said.append("That is the scheduler: stop it with cro-tui daemon --stop.")
+            elif wrong := send(process.pid, process.started, number):
+                said.append(wrong)
+        return tuple(said)
 
     def history(self, job_id: JobId) -> tuple[HistoryEntry, ...]:
         """What happened to it, oldest first. Raises NoSuchJob."""

@@ -16,11 +16,12 @@ from jobs.policy.decide import decide_with_estimates, waiting_order
 from jobs.policy.explain import factors
 from jobs.policy.fits import never_fits
 from jobs.policy.head import blocked
+from jobs.policy.room import build, readable
 from jobs.rules import Rules
 from jobs.sensing.viewer import Machine
 from jobs.store.codec import ESTIMATES, USAGE, load_errors, load_shares
 from jobs.store.queries import View
-from jobs.views import DaemonStatus, Outlook, Preview
+from jobs.views import DaemonStatus, Headroom, Outlook, Preview
 from jobs.world import Gate, World
 
 _FOUR_OF_FIVE = 1.28  # standard deviations either way
@@ -98,6 +99,28 @@ def outlook(
         None if likely is None or likely <= now else starts_at(with_priority(world, job.id, 1), job.id),
         median(errors) if errors else None,
         len(errors),
+    )
+
+
+def headroom(
+    view: View, machine: Machine, daemon: DaemonStatus, *, now: float, rules: Rules, sample: Sample
+) -> Headroom | None:
+    """What is free for a job now; None while the machine cannot be read."""
+    world = world_of(view, machine, daemon, now=now, rules=rules, sample=sample)
+    if not readable(world):
+        return None
+    room, order = build(world), waiting_order(world)
+    return Headroom(
+        max(0.0, room.cpus),
+        max(0, room.mem_bytes),
+        tuple(
+            (
+                device.index,
+                max(0, device.free_bytes) if device.share_ok and device.whole_by is None else None,
+            )
+            for device in room.devices
+        ),
+        world.jobs[order[0]] if order else None,
     )
 
 

@@ -29,6 +29,7 @@ class ScreenSettings:
     refresh_s: float = 1.0
     graph: str = "braille"
     theme: str = ""
+    readonly: bool = False
 
 
 @dataclass(frozen=True, slots=True)

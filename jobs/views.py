@@ -127,6 +127,20 @@ class Preview:
 
 
 @dataclass(frozen=True, slots=True)
+class Headroom:
+    """What the scheduler could give to a job now, and the job that would be next to get it.
+
+    `devices` has the free bytes of each GPU by its index, None where it is held whole or cannot be read.
+    `next_job` has its reasons and, where it can be told, its start.
+    """
+
+    cpus: float
+    mem_bytes: int
+    devices: tuple[tuple[int, int | None], ...] = ()
+    next_job: Job | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Outlook:
     """What stands behind a waiting job's place, and what is foreseen for it.
 

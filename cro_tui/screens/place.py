@@ -18,7 +18,7 @@ from cro_tui.widgets.lines import HeaderLine, NoticeLine
 from jobs.model import StateName
 
 _Answer = TypeVar("_Answer")
-_PLACES = (("jobs", "Jobs"), ("recipes", "Recipes"))
+_PLACES = (("jobs", "Jobs"), ("recipes", "Recipes"), ("processes", "Processes"))
 
 
 class Place(Screen[_Answer], Generic[_Answer]):

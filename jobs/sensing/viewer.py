@@ -6,6 +6,7 @@ Never measures while somebody else's sample is fresh. Safe for threads.
 from __future__ import annotations
 
 import threading
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,9 @@ from jobs.views import DaemonStatus
 
 if TYPE_CHECKING:
     from jobs.ports import Sensor
+    from jobs.processes import Process
+    from jobs.sensing.nvml import Nvml
+    from jobs.sensing.processes import ProcessTable
 
 FRESH_S = 3.0
 
@@ -28,6 +32,8 @@ class Machine:
         self._lock = threading.Lock()
         self._sensor: Sensor | None = None
         self._capacity: Capacity | None = None
+        self._table: ProcessTable | None = None
+        self._nvml: Nvml | None = None
 
     def vitals(self, daemon: DaemonStatus) -> Vitals | None:
         """What the running scheduler published, however old; None without one."""
@@ -51,6 +57,20 @@ class Machine:
         with self._lock:
             return self._opened().read(now, {}, {}, 0.0)
 
+    def processes(self, shown: Collection[int]) -> list[Process]:
+        """Every process, with the GPU memory that it holds where there is a GPU."""
+        from jobs.sensing.nvml import Nvml
+        from jobs.sensing.processes import ProcessTable
+
+        with self._lock:
+            self._table = self._table or ProcessTable()
+            self._nvml = self._nvml or Nvml()
+            used: dict[int, int] = {}
+            for reading in self._nvml.read()[0]:
+                for pid, held in reading.processes or ():
+                    used[pid] = used.get(pid, 0) + (held or 0)
+            return self._table.read(shown, used)
+
     def capacity(self, daemon: DaemonStatus) -> Capacity:
         """The machine's size."""
         if self._capacity is None:
@@ -67,6 +87,9 @@ class Machine:
             if close is not None:
                 close()
             self._sensor = None
+            if self._nvml is not None:
+                self._nvml.close()
+            self._nvml = None
 
     def _opened(self) -> Sensor:
         if self._sensor is None:

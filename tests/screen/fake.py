@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -36,8 +36,10 @@ from jobs.model import (
     Usage,
 )
 from jobs.ports import CroError
+from jobs.processes import Group, Kind, Process
 from jobs.views import (
     DaemonStatus,
+    Headroom,
     HistoryEntry,
     JobQuery,
     NeedsRequest,
@@ -162,6 +164,8 @@ class FakeSource:
     note: str = ""
     fails: CroError | None = None
     catalogue: FakeCatalogue = CATALOGUE
+    free: Headroom | None = None
+    groups: tuple[Group, ...] = ()
     outlooks: dict[JobId, Outlook] = field(default_factory=dict)
     preview_answer: Preview = field(default_factory=lambda: Preview(Needs(), starts_now=True))
     calls: list[tuple[str, Any]] = field(default_factory=list)
@@ -251,6 +255,18 @@ class FakeSource:
     def outlook(self, job_id: JobId) -> Outlook | None:
         self._enter("outlook", job_id)
         return self.outlooks.get(job_id)
+
+    def headroom(self) -> Headroom | None:
+        self._enter("headroom", None)
+        return self.free
+
+    def processes(self, shown: Collection[int] = ()) -> tuple[Group, ...]:
+        self._enter("processes", tuple(shown))
+        return self.groups
+
+    def signal(self, processes: Iterable[Process], number: int) -> tuple[str, ...]:
+        self._enter("signal", (tuple(process.pid for process in processes), number))
+        return ()
 
     def history(self, job_id: JobId) -> tuple[HistoryEntry, ...]:
         return (
@@ -402,4 +418,18 @@ def a_sample(at: float = NOW, share: float = 0.61, *, gpus: int = 0) -> Sample:
 def gpu_capacity(gpus: int) -> Capacity:
     return Capacity(
         16, 64 * GIB, tuple(Device(f"GPU-{index}", index, "RTX 4090", 24 * GIB) for index in range(gpus))
+    )
+
+
+def a_machine() -> tuple[Group, ...]:
+    """A job of two processes below its supervisor, and somebody's shell."""
+    supervisor = Process(500, 8, 1, 500, "python", "ann", NOW - 3000, 0.0, 1 << 20)
+    train = Process(511, 9, 500, 511, "python", "ann", NOW - 300, 1.5, 2 * GIB, command="python train.py")
+    worker = Process(
+        512, 9, 511, 511, "python", "ann", NOW - 290, 0.5, GIB, command="python worker.py \x1b[31m"
+    )
+    shell = Process(700, 7, 1, 700, "bash", "bo", NOW - 9000, 0.1, 1 << 22, command="bash")
+    return (
+        Group(Kind.JOB, "job 500", "sklearn_forest", (supervisor, train, worker), JobId(41)),
+        Group(Kind.SESSION, "session 700", "bash", (shell,)),
     )

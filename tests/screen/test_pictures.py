@@ -15,9 +15,11 @@ from textual.widgets import Input
 
 from cro_tui.app import CroApp
 from cro_tui.widgets.lines import HeaderLine
-from jobs.settings import Settings
+from jobs.model import GIB, JobId
+from jobs.settings import ScreenSettings, Settings
+from jobs.views import Headroom
 from tests.screen.conftest import NARROW, WIDE, Screen
-from tests.screen.fake import FakeSource, a_sample, gpu_capacity
+from tests.screen.fake import FakeSource, a_machine, a_sample, gpu_capacity
 
 Compare = Callable[..., bool]
 
@@ -80,3 +82,12 @@ def test_queue_form(source: FakeSource, size: tuple[int, int], snap_compare: Com
 def test_recipes(source: FakeSource, snap_compare: Compare) -> None:
     run = after(source, "Nothing printed yet.", "2", then="Learns something.")
     assert snap_compare(app_of(source), terminal_size=WIDE, run_before=run)
+
+
+@pytest.mark.parametrize("size", [WIDE, NARROW], ids=["120x40", "80x24"])
+def test_processes(source: FakeSource, size: tuple[int, int], snap_compare: Compare) -> None:
+    source.groups, source.free = a_machine(), Headroom(1.5, 6 * GIB, (), source.jobs[JobId(42)])
+    run = after(source, "Nothing printed yet.", "4", "enter", then="worker.py")
+    calm = Settings(screen=ScreenSettings(refresh_s=5.0))  # what the app itself costs is never the same
+    app = CroApp(source, calm, clock=lambda: source.now)
+    assert snap_compare(app, terminal_size=size, run_before=run)

@@ -1,0 +1,190 @@
+"""The processes as a line-drawn list: one row for each job, container or session, unfolded on demand.
+
+It sorts and filters what it is given, keeps the cursor on its row, and draws only what is in view; it reads
+nothing and signals nobody.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import ClassVar
+
+from rich.style import Style
+from textual import events
+from textual.binding import BindingType
+from textual.geometry import Size
+from textual.message import Message
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+
+from cro_tui.actions import Where, bindings
+from cro_tui.widgets.frame import Framed
+from cro_tui.widgets.process_rows import Row, head, text_of
+from cro_tui.widgets.strips import fit, strip
+from jobs.processes import Group, Kind, Process, ordered
+
+SORTS: dict[str, Callable[[Group], float | None]] = {
+    "cpu": lambda group: group.cpus,
+    "mem": lambda group: group.mem_bytes,
+    "vram": lambda group: group.gpu_mem_bytes,
+    "disk": lambda group: group.io_per_s,
+    "newest": lambda group: group.started_at,
+}
+_LOOKS = {Kind.JOB: "ours", Kind.OWN: "ours", Kind.UNSEEN: "bad", Kind.KERNEL: "quiet"}
+
+
+class ProcessList(Framed, ScrollView, can_focus=True):
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings(Where.LIST)]
+    COMPONENT_CLASSES: ClassVar[set[str]] = {
+        "process-list--head", "process-list--cursor", "process-list--quiet",
+        "process-list--ours", "process-list--bad",
+    }  # fmt: skip
+    HELP = "What runs: a row for each job, container or session. `enter` unfolds one."
+
+    class Moved(Message):
+        """What is in view is another part of the list, or the cursor moved."""
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._groups: tuple[Group, ...] = ()
+        self._rows: list[Row] = []
+        self._cursor = 0
+        self._now = 0.0
+        self._gpu = False
+        self._test: Callable[[Group], bool] = lambda _: True
+        self._sort = "cpu"
+        self._drawn: dict[int, tuple[str, str]] = {}
+        self._empty = ""
+        self.unfolded: set[str] = set()
+
+    # --- what it shows ------------------------------------------------------------------------
+
+    @property
+    def row(self) -> Row | None:
+        return self._rows[self._cursor] if self._cursor < len(self._rows) else None
+
+    @property
+    def in_view(self) -> tuple[Process, ...]:
+        """The processes whose rows can be seen: of a folded group its first one."""
+        top = self.scroll_offset.y
+        shown = self._rows[top : top + max(1, self.size.height)]
+        return tuple(row.process or row.group.processes[0] for row in shown)
+
+    @property
+    def shown(self) -> int:
+        """How many groups pass the filter."""
+        return sum(row.process is None for row in self._rows)
+
+    def show(self, groups: Sequence[Group], now: float, *, gpu: bool, empty: str) -> None:
+        self._groups, self._now, self._gpu, self._empty = tuple(groups), now, gpu, empty
+        self._arrange()
+
+    def narrow(self, test: Callable[[Group], bool]) -> None:
+        """Show only the groups that pass."""
+        self._test = test
+        self._arrange()
+
+    def sort_by(self, name: str) -> None:
+        """One of SORTS."""
+        self._sort = name
+        self._arrange()
+
+    def fold(self) -> None:
+        """Unfold the group under the cursor, or fold it again."""
+        if self.row is not None and len(self.row.group.processes) > 1:
+            self.unfolded ^= {self.row.group.key}
+            self._arrange(stay=self.row.group.key)
+
+    def _arrange(self, stay: str | None = None) -> None:
+        key = stay or (self.row.key if self.row is not None else None)
+        rows: list[Row] = []
+        for group in ordered(filter(self._test, self._groups), SORTS[self._sort]):
+            rows.append(Row(group))
+            if group.key in self.unfolded:
+                last = group.processes[-1]
+                rows += [Row(group, process, process is last) for process in group.processes]
+        self._rows = rows
+        keys = [row.key for row in rows]
+        self._cursor = keys.index(key) if key in keys and self._cursor else min(self._cursor, len(rows) - 1)
+        self._cursor = max(0, self._cursor)
+        size = Size(0, len(rows) + 1)
+        if size != self.virtual_size:
+            self.virtual_size = size
+        self._repaint()
+
+    # --- moving -------------------------------------------------------------------------------
+
+    def action_cursor(self, by: int) -> None:
+        self._move_to(self._cursor + by)
+
+    def action_page(self, by: int) -> None:
+        self._move_to(self._cursor + by * max(1, self.size.height - 2))
+
+    def action_end(self, which: int) -> None:
+        self._move_to(0 if which < 0 else len(self._rows) - 1)
+
+    def on_click(self, event: events.Click) -> None:
+        row = event.get_content_offset(self)
+        if row is not None and row.y >= 1:
+            self._move_to(row.y - 1 + self.scroll_offset.y)
+
+    def _move_to(self, row: int) -> None:
+        self._cursor = max(0, min(row, len(self._rows) - 1))
+        rows, top = max(1, self.size.height - 1), self.scroll_offset.y
+        if self._cursor < top:
+            self.scroll_to(y=self._cursor, animate=False, immediate=True, force=True)
+        elif self._cursor >= top + rows:
+            self.scroll_to(y=self._cursor - rows + 1, animate=False, immediate=True, force=True)
+        self._repaint()
+        self.post_message(self.Moved())
+
+    # --- drawing ------------------------------------------------------------------------------
+
+    def on_resize(self) -> None:
+        self._reframe()
+        self._drawn = {}
+
+    def notify_style_update(self) -> None:
+        super().notify_style_update()
+        self._drawn = {}
+
+    def _repaint(self) -> None:
+        """Only the lines whose words have changed."""
+        width = self.scrollable_content_region.width
+        for y in range(1, self.size.height):
+            if self._drawn.get(y) != self._text(y, width):
+                self.refresh_line(y)
+
+    def _text(self, y: int, width: int) -> tuple[str, str]:
+        index = y - 1 + self.scroll_offset.y
+        if not self._rows:
+            lines = self._empty.splitlines()
+            return "", fit("  " + lines[y - 2], width) if 0 <= y - 2 < len(lines) else ""
+        if index >= len(self._rows):
+            return "", ""
+        row = self._rows[index]
+        return text_of(
+            row,
+            width,
+            self._now,
+            cursor=index == self._cursor,
+            unfolded=row.group.key in self.unfolded,
+            gpu=self._gpu,
+        )
+
+    def render_line(self, y: int) -> Strip:
+        width, base = self.scrollable_content_region.width, self.look_of()
+        if y == 0:
+            return strip([(head(width, gpu=self._gpu), self.look_of("head"))], width, base)
+        lead, rest = self._drawn[y] = self._text(y, width)
+        index = y - 1 + self.scroll_offset.y
+        if index >= len(self._rows):
+            return strip([(rest, self.look_of("quiet"))], width, base)
+        row = self._rows[index]
+        name = _LOOKS.get(row.group.kind, "")
+        first = self.look_of(name) if name else Style()
+        body = self.look_of("quiet") if row.process is not None else Style()
+        if index == self._cursor:
+            body = self.look_of("cursor")
+            first = first + Style(bgcolor=body.bgcolor)
+        return strip([(lead, first), (rest, body)], width, base)

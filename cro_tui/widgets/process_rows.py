@@ -1,0 +1,98 @@
+"""One row of the process list as exact cells, at any width. Pure: text in, text out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cro_tui.present import bytes_text, number_text, span_text
+from cro_tui.widgets.strips import fit, plain
+from jobs.processes import Group, Kind, Process, io_per_s
+
+MISSING = "-"
+_KINDS = {
+    Kind.JOB: "job",
+    Kind.OWN: "engine",
+    Kind.CONTAINER: "cont",
+    Kind.SESSION: "other",
+    Kind.KERNEL: "kernel",
+    Kind.UNSEEN: "unseen",
+}
+_WIDTHS = (
+    ("WHO", 7),
+    ("USER", 9),
+    ("CPU", 5),
+    ("MEM", 6),
+    ("VRAM", 6),
+    ("DISK/s", 7),
+    ("AGE", 6),
+    ("N", 4),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A group, or (with `process`) one of its processes while it is unfolded."""
+
+    group: Group
+    process: Process | None = None
+    last: bool = False
+
+    @property
+    def key(self) -> str:
+        return self.group.key if self.process is None else f"{self.group.key} {self.process.pid}"
+
+
+def head(width: int, *, gpu: bool) -> str:
+    """The column names."""
+    cells = [fit(name, size, right=name not in ("WHO", "USER")) for name, size in _columns(width, gpu=gpu)]
+    return fit("  " + " ".join(cells) + "  WHAT", width)
+
+
+def text_of(
+    row: Row, width: int, now: float, *, cursor: bool, unfolded: bool, gpu: bool
+) -> tuple[str, str]:
+    """The mark and the first column, and the rest: the first one has a look of its own."""
+    values = _values(row, now)
+    columns = _columns(width, gpu=gpu)
+    cells = [fit(values[name], size, right=name not in ("WHO", "USER")) for name, size in columns]
+    sign = "" if row.process is not None else ("- " if unfolded else "+ ")
+    if len(row.group.processes) == 1:
+        sign = "" if row.process is not None else "  "
+    branch = "" if row.process is None else ("`- " if row.last else "|- ")
+    what = plain(_what(row), 400)
+    lead = f"{'>' if cursor else ' '} {cells[0]}"
+    rest = " " + " ".join(cells[1:]) + f"  {sign}{branch}{what}"
+    return lead, fit(rest, max(0, width - len(lead)))
+
+
+def _columns(width: int, *, gpu: bool) -> list[tuple[str, int]]:
+    columns = [each for each in _WIDTHS if gpu or each[0] != "VRAM"]
+    if width < 100:
+        columns = [each for each in columns if each[0] not in ("N", "DISK/s")]
+    return columns
+
+
+def _values(row: Row, now: float) -> dict[str, str]:
+    of, group = row.process or row.group, row.group
+    io = io_per_s(of) if isinstance(of, Process) else of.io_per_s
+    who = _KINDS[group.kind] if group.job_id is None else f"#{group.job_id}"
+    return {
+        "WHO": who if row.process is None else str(row.process.pid),
+        "USER": plain(of.user or MISSING, 20),
+        "CPU": _cores(of.cpus),
+        "MEM": bytes_text(of.mem_bytes),
+        "VRAM": bytes_text(of.gpu_mem_bytes),
+        "DISK/s": MISSING if io is None else bytes_text(io),
+        "AGE": MISSING if of.started_at is None else span_text(max(0.0, now - of.started_at)),
+        "N": str(len(group.processes)) if row.process is None else "",
+    }
+
+
+def _cores(cpus: float | None) -> str:
+    return number_text(None if cpus is None else round(cpus, 2))
+
+
+def _what(row: Row) -> str:
+    if row.process is None:
+        return row.group.title
+    return row.process.command or f"[{row.process.name}]"

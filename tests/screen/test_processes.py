@@ -1,0 +1,93 @@
+"""The Processes place by keyboard: look, sort, narrow, unfold, signal with a question first."""
+
+from __future__ import annotations
+
+import pytest
+
+from cro_tui.widgets.process_list import ProcessList
+from jobs.model import GIB, JobId
+from jobs.views import Headroom
+from tests.screen.conftest import NARROW, WIDE, opened
+from tests.screen.fake import FakeSource, a_machine
+
+
+@pytest.fixture
+def machine(source: FakeSource) -> FakeSource:
+    source.groups = a_machine()
+    source.free = Headroom(1.5, 6 * GIB, (), source.jobs[JobId(42)])
+    return source
+
+
+@pytest.mark.parametrize("size", [WIDE, NARROW], ids=["120x40", "80x24"])
+async def test_it_shows_jobs_and_the_rest_and_what_is_free(
+    machine: FakeSource, size: tuple[int, int]
+) -> None:
+    async with opened(machine, size) as screen:
+        await screen.press("4")
+        await screen.shows("#41")
+        await screen.shows("sklearn_forest")
+        await screen.shows("Free for jobs  CPU 1.5 of")
+        await screen.shows("Next           #42")
+        await screen.shows("2 rows")
+
+
+async def test_a_row_unfolds_into_its_processes_without_what_they_hide(machine: FakeSource) -> None:
+    async with opened(machine) as screen:
+        await screen.press("4")
+        await screen.shows("sklearn_forest")
+        await screen.press("enter")
+        await screen.shows("`- python worker.py")
+        assert "\x1b[31m" not in screen.text()
+        await screen.press("enter")
+        await screen.hides("`- python worker.py")
+
+
+async def test_it_narrows_as_one_types_and_says_what_cannot_be_read(machine: FakeSource) -> None:
+    async with opened(machine) as screen:
+        await screen.press("4")
+        await screen.shows("bash")
+        await screen.press("slash")
+        await screen.type("mem>1G")
+        await screen.shows("1 row ")
+        await screen.type(" ram>1")
+        await screen.shows("There is no column 'ram'")
+        await screen.press("escape")
+        await screen.shows("2 rows")
+
+
+async def test_a_signal_is_asked_for_and_names_what_it_hits(machine: FakeSource) -> None:
+    async with opened(machine) as screen:
+        await screen.press("4")
+        await screen.shows("sklearn_forest")
+        view = screen.app.screen.query_one(ProcessList)
+        await screen.press("j")
+        await screen.until(lambda: view.row and view.row.group.title == "bash", "the cursor on bash")
+        await screen.press("x")
+        await screen.shows("pid 700")
+        await screen.press("escape")
+        assert machine.called("signal") == []
+        await screen.press("x")
+        await screen.shows("pid 700")
+        await screen.press("k")
+        await screen.shows("SIGKILL sent to 1 process.")
+        assert machine.called("signal") == [((700,), 9)]
+
+
+async def test_a_job_is_pointed_to_its_proper_stop(machine: FakeSource) -> None:
+    async with opened(machine) as screen:
+        await screen.press("4")
+        await screen.shows("sklearn_forest")
+        await screen.press("x")
+        await screen.shows("This is job #41: x on the Jobs place stops it properly.")
+
+
+async def test_elsewhere_nothing_is_read(machine: FakeSource) -> None:
+    async with opened(machine) as screen:
+        await screen.press("4")
+        await screen.shows("sklearn_forest")
+        await screen.press("1")
+        await screen.shows("Why")
+        before = len(machine.called("processes"))
+        for _ in range(3):
+            await screen.pilot.pause(0.5)
+        assert len(machine.called("processes")) <= before + 1

@@ -1,0 +1,98 @@
+"""The reader of processes, on real ones, and signals that hit the right one."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from jobs.processes import Process
+from jobs.sensing.processes import ProcessTable, send
+
+BURN = "import sys\nprint('go', flush=True)\nwhile True: pass"
+
+
+def find(table: ProcessTable, pid: int, **more: object) -> Process | None:
+    found = [process for process in table.read(**more) if process.pid == pid]  # type: ignore[arg-type]
+    return found[0] if found else None
+
+
+def until(look: Callable[[], object], what: str) -> object:
+    deadline = time.monotonic() + 30
+    while not (found := look()):
+        assert time.monotonic() < deadline, what
+        time.sleep(0.02)
+    return found
+
+
+@pytest.fixture
+def burning() -> Iterator[subprocess.Popen[str]]:
+    process = subprocess.Popen([sys.executable, "-uc", BURN, "an\x1b[31m argument"], stdout=-1, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "go\n"
+    yield process
+    process.kill()
+    process.wait(30)
+    process.stdout.close()
+
+
+def test_it_knows_itself() -> None:
+    table = ProcessTable()
+    first = find(table, os.getpid(), shown=[os.getpid()])
+    assert first is not None
+    assert first.parent == os.getppid()
+    assert first.session == os.getsid(0)
+    assert first.cpus is None, "a rate needs two looks"
+    assert first.mem_bytes is not None and first.mem_bytes > 1 << 20
+    assert first.started_at is not None and 0 <= time.time() - first.started_at < 100_000
+    assert sys.argv[0].rpartition("/")[2] in first.command or "python" in first.command
+
+
+def test_rates_come_with_the_second_look_and_commands_when_shown(burning: subprocess.Popen[str]) -> None:
+    table = ProcessTable()
+    assert find(table, burning.pid) is not None
+
+    def busy() -> bool:
+        found = find(table, burning.pid)
+        return found is not None and (found.cpus or 0.0) > 0.2
+
+    until(busy, "the load of a process that spins")
+    hidden = find(table, burning.pid)
+    assert hidden is not None and hidden.command == ""
+    shown = find(table, burning.pid, shown=[burning.pid])
+    assert shown is not None and "an\x1b[31m argument" in shown.command
+    again = find(table, burning.pid, shown=[burning.pid])
+    assert again is not None and again.write_per_s is not None
+
+
+def test_one_that_has_ended_is_gone_and_gpu_memory_of_a_stranger_is_kept(
+    burning: subprocess.Popen[str],
+) -> None:
+    table = ProcessTable()
+    gpu = {burning.pid: 5, 2**22 + 7: 9}
+    found = {process.pid: process for process in table.read(gpu_bytes=gpu)}
+    assert found[burning.pid].gpu_mem_bytes == 5
+    assert not found[2**22 + 7].seen
+    burning.kill()
+    burning.wait(30)
+    assert find(table, burning.pid) is None
+
+
+def test_a_signal_reaches_that_very_process_and_no_other(burning: subprocess.Popen[str]) -> None:
+    process = find(ProcessTable(), burning.pid)
+    assert process is not None
+    assert send(burning.pid, process.started + 1, signal.SIGKILL) == f"pid {burning.pid} has ended."
+    assert burning.poll() is None, "another process of that number is not hit"
+    assert send(burning.pid, process.started, signal.SIGTERM) == ""
+    assert burning.wait(30) == -signal.SIGTERM
+    assert "has ended" in send(burning.pid, process.started, signal.SIGTERM)
+
+
+def test_some_are_never_signalled() -> None:
+    assert "pid 1" in send(1, 0, signal.SIGTERM)
+    assert "this screen" in send(os.getpid(), 0, signal.SIGKILL)
