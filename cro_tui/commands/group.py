@@ -30,6 +30,8 @@ MODULES = {
     "retry": "retry",
     "wait": "wait",
     "status": "status",
+    "metrics": "metrics",
+    "top": "top",
     "recipes": "recipes",
     "simulate": "simulate",
     "daemon": "daemon",

@@ -127,6 +127,20 @@ def _waiting_lines(job: Job, now: float, capacity: Capacity | None, keys: bool) 
     return tuple(lines)
 
 
+def _on_the_way(job: Job) -> list[str]:
+    """What befell an ended job before its last attempt."""
+    lines = []
+    if job.evictions:
+        times = "once" if job.evictions == 1 else f"{job.evictions} times"
+        kept, lost = duration_text(job.attained_s), duration_text(job.lost_s)
+        lines.append(f"It made room for shorter jobs {times}: {kept} of work kept, {lost} lost.")
+    if job.memory_tries:
+        lines.append(
+            f"It ran out of memory before and was tried again with {bytes_text(job.grown_mem_bytes)}."
+        )
+    return lines
+
+
 def _saved(job: Job) -> str:
     """Of a job that made room for others: what it has kept."""
     if job.failed_saves:
@@ -265,7 +279,7 @@ def _standing(job: Job, now: float, keys: bool) -> Sequence[str]:
     if isinstance(state, Ended):
         step = next_step(job)
         following = step.sentence if keys else f"{step.command}  {step.what}"
-        return [fate_sentence(job).capitalize() + ".", f"{following}."]
+        return [fate_sentence(job).capitalize() + ".", *_on_the_way(job), f"{following}."]
     if isinstance(state, Starting | Queued | Held):
         return ["It is being started."]
     lines = [f"Runs since {clock_text(state.started_at, now)} ({duration_text(elapsed_s(job, now))})."]

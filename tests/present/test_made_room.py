@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from cro_tui.present import why_lines
+from jobs.model import GIB, Succeeded, Usage
 from tests.policy.worlds import NOW, queued
 
 
@@ -23,3 +24,12 @@ def test_it_says_that_nothing_was_saved() -> None:
 
 def test_of_others_nothing_is_said() -> None:
     assert said()[0] == "Not started because:"
+
+
+def test_of_an_ended_job_it_says_what_befell_it_on_the_way() -> None:
+    ended = Succeeded(NOW, NOW + 60, Usage())
+    lines = said(
+        state=ended, evictions=2, attained_s=300.0, lost_s=40.0, memory_tries=1, grown_mem_bytes=4 * GIB
+    )
+    assert "It made room for shorter jobs 2 times: 00:05:00 of work kept, 00:00:40 lost." in lines
+    assert "It ran out of memory before and was tried again with 4.0G." in lines

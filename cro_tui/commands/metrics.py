@@ -1,0 +1,29 @@
+"""metrics: the machine and the queue as Prometheus text, on request; no port is opened."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from cro_tui.commands.opened import opened
+from cro_tui.present.metrics import metrics_text
+from jobs.model import StateName
+from jobs.views import JobQuery
+
+_ACTIVE = frozenset({StateName.STARTING, StateName.RUNNING, StateName.PAUSED})
+
+
+@click.command(short_help="Print the machine and the queue as Prometheus text.")
+def metrics() -> int:
+    """Print the machine and the queue in the Prometheus text format. No port is opened.
+
+    \b
+      cro-tui metrics > /var/lib/node_exporter/cro.prom
+
+    A text collector, or a timer that writes such a file, passes it on.
+    """
+    with opened() as api:
+        snapshot, headroom = api.snapshot(JobQuery(states=_ACTIVE, limit=1000)), api.headroom()
+    sys.stdout.write(metrics_text(snapshot, headroom))
+    return 0

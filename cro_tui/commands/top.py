@@ -1,0 +1,67 @@
+"""top: a few lines on load and queue, painted in place, for a corner of a terminal."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+import click
+
+from cro_tui.commands.opened import fit, now_s, opened
+from cro_tui.commands.options import duration_s
+from cro_tui.present import counts_line, job_row, machine_lines
+from cro_tui.present.headroom import headroom_lines
+from jobs.api import Api
+from jobs.model import Active
+from jobs.ports import BadInput
+from jobs.views import JobQuery
+
+_MOST = 8  # jobs
+UP, CLEAR = "\x1b[{}A", "\x1b[J"
+
+
+@click.command(short_help="Watch load and running jobs on a few lines.")
+@click.option("--every", type=duration_s, default="1", metavar="TIME", help="Between two looks.")
+@click.option("--inline", is_flag=True, hidden=True)  # it always is
+@click.option("--once", is_flag=True, help="Print it once and leave.")
+def top(every: float, *, inline: bool, once: bool) -> int:
+    """Watch the machine's load and the running jobs on a few lines, painted in place. ctrl+c leaves.
+
+    \b
+      cro-tui top
+      cro-tui top --every 5s
+      cro-tui top --once
+
+    Where the output is no terminal it is printed once.
+    """
+    del inline
+    if every < 0.2:
+        raise BadInput("--every must be 0.2s or more.")
+    painted = 0
+    with opened() as api:
+        while True:
+            lines = [fit(line) for line in _lines(api)]
+            if painted:
+                sys.stdout.write(UP.format(painted) + "\r" + CLEAR)
+            sys.stdout.write("\n".join(lines) + "\n")
+            sys.stdout.flush()
+            if once or not sys.stdout.isatty():
+                return 0
+            painted = len(lines)
+            time.sleep(every)
+
+
+def _lines(api: Api) -> list[str]:
+    now, snapshot = now_s(), api.snapshot(JobQuery(limit=200))
+    free, following = headroom_lines(api.headroom(), snapshot.capacity, snapshot.sample, now)
+    lines = [*machine_lines(snapshot.sample, snapshot.capacity), free, following]
+    lines.append(f"JOBS  {counts_line(snapshot.counts)}")
+    active = [job for job in snapshot.jobs if isinstance(job.state, Active)]
+    for job in active[:_MOST]:
+        row = job_row(job, now)
+        lines.append(
+            f" {row.id:>5} {row.state:<5} {row.name:<24.24} {row.cpus:>5} {row.mem:>6} {row.elapsed}"
+        )
+    if len(active) > _MOST:
+        lines.append(f"       and {len(active) - _MOST} more")
+    return [line for line in lines if line]
