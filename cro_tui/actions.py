@@ -51,6 +51,10 @@ ACTIONS: tuple[Action, ...] = (
     Action("job.new", "n", "new_job", "New", "queue a recipe or a command", (_APP,), 1),
     Action("job.open", "enter", "open_job", "Open", "everything about the job", (_JOBS,), 2),
     Action("job.why", "w", "why", "Why", "show or hide why the job waits", (_JOBS,), 3),
+    Action("trace.back", "comma", "scrub(-1)", "Earlier", "one step back in the job's use", (_JOB,)),
+    Action("trace.on", "full_stop", "scrub(1)", "Later", "one step on in the job's use", (_JOB,)),
+    Action("trace.far_back", "less_than_sign", "scrub(-10)", "Much earlier", "ten steps back", (_JOB,)),
+    Action("trace.far_on", "greater_than_sign", "scrub(10)", "Much later", "ten steps on", (_JOB,)),
     Action("log.focus", "l", "focus_log", "Log", "go to the log", (_JOBS, _JOB), 4),
     Action("log.full", "L", "full_log", "Full log", "the log on the whole screen", (_JOBS, _JOB)),
     Action("mark.row", "space", "mark", "Mark", "mark the job; actions apply to all marked", (_JOBS,), 5),
@@ -110,6 +114,7 @@ _SHOWN = {
     "asterisk": "*", "plus": "+", "equals_sign": "=", "minus": "-", "slash": "/", "colon": ":",
     "question_mark": "?", "right_square_bracket": "]", "left_square_bracket": "[", "escape": "esc",
     "pagedown": "pgdn", "pageup": "pgup", "comma": ",", "full_stop": ".",
+    "less_than_sign": "<", "greater_than_sign": ">",
 }  # fmt: skip
 
 

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from jobs.processes import Group, Process
     from jobs.sensing.viewer import Machine
     from jobs.submission import Resolver
+    from jobs.usage_trace import Moment
     from jobs.whatif import Replayed
     from recipes.discover import Catalogue, Finder
     from recipes.manifest import Recipe
@@ -352,6 +353,18 @@ class Api:
     def files_removed_at(self, job_id: JobId) -> float | None:
         """When the files of an ended job were removed to make room; None while they are there."""
         return self.home.removed_at(job_id)
+
+    def usage_trace(self, job_id: JobId, attempt: int | None = None) -> tuple[Moment, ...]:
+        """What an attempt used, second by second (default: the latest); empty before its first second."""
+        from jobs import usage_trace
+
+        return usage_trace.read(self._attempt(job_id, attempt) / "usage.jsonl")
+
+    def log_line_at(self, job_id: JobId, moment: Moment) -> str:
+        """The last line that the latest attempt's log had at that moment."""
+        from jobs import usage_trace
+
+        return usage_trace.line_at(self._attempt(job_id, None) / "output.log", moment.log_bytes)
 
     def output_dir(self, job_id: JobId, attempt: int | None = None) -> Path:
         """Where an attempt leaves its files (default: the latest); it may not exist yet."""

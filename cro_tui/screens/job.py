@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
+from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal, VerticalScroll
@@ -37,11 +38,14 @@ from cro_tui.screens.log_pane import LogPane
 from cro_tui.widgets.lines import FooterLine, HeaderLine, NoticeLine
 from cro_tui.widgets.log_view import LogView
 from cro_tui.widgets.strips import plain
+from cro_tui.widgets.usage_trace import UsageTrace
 from cro_tui.widgets.why_panel import command_text
-from jobs.model import Job, Waiting
+from jobs.model import Ended, Job, Waiting
+from jobs.usage_trace import Moment
 from jobs.views import HistoryEntry
 
 Part = str | tuple[str, str]
+_TRACE_S = 5.0  # between two readings of a running job's trace
 
 
 class JobScreen(LogPane, JobActs):
@@ -54,6 +58,8 @@ class JobScreen(LogPane, JobActs):
         self._job = job
         self._history: tuple[HistoryEntry, ...] = ()
         self._told: tuple[str, str] = ("", "")
+        self._traced: tuple[int, bool] | None = None
+        self._traced_at = 0.0
 
     @property
     def targets(self) -> Sequence[Job]:
@@ -66,6 +72,7 @@ class JobScreen(LogPane, JobActs):
                 yield Static(markup=False, id="job-facts")
             with VerticalScroll(id="job-right", classes="panel"):
                 yield Static(markup=False, id="job-story")
+        yield UsageTrace(ascii_only=self.desk.settings.screen.graph == "ascii", id="usage")
         yield LogView(id="log")
         yield NoticeLine(id="notice")
         yield Input(id="prompt", compact=True, select_on_focus=False)
@@ -97,6 +104,37 @@ class JobScreen(LogPane, JobActs):
             self.query_one(LogView).open(None, f"Log #{job.id} {name_text(job, 40)}", "")
         self.show_log_of(job)
         self._show()
+        self._read_trace()
+
+    def _read_trace(self) -> None:
+        """Once for a job that has ended, every few seconds for one that runs."""
+        job, now = self._job, self.desk.now()
+        key = (job.attempts, isinstance(job.state, Ended))
+        if not job.attempts or (key == self._traced and (key[1] or 0 <= now - self._traced_at < _TRACE_S)):
+            return
+        self._traced, self._traced_at = key, now
+        job_id = job.id
+
+        def came(moments: tuple[Moment, ...]) -> None:
+            if self.is_attached:
+                self.query_one(UsageTrace).show(moments)
+
+        self.desk.read(lambda: self.desk.source.usage_trace(job_id), came, key="trace")
+
+    def action_scrub(self, by: int) -> None:
+        self.query_one(UsageTrace).scrub(by)
+
+    @on(UsageTrace.Scrubbed)
+    def _scrubbed(self, event: UsageTrace.Scrubbed) -> None:
+        moment, job_id = event.moment, self._job.id
+        if moment is None:
+            return
+
+        def came(line: str) -> None:
+            if self.is_attached:
+                self.query_one(UsageTrace).tell(line)
+
+        self.desk.read(lambda: self.desk.source.log_line_at(job_id, moment), came, key="scrub")
 
     def _remember(self, history: tuple[HistoryEntry, ...]) -> None:
         self._history = history

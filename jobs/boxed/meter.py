@@ -144,6 +144,7 @@ class Meter:
             "processes": len(self._pids),
             "cpus": cpus if cpus is None else round(cpus, 3),
             "paused": self.paused,
+            "log_bytes": _size(bundle.LOG),
         }
         try:
             if self._lines >= MAX_LINES:
@@ -152,3 +153,10 @@ class Meter:
             self._lines += 1
         except OSError:
             pass  # a full disk is no reason to let go of the job
+
+
+def _size(path: str) -> int | None:
+    try:
+        return os.stat(path).st_size
+    except OSError:
+        return None

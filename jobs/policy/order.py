@@ -8,6 +8,7 @@ small. Shares are dominant shares (Ghodsi et al., NSDI 2011), usage halves in `R
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -20,6 +21,7 @@ from jobs.world import World
 
 _USUAL_PRIORITY = 50
 _SMALLEST_SHARE = 1e-6
+_MOST_SKEW = 2.0  # standard deviations of the logarithm that are believed
 _PATIENCE = 3.0  # times as late, where somebody cannot be made to wait
 
 
@@ -84,7 +86,43 @@ def overdue(world: World) -> Job | None:
         for each in (job, *world.jobs.values())
         if each is job or not isinstance(each.state, Queued)
     )
-    return job if waited >= rules.overdue_s * (1.0 if saves else _PATIENCE) else None
+    patience_s = max(rules.overdue_s, backlog_s(world)) * (1.0 if saves else _PATIENCE)
+    return job if waited >= patience_s else None
+
+
+def _mean_left_s(job: Job, now: float) -> float:
+    made = job.forecast
+    if made is None:
+        return left_s(job, now)
+    done_s = attained_s(job, now)
+    limit_s = job.spec.needs.time_limit_s
+    mean_s = made.run_s * math.exp(min(made.spread, _MOST_SKEW) ** 2 / 2)
+    if limit_s is not None:
+        mean_s = min(mean_s, limit_s)
+    return max(mean_s - done_s, 0.5 * done_s, 1.0)
+
+
+def backlog_s(world: World) -> float:
+    """How long the most wanted resource takes for all that runs and waits, as far as the world knows it.
+
+    Run times are skewed: their sum goes by means, of a log-normal, where an order goes by what is usual.
+    """
+    cpus = mem = gpus = 0.0
+    for job in world.jobs.values():
+        if not isinstance(job.state, Queued | Running):
+            continue
+        left, needs = _mean_left_s(job, world.now), job.needs
+        cpus += left * needs.cpus
+        mem += left * needs.mem_bytes
+        gpus += left * needs.gpus
+    capacity = world.capacity
+    seen = sum(isinstance(job.state, Queued) for job in world.jobs.values())
+    unseen = 1.0 + (world.beyond or 0) / max(seen, 1)
+    return unseen * max(
+        cpus / max(capacity.cpus, 1e-9),
+        mem / max(capacity.mem_bytes, 1),
+        gpus / max(len(capacity.devices), 1),
+    )
 
 
 def slice_due_at(job: Job, rules: Rules) -> float:

@@ -37,6 +37,7 @@ from jobs.model import (
 )
 from jobs.ports import CroError
 from jobs.processes import Group, Kind, Process
+from jobs.usage_trace import Moment
 from jobs.views import (
     DaemonStatus,
     Headroom,
@@ -166,6 +167,7 @@ class FakeSource:
     catalogue: FakeCatalogue = CATALOGUE
     free: Headroom | None = None
     groups: tuple[Group, ...] = ()
+    traces: dict[JobId, tuple[Moment, ...]] = field(default_factory=dict)
     outlooks: dict[JobId, Outlook] = field(default_factory=dict)
     preview_answer: Preview = field(default_factory=lambda: Preview(Needs(), starts_now=True))
     calls: list[tuple[str, Any]] = field(default_factory=list)
@@ -251,6 +253,14 @@ class FakeSource:
 
     def explain(self, job_id: JobId) -> Job:
         return self.jobs[job_id]
+
+    def usage_trace(self, job_id: JobId, attempt: int | None = None) -> tuple[Moment, ...]:
+        self._enter("usage_trace", job_id)
+        return self.traces.get(job_id, ())
+
+    def log_line_at(self, job_id: JobId, moment: Moment) -> str:
+        self._enter("log_line_at", moment)
+        return f"line of {moment.log_bytes} \x1b[2J"
 
     def outlook(self, job_id: JobId) -> Outlook | None:
         self._enter("outlook", job_id)

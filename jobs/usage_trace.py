@@ -1,0 +1,96 @@
+"""What a job used over its life, second by second, as its supervisor wrote it down beside the log.
+
+Reads one attempt's `usage.jsonl`, which outlives the job. Lines that make no sense are passed over. It
+writes nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+_LARGEST_BYTES = 8 << 20
+_LINE_BYTES = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """One second of a job. `log_bytes`: how long its log was then."""
+
+    at: float
+    cpus: float | None = None
+    mem_bytes: float | None = None
+    log_bytes: int | None = None
+
+
+def read(path: Path) -> tuple[Moment, ...]:
+    """All moments in order; none where there is no such file."""
+    try:
+        with path.open("rb") as file:
+            lines = file.read(_LARGEST_BYTES).splitlines()
+    except OSError:
+        return ()
+    found = []
+    for line in lines:
+        try:
+            table = json.loads(line)
+            at = float(table["at"])
+        except (ValueError, TypeError, KeyError, RecursionError):
+            continue
+        if math.isfinite(at):
+            length = table.get("log_bytes")
+            found.append(
+                Moment(
+                    at,
+                    _number(table.get("cpus")),
+                    _number(table.get("mem_bytes")),
+                    length if isinstance(length, int) and not isinstance(length, bool) else None,
+                )
+            )
+    return tuple(found)
+
+
+def binned(moments: Sequence[Moment], bins: int) -> tuple[Moment | None, ...]:
+    """At most `bins` moments, equally far apart, each the largest of what it stands for; None for none."""
+    if not moments or bins <= 0:
+        return ()
+    first, last = moments[0].at, moments[-1].at
+    count = min(bins, len(moments))
+    width = max((last - first) / count, 1e-9)
+    some: list[list[Moment]] = [[] for _ in range(count)]
+    for moment in moments:
+        some[max(0, min(count - 1, int((moment.at - first) / width)))].append(moment)
+    return tuple(_largest(each) if each else None for each in some)
+
+
+def line_at(path: Path, length: int | None) -> str:
+    """The last whole line that the log had when it was so long; empty when it had none."""
+    if not length:
+        return ""
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, length - _LINE_BYTES))
+            text = file.read(min(length, _LINE_BYTES))
+    except OSError:
+        return ""
+    whole = text[: text.rfind(b"\n") + 1].splitlines() if b"\n" in text else []
+    return whole[-1].replace(b"\0", b"").decode("utf-8", "replace") if whole else ""
+
+
+def _largest(moments: Sequence[Moment]) -> Moment:
+    last = moments[-1]
+    return Moment(
+        last.at,
+        max((m.cpus for m in moments if m.cpus is not None), default=None),
+        max((m.mem_bytes for m in moments if m.mem_bytes is not None), default=None),
+        last.log_bytes,
+    )
+
+
+def _number(value: object) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        return None
+    return float(value)
