@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
 from typing import Any
 
 import click
@@ -16,8 +18,13 @@ from cro_tui.commands.options import (
     whole,
 )
 from cro_tui.present import job_json, name_text
+from cro_tui.present.sweep import grid, name_of, values_of
+from jobs.api import Api
+from jobs.model import JobId
 from jobs.ports import BadInput
 from jobs.views import SubmitRequest
+
+_MANY, _MOST = 1_000, 100_000  # jobs of a sweep: beyond the first it is asked for, beyond the other refused
 
 
 class _Submit(click.Command):
@@ -67,6 +74,7 @@ class _Submit(click.Command):
 @click.option("--hold", is_flag=True, help="Queue it held; cro-tui release lets it go.")
 @click.option("--wait", "waits", is_flag=True, help="Wait for its end and leave with its fate.")
 @click.option("--follow", is_flag=True, help="Show what it prints, and leave with its fate.")
+@click.option("-y", "--yes", is_flag=True, help="Queue a sweep of more than 1,000 jobs without asking.")
 @click.option("-q", "--quiet", is_flag=True, help="Print the id alone.")
 @json_option
 @click.pass_context
@@ -85,16 +93,19 @@ def submit(  # noqa: PLR0917 - click calls it by keyword
     hold: bool,
     waits: bool,
     follow: bool,
+    yes: bool,
     quiet: bool,
     as_json: bool,
     **needs: Any,
 ) -> int:
     """Queue a recipe, or any command behind --. It starts when this machine can take it.
 
-    The command runs in this folder with this environment, and goes on when the terminal closes.
+    The command runs in this folder with this environment, and goes on when the terminal closes. Several
+    values of a parameter are a sweep: a job for each combination, all queued or none.
 
     \b
       cro-tui submit sklearn_forest -p n_estimators=200 -p data=wine
+      cro-tui submit sklearn_forest -p n_estimators=50,100,200 -p max_depth=0,8
       cro-tui submit --cpus 2 --mem 4G --time 2h -- python train.py --lr 0.1
       cro-tui submit --after 12 sklearn_evaluate -p model=forest.joblib
     """
@@ -106,7 +117,6 @@ def submit(  # noqa: PLR0917 - click calls it by keyword
     with opened() as api:
         request = SubmitRequest(
             recipe=_recipe(words, command, params),
-            params=_params(params),
             argv=command,
             name=name,
             cwd=cwd,
@@ -118,23 +128,20 @@ def submit(  # noqa: PLR0917 - click calls it by keyword
             on_reboot=on_reboot,
             checkpoint=checkpoint,
         )
-        (job_id,) = api.submit([request])
+        requests = _sweep(request, _params(params), yes=yes)
+        if follow and len(requests) > 1:
+            raise BadInput(f"--follow shows one job, and this is a sweep of {len(requests)}: use --wait.")
+        ids = api.submit(requests)
         if not (as_json and waits):
-            job = api.job(job_id)
-            if as_json:
-                print_json(job_json(job, now_s()))
-            else:
-                print(
-                    job_id if quiet else f"#{job_id} {name_text(job)} queued{' and held' if hold else ''}."
-                )
+            _tell(api, ids, quiet=quiet, as_json=as_json, held=hold)
         if follow:
             from cro_tui.commands.logs import follow_job
 
-            return follow_job(api, job_id)
+            return follow_job(api, ids[0])
         if waits:
             from cro_tui.commands.wait import wait_for
 
-            return wait_for(api, (job_id,), as_json=as_json, one=True)
+            return wait_for(api, ids, as_json=as_json, one=len(ids) == 1)
         with_scheduler(api)
         return 0
 
@@ -155,8 +162,37 @@ def _recipe(words: tuple[str, ...], command: tuple[str, ...], params: tuple[str,
     return words[0] if words else None
 
 
-def _params(words: tuple[str, ...]) -> dict[str, int | float | bool | str]:
-    found: dict[str, int | float | bool | str] = {}
+def _sweep(request: SubmitRequest, params: dict[str, tuple[str, ...]], *, yes: bool) -> list[SubmitRequest]:
+    """One request for each combination of the parameters' values."""
+    number = math.prod(len(values) for values in params.values())
+    if number > _MANY and not yes:
+        raise BadInput(f"That is a sweep of {number:,} jobs.", "Add --yes to queue them all.")
+    if number > _MOST:
+        raise BadInput(f"A sweep of {number:,} jobs is more than {_MOST:,}.", "Queue a part of it.")
+    points = grid(params)
+    if number == 1:
+        return [replace(request, params=points[0])]
+    base = request.name or request.recipe or ""
+    return [replace(request, params=each, name=name_of(base, params, each)) for each in points]
+
+
+def _tell(api: Api, ids: tuple[JobId, ...], *, quiet: bool, as_json: bool, held: bool) -> None:
+    if as_json:
+        found = [job_json(job, now_s()) for job in map(api.job, ids)]
+        print_json(found[0] if len(ids) == 1 else found)
+    elif quiet:
+        print("\n".join(map(str, ids)))
+    else:
+        job = api.job(ids[0])
+        which = f"#{ids[0]} {name_text(job)}"
+        if len(ids) > 1:
+            which = f"#{ids[0]} to #{ids[-1]}, {len(ids)} jobs,"
+        print(f"{which} queued{' and held' if held else ''}.")
+
+
+def _params(words: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
+    """The values of each parameter. Raises BadInput."""
+    found: dict[str, tuple[str, ...]] = {}
     for word in words:
         name, equals, value = word.partition("=")
         name = name.strip().replace("-", "_")
@@ -164,5 +200,5 @@ def _params(words: tuple[str, ...]) -> dict[str, int | float | bool | str]:
             raise BadInput(f"{word[:40]!r} is no parameter: write it like -p n_estimators=200.")
         if name in found:
             raise BadInput(f"The parameter {name!r} is given twice: leave one out.")
-        found[name] = value
+        found[name] = values_of(value)
     return found

@@ -1,0 +1,35 @@
+"""A grid of parameters: `n_estimators=50,100 max_depth=4,8` is four jobs. Pure.
+
+Values are separated by commas; one that holds a comma is put in double quotes.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping, Sequence
+from itertools import product
+
+from jobs.model import ParamValue
+from jobs.ports import BadInput
+
+
+def values_of(text: str) -> tuple[str, ...]:
+    """The values that are written in one parameter, at least one. Raises BadInput."""
+    try:
+        (row,) = csv.reader([text], skipinitialspace=True, strict=True) if text else ([""],)
+    except (csv.Error, ValueError):
+        raise BadInput(f"{text[:40]!r} has a quote that is not closed.", 'Write it like "a,b",c.') from None
+    if len(row) > 1 and "" in (value.strip() for value in row):
+        raise BadInput(f"{text[:40]!r} has an empty value between its commas.", "Leave out that comma.")
+    return tuple(row)
+
+
+def grid(params: Mapping[str, Sequence[str]]) -> list[dict[str, ParamValue]]:
+    """Every combination, the last parameter changing fastest."""
+    return [dict(zip(params, values, strict=True)) for values in product(*params.values())]
+
+
+def name_of(base: str, params: Mapping[str, Sequence[str]], point: Mapping[str, ParamValue]) -> str:
+    """What a job of a sweep is called: its recipe, and the parameters that differ."""
+    told = [f"{name}={point[name]}" for name, values in params.items() if len(values) > 1]
+    return " ".join([base, *told])

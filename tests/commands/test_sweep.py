@@ -1,0 +1,73 @@
+"""Sweeps: a job for each combination, all or none, named by what differs."""
+
+from __future__ import annotations
+
+import pytest
+
+from cro_tui.present.sweep import grid, name_of, values_of
+from jobs.ports import BadInput
+from tests.commands.conftest import CommandLine
+
+
+def test_values_are_parted_by_commas_and_quotes_keep_them_together() -> None:
+    assert values_of("50,100, 200") == ("50", "100", "200")
+    assert values_of('"a,b",c') == ("a,b", "c")
+    assert values_of("") == ("",)
+    assert values_of("one") == ("one",)
+    for wrong in ('"a', "1,,2", "1,"):
+        with pytest.raises(BadInput):
+            values_of(wrong)
+
+
+def test_the_grid_has_every_combination_once() -> None:
+    params = {"a": ("1", "2"), "b": ("x",), "c": ("3", "4")}
+    points = grid(params)
+    assert len(points) == 4
+    assert points[0] == {"a": "1", "b": "x", "c": "3"}
+    assert [name_of("r", params, point) for point in points] == [
+        "r a=1 c=3",
+        "r a=1 c=4",
+        "r a=2 c=3",
+        "r a=2 c=4",
+    ]
+
+
+def test_a_sweep_is_queued_at_once_with_each_point_in_its_name(cro: CommandLine) -> None:
+    words = (
+        "submit",
+        "--hold",
+        "sklearn_forest",
+        "-p",
+        "n_estimators=5,10",
+        "-p",
+        "max_depth=2,3",
+        "-p",
+        "data=wine",
+    )
+    assert cro(*words).out == "#1 to #4, 4 jobs, queued and held.\n"
+    jobs = [cro("show", str(number), "--json").json for number in (1, 4)]
+    assert [job["name"] for job in jobs] == [
+        "sklearn_forest n_estimators=5 max_depth=2",
+        "sklearn_forest n_estimators=10 max_depth=3",
+    ]
+    assert [job["params"]["data"] for job in jobs] == ["wine", "wine"]
+    assert cro(*words, "--quiet").out.split() == ["5", "6", "7", "8"]
+    assert [job["id"] for job in cro(*words, "--json").json] == [9, 10, 11, 12]
+
+
+def test_one_bad_point_queues_nothing(cro: CommandLine) -> None:
+    done = cro("submit", "sklearn_forest", "-p", "n_estimators=5,none")
+    assert done.code == 2
+    assert "Job 2 of 2" in done.err
+    assert cro("ls", "--json").json == []
+
+
+def test_a_very_large_sweep_is_asked_for(cro: CommandLine) -> None:
+    many = ",".join(map(str, range(1, 1002)))
+    assert "--yes" in cro("submit", "--hold", "sklearn_forest", "-p", f"n_estimators={many}").err
+    done = cro("submit", "--hold", "--yes", "sklearn_forest", "-p", f"n_estimators={many}")
+    assert "1001 jobs" in done.out
+
+
+def test_a_sweep_cannot_be_followed(cro: CommandLine) -> None:
+    assert "use --wait" in cro("submit", "--follow", "sklearn_forest", "-p", "n_estimators=5,6").err
