@@ -16,22 +16,25 @@ from dataclasses import dataclass, field, replace
 
 from textual.message import Message
 
-from cro_tui.source import Bell, Progress, Source
+from cro_tui.source import Bell, Progress, Reports, Source
 from jobs.logs import LogFile
 from jobs.model import Active, Job, JobId, Running, StateName
 from jobs.ports import CroError
 from jobs.text import progress_of_lines
+from jobs.tracking.model import Reported
+from jobs.tracking.reports import EventsFile
 from jobs.views import JobQuery, Snapshot, SortKey
 
 _GAP_S = 0.03  # between two looks, however often it rings
 _PROGRESS_LINES = 3
 _ACTIVE = frozenset({StateName.STARTING, StateName.RUNNING, StateName.PAUSED})
 _MOST_ACTIVE = 1_000
+_EVENTS_BYTES = 1 << 20  # of one job in one look
 
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """One look: the snapshot, how far running jobs say they are (0..1), and when it was taken.
+    """One look: the snapshot, how far running jobs say they are (0..1), what they report, and when it was.
 
     `active` is what holds something now, whatever the query shows; `fresh_at` is when the store was last
     read (0: never), `note` why that is not now.
@@ -40,6 +43,7 @@ class Picture:
     snapshot: Snapshot
     active: tuple[Job, ...] = ()
     progress: Progress = field(default_factory=dict)
+    reported: Reports = field(default_factory=dict)
     fresh_at: float = 0.0
     note: str = ""
 
@@ -73,6 +77,7 @@ class Feed:
         self._query = JobQuery()
         self._last = Picture(Snapshot(0.0))
         self._logs: dict[JobId, tuple[int, LogFile]] = {}
+        self._events: dict[JobId, tuple[int, EventsFile]] = {}
         self._progress: dict[JobId, float] = {}
         self._bell: Bell | None = None
         self._closed = threading.Event()
@@ -126,7 +131,10 @@ class Feed:
         if query.text or query.sort is not SortKey.QUEUE:
             with contextlib.suppress(CroError):
                 active = self._source.snapshot(JobQuery(states=_ACTIVE, limit=_MOST_ACTIVE)).jobs
-        return Picture(snapshot, active, self._read_progress(snapshot.jobs), snapshot.at)
+        reported = self._read_events(snapshot.jobs)
+        progress = self._read_progress(snapshot.jobs)
+        told = {job_id: said.progress for job_id, said in reported.items() if said.progress is not None}
+        return Picture(snapshot, active, {**progress, **told}, reported, snapshot.at)
 
     def _wait(self, begun: float) -> None:
         """Until it is asked or rung, at least `_GAP_S`, at most the refresh time."""
@@ -161,6 +169,22 @@ class Feed:
                 if found is not None:
                     self._progress[job_id] = found
         return dict(self._progress)
+
+    def _read_events(self, jobs: tuple[Job, ...]) -> Reports:
+        """What running jobs report, read only as far as it is new."""
+        running = {job.id: job.attempts for job in jobs if isinstance(job.state, Running)}
+        for job_id in [gone for gone, (attempt, _) in self._events.items() if running.get(gone) != attempt]:
+            del self._events[job_id]
+        found: dict[JobId, Reported] = {}
+        for job_id, attempt in running.items():
+            with contextlib.suppress(CroError):
+                if job_id not in self._events:
+                    path = self._source.events_path(job_id, attempt or None)
+                    self._events[job_id] = attempt, EventsFile(path)
+                reported = self._events[job_id][1].look(_EVENTS_BYTES)
+                if reported.events:
+                    found[job_id] = reported
+        return found
 
     def _log(self, job: Job) -> LogFile:
         known = self._logs.get(job.id)

@@ -350,6 +350,10 @@ class Api:
         """The log of an attempt (default: the latest, or the first to come); it may not exist yet."""
         return self._attempt(job_id, attempt) / "output.log"
 
+    def events_path(self, job_id: JobId, attempt: int | None = None) -> Path:
+        """What an attempt reports of itself (default: the latest); see `jobs.tracking.reports`."""
+        return self._attempt(job_id, attempt) / "events.jsonl"
+
     def files_removed_at(self, job_id: JobId) -> float | None:
         """When the files of an ended job were removed to make room; None while they are there."""
         return self.home.removed_at(job_id)

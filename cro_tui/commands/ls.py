@@ -8,12 +8,13 @@ import click
 
 from cro_tui.commands.opened import note, now_s, opened, print_json, print_table
 from cro_tui.commands.options import json_option, whole
-from cro_tui.present import MISSING, STATE_WORDS, cut, job_json, job_row, percent_text
+from cro_tui.present import MISSING, STATE_WORDS, cut, job_json, job_row, percent_text, reported_text
 from jobs.api import Api
 from jobs.logs import LogFile
 from jobs.model import Job, Running, StateName
 from jobs.ports import BadInput
 from jobs.text import progress_of_lines
+from jobs.tracking.reports import read
 from jobs.views import JobQuery, SortKey
 
 _DEFAULT_LIMIT, _EVERY = 50, 1_000_000_000
@@ -78,7 +79,12 @@ def _row(api: Api, job: Job, now: float) -> tuple[str, ...]:
     row = job_row(job, now)
     why = row.why
     if not why and isinstance(job.state, Running):
-        why = percent_text(_progress(api.log_path(job.id))).replace(MISSING, "")
+        reported = read(api.events_path(job.id), ended=False)
+        progress = reported.progress
+        if progress is None:
+            progress = _progress(api.log_path(job.id))
+        share = percent_text(progress).replace(MISSING, "")
+        why = "  ".join(filter(None, [share, reported_text(reported)]))
     return (
         row.id,
         row.state,

@@ -18,6 +18,7 @@ from cro_tui.present import (
     elapsed_s,
     fate_sentence,
     finished_at,
+    flagged_text,
     history_json,
     job_json,
     metrics_text,
@@ -26,10 +27,14 @@ from cro_tui.present import (
     next_step,
     number_text,
     reason_sentence,
+    reported_json,
+    reported_text,
     started_at,
     state_word,
 )
 from jobs.model import DependencyKind, Ended, Job, JobId
+from jobs.tracking.model import Reported
+from jobs.tracking.reports import read
 
 _LONG = 2000
 
@@ -48,10 +53,12 @@ def show(id_: JobId, as_json: bool) -> int:
         job, history = api.explain(id_), api.history(id_)
         log, output = str(api.log_path(id_)), str(api.output_dir(id_))
         removed_at = api.files_removed_at(id_)
+        reported = read(api.events_path(id_), ended=isinstance(job.state, Ended))
     if as_json:
         table = job_json(job, now)
         table |= {"history": [history_json(entry) for entry in history], "log": log, "output": output}
         table["files_removed_at"] = removed_at
+        table["reported"] = reported_json(reported)
         print_json(table)
         return 0
     if removed_at is not None:
@@ -70,6 +77,11 @@ def show(id_: JobId, as_json: bool) -> int:
             ("After", _after(job)),
             ("Used", _used(job)),
             ("Metrics", metrics_text(job, 20)),
+            ("Reports", "" if isinstance(job.state, Ended) else reported_text(reported, 20)),
+            ("Artifacts", clean(", ".join(reported.artifacts), _LONG)),
+            ("Model", _model(reported)),
+            ("Notes", clean("; ".join(reported.notes), _LONG)),
+            ("Flagged", flagged_text(reported)),
             ("Queued", _when(job.submitted_at, now)),
             ("Started", _when(started_at(job), now)),
             ("Ended", _when(finished_at(job), now)),
@@ -101,6 +113,11 @@ def _made_room(job: Job) -> str:
         return ""
     kept, lost = duration_text(job.attained_s), duration_text(job.lost_s)
     return f"{counted(job.evictions, 'time')} for shorter jobs: {kept} of work kept, {lost} lost"
+
+
+def _model(reported: Reported) -> str:
+    model = reported.model
+    return "" if model is None else clean(f"{model.path} ({model.flavor or 'no flavour'})", _LONG)
 
 
 def _used(job: Job) -> str:

@@ -6,6 +6,7 @@ Pure. The screen and the plain commands show the same words, because both take t
 from __future__ import annotations
 
 import signal as signals
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cro_tui.present.amounts import (
@@ -38,6 +39,7 @@ from jobs.model import (
     TimedOut,
     Waiting,
 )
+from jobs.tracking.model import Reported
 
 STATE_WORDS = {
     StateName.QUEUED: "WAIT",
@@ -98,7 +100,26 @@ def signal_name(number: int) -> str:
 
 def metrics_text(job: Job, count: int = 3) -> str:
     """The first metrics: "accuracy 0.942  f1 0.94"."""
-    return "  ".join(f"{clean(name, 24)} {value:.4g}" for name, value in job.metrics[:count])
+    return _numbers_text(job.metrics[:count])
+
+
+def reported_text(reported: Reported, count: int = 3) -> str:
+    """What it says of itself while it runs: "train  accuracy 0.942"."""
+    numbers = _numbers_text(list(reported.metrics.items())[:count])
+    return "  ".join(filter(None, [clean(reported.phase, 24), numbers]))
+
+
+def flagged_text(reported: Reported) -> str:
+    """What could not be used of its report; empty when all of it could."""
+    if not reported.flagged:
+        return ""
+    first = reported.flagged[0]
+    rest = f", and {reported.flagged_count - 1} more" if reported.flagged_count > 1 else ""
+    return f"line {first.line} cannot be used: {clean(first.reason, 80)}{rest}"
+
+
+def _numbers_text(numbers: Sequence[tuple[str, float]]) -> str:
+    return "  ".join(f"{clean(name, 24)} {value:.4g}" for name, value in numbers)
 
 
 def needs_text(needs: Needs) -> str:
@@ -241,8 +262,10 @@ class JobRow:
     progress: float | None = None
 
 
-def job_row(job: Job, now: float, progress: float | None = None) -> JobRow:
-    """`why` is the first reason while it waits, how it ended afterwards."""
+def job_row(
+    job: Job, now: float, progress: float | None = None, reported: Reported | None = None
+) -> JobRow:
+    """`why` is the first reason while it waits, what it reports while it runs, how it ended afterwards."""
     state, usage = job.state, job.usage
     if isinstance(state, Waiting):
         eta = estimate_text(job.estimated_start_at, now)
@@ -265,7 +288,7 @@ def job_row(job: Job, now: float, progress: float | None = None) -> JobRow:
         state_word(job),
         name_text(job),
         str(job.spec.priority),
-        fate_short(job) if ended else _doing(job),
+        fate_short(job) if ended else _doing(job) or (reported_text(reported) if reported else ""),
         number_text(_cores(job)),
         bytes_text(mem),
         duration_text(elapsed_s(job, now)),

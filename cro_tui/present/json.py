@@ -14,6 +14,7 @@ from cro_tui.present.jobs import fate_sentence, finished_at, started_at, state_w
 from cro_tui.present.reasons import reason_sentence, reason_short
 from jobs.machine import Capacity, Sample
 from jobs.model import Ended, Job, Needs, Reason, Running, StateName, Waiting
+from jobs.tracking.model import Reported
 from jobs.views import DaemonStatus, HistoryEntry, Outlook
 
 Json = dict[str, Any]
@@ -58,6 +59,11 @@ def job_json(job: Job, now: float) -> Json:
         "pid": state.pid if isinstance(state, Running) else None,
         "metrics": dict(job.metrics),
     }
+
+
+def reported_json(reported: Reported) -> Json:
+    """What a run says of itself."""
+    return asdict(reported)
 
 
 def needs_json(needs: Needs) -> Json:

@@ -79,7 +79,7 @@ class Dashboard(LogPane, JobActs):
         snapshot, now = picture.snapshot, self.desk.now()
         self.query_one(Meters).show(snapshot.sample, snapshot.capacity, picture.active)
         jobs = self.query_one(JobList)
-        jobs.show(snapshot.jobs, now, picture.progress, self._empty_text(picture))
+        jobs.show(snapshot.jobs, now, picture.progress, self._empty_text(picture), picture.reported)
         jobs.frame("Jobs", self._list_state(picture, len(jobs.marks)))
         self._show_job()
 

@@ -25,10 +25,12 @@ from cro_tui.present import (
     elapsed_s,
     fate_sentence,
     finished_at,
+    flagged_text,
     metrics_text,
     name_text,
     needs_text,
     number_text,
+    reported_text,
     started_at,
     state_word,
     why_lines,
@@ -41,6 +43,7 @@ from cro_tui.widgets.strips import plain
 from cro_tui.widgets.usage_trace import UsageTrace
 from cro_tui.widgets.why_panel import command_text
 from jobs.model import Ended, Job, Waiting
+from jobs.tracking.model import Reported
 from jobs.usage_trace import Moment
 from jobs.views import HistoryEntry
 
@@ -144,7 +147,7 @@ class JobScreen(LogPane, JobActs):
     def _show(self) -> None:
         """Lay the texts out anew only if a word of them changed."""
         now = self.desk.now()
-        left = _facts(self._job, now)
+        left = _facts(self._job, now, self.desk.picture.reported.get(self._job.id))
         right = _story(self._job, self._history, now, self.desk.picture)
         told = (left.plain, right.plain)
         if told != self._told:
@@ -161,7 +164,7 @@ class JobScreen(LogPane, JobActs):
             self.dismiss(None)
 
 
-def _facts(job: Job, now: float) -> Content:
+def _facts(job: Job, now: float, reported: Reported | None) -> Content:
     usage, spec = job.usage, job.spec
     rows = [
         ("State", f"{state_word(job)}  {fate_sentence(job)}".rstrip()),
@@ -177,6 +180,10 @@ def _facts(job: Job, now: float) -> Content:
         ("CPU used", duration_text(usage.cpu_s)),
         ("Memory", f"{bytes_text(usage.mem_bytes)} now, {bytes_text(usage.peak_mem_bytes)} at most"),
         ("Metrics", metrics_text(job, 8)),
+        ("Reports", "" if reported is None else reported_text(reported, 8)),
+        ("Step", "" if reported is None or reported.step is None else str(reported.step)),
+        ("Note", "" if reported is None or not reported.notes else plain(reported.notes[-1], 300)),
+        ("Flagged", "" if reported is None else flagged_text(reported)),
         ("Command", command_text(job, 1000)),
         ("Folder", plain(spec.cwd, 300)),
     ]

@@ -18,12 +18,13 @@ from textual.strip import Strip
 
 from cro_tui.actions import Where, bindings
 from cro_tui.present import JobRow, job_row
-from cro_tui.source import Progress
+from cro_tui.source import Progress, Reports
 from cro_tui.widgets.frame import Framed
 from cro_tui.widgets.job_rows import Columns, cells, columns, head
 from cro_tui.widgets.strips import fit, strip
 from jobs.model import Ended, Job, JobId, StateName
 
+_NOTHING: Reports = {}
 _LOOKS = {"RUN": "run", "START": "run", "WAIT": "wait", "HELD": "held", "PAUSE": "held", "DONE": "done"}
 
 
@@ -50,6 +51,7 @@ class JobList(Framed, ScrollView, can_focus=True):
         self._jobs: tuple[Job, ...] = ()
         self._now = 0.0
         self._progress: Progress = {}
+        self._reported: Reports = {}
         self._cursor = 0
         self._wanted: JobId | None = None
         self._drawn: dict[JobId, tuple[tuple[JobRow, bool, bool], Strip]] = {}
@@ -71,12 +73,15 @@ class JobList(Framed, ScrollView, can_focus=True):
         marked = tuple(job for job in self._jobs if job.id in self.marks)
         return marked or ((self.job,) if self.job else ())
 
-    def show(self, jobs: Sequence[Job], now: float, progress: Progress, empty: str) -> None:
+    def show(
+        self, jobs: Sequence[Job], now: float, progress: Progress, empty: str, reported: Reports = _NOTHING
+    ) -> None:
         """Take a new picture; the cursor stays on its job, or else on its row."""
         before = self.job
         ids = [job.id for job in jobs]
         moved = ids != [job.id for job in self._jobs] or empty != self._empty
         self._jobs, self._now, self._progress, self._empty = tuple(jobs), now, progress, empty
+        self._reported = reported
         there = set(ids)
         self.marks &= there
         if moved:
@@ -194,7 +199,7 @@ class JobList(Framed, ScrollView, can_focus=True):
 
     def _key(self, index: int) -> tuple[JobRow, bool, bool]:
         job = self._jobs[index]
-        row = job_row(job, self._now, self._progress.get(job.id))
+        row = job_row(job, self._now, self._progress.get(job.id), self._reported.get(job.id))
         return row, index == self._cursor, job.id in self.marks
 
     def _refresh_changed(self) -> None:

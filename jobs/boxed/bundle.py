@@ -22,11 +22,18 @@ USAGE = "usage.jsonl"
 EXIT = "exit.json"
 OUTPUT = "output"
 METRICS = "metrics.json"
+EVENTS = "events.jsonl"
 SUPERVISOR_LOG = "supervisor.log"
 STOP = "stop.json"
 MAX_READ_BYTES = 1 << 20
 MAX_METRICS = 100
+MAX_NAME_CHARS = 100
 LAST_USAGE_BYTES = 512
+MAX_EVENT_BYTES = 64 * 1024
+LAST_EVENTS_BYTES = 256 * 1024
+EVENT_KEYS = frozenset(
+    {"step", "params", "progress", "phase", "artifact", "model", "flavor", "sample", "note"}
+)
 
 
 def make_folder(folder: str) -> None:
@@ -66,14 +73,14 @@ def sync(path: str) -> None:
 def read_json(path: str) -> dict[str, Any] | None:
     """The object in a small JSON file, or None when it is missing, torn, too large or no object."""
     try:
-        with open(path, "rb", opener=_open_file) as file:
+        with open(path, "rb", opener=open_file) as file:
             value = json.loads(file.read(MAX_READ_BYTES))
     except (OSError, ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None
 
 
-def _open_file(path: str, flags: int) -> int:
+def open_file(path: str, flags: int) -> int:
     """Open a file, but never wait on a pipe or device that a job put in its place. Raises OSError."""
     descriptor = os.open(path, flags | os.O_CLOEXEC | os.O_NONBLOCK)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
@@ -108,7 +115,7 @@ def thin_usage() -> int:
 def last_usage(folder: str) -> dict[str, Any] | None:
     """The newest whole line of `usage.jsonl`, or None before the first."""
     try:
-        with open(os.path.join(folder, USAGE), "rb", opener=_open_file) as file:
+        with open(os.path.join(folder, USAGE), "rb", opener=open_file) as file:
             file.seek(max(0, file.seek(0, os.SEEK_END) - LAST_USAGE_BYTES))
             lines = file.read().split(b"\n")
     except OSError:
@@ -123,12 +130,63 @@ def last_usage(folder: str) -> dict[str, Any] | None:
 
 
 def read_metrics(folder: str) -> dict[str, float]:
-    """The finite numbers of `output/metrics.json`, at most MAX_METRICS; empty when there are none."""
+    """The finite numbers of `output/metrics.json`, then the last ones that were reported only in
+    `events.jsonl`; at most MAX_METRICS, none where there is nothing to be read."""
     found = read_json(os.path.join(folder, OUTPUT, METRICS)) or {}
-    numbers = {
-        name[:100]: float(value)
-        for name, value in found.items()
-        if isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < 1e308
-    }
-    kept = [(name, value) for name, value in numbers.items() if math.isfinite(value)]
-    return dict(kept[:MAX_METRICS])
+    numbers = {name[:MAX_NAME_CHARS]: value for name, value in found.items()}
+    kept = {name: float(value) for name, value in numbers.items() if is_finite(value)}
+    for name, value in _last_reported(folder).items():
+        kept.setdefault(name, value)
+    return dict(list(kept.items())[:MAX_METRICS])
+
+
+# --- what a job reports while it runs -------------------------------------------------------------
+
+
+def parse_event(line: bytes) -> dict[str, Any] | str:
+    """The object in a line of `events.jsonl` (without its newline), or why it cannot be used."""
+    if len(line) > MAX_EVENT_BYTES:
+        return f"longer than {MAX_EVENT_BYTES // 1024} kB"
+    try:
+        value = json.loads(line)
+    except (ValueError, RecursionError):
+        return "not JSON"
+    return value if isinstance(value, dict) else "no JSON object"
+
+
+def event_metrics(event: dict[str, Any]) -> tuple[dict[str, float], str]:
+    """Its finite numbers under names that mean nothing else, and what is wrong with the rest, if it is."""
+    found: dict[str, float] = {}
+    wrong = ""
+    for name, value in event.items():
+        if name in EVENT_KEYS:
+            continue
+        if is_finite(value) and 0 < len(name) <= MAX_NAME_CHARS:
+            found[name] = float(value)
+        else:
+            wrong = wrong or f"{name[:40]!r} is no finite number"
+    return found, wrong
+
+
+def is_finite(value: object) -> bool:
+    """Whether it is a number that a metric can be."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return False
+    return abs(value) < 1e308 and math.isfinite(value)
+
+
+def _last_reported(folder: str) -> dict[str, float]:
+    """The newest value of each metric among the last lines of `events.jsonl`."""
+    try:
+        with open(os.path.join(folder, EVENTS), "rb", opener=open_file) as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - LAST_EVENTS_BYTES))
+            lines = file.read(LAST_EVENTS_BYTES).split(b"\n")
+    except OSError:
+        return {}
+    found: dict[str, float] = {}
+    for line in lines if size <= LAST_EVENTS_BYTES else lines[1:]:
+        event = parse_event(line)
+        if isinstance(event, dict):
+            found.update(event_metrics(event)[0])
+    return found

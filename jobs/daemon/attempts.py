@@ -28,7 +28,7 @@ from jobs.engine.events import (
     StartAttempt,
     StopAttempt,
 )
-from jobs.executors.environment import grant_environment
+from jobs.executors.environment import grant_environment, recipe_environment
 from jobs.model import Active, Job, JobId, Starting, Usage
 from jobs.policy.warm import stack_of, warm_plan
 from jobs.ports import Clock, CroError, Executor, Launch, Phase, Status
@@ -189,7 +189,7 @@ class Attempts:
             argv=spec.argv,
             cwd=spec.cwd,
             environment_path=str(self._environment(job)),
-            extra_env=grant_environment(needs, job.state.grant),
+            extra_env=grant_environment(needs, job.state.grant) | recipe_environment(spec),
             mem_limit_bytes=job.mem_limit_bytes,
             time_limit_s=needs.time_limit_s,
             grace_s=spec.grace_s,

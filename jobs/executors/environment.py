@@ -6,9 +6,11 @@ core of the machine and turn every reservation into fiction.
 
 from __future__ import annotations
 
+import json
 import math
+import zlib
 
-from jobs.model import Grant, Needs
+from jobs.model import Grant, JobSpec, Needs
 
 THREAD_LIMITS = (
     "OMP_NUM_THREADS",
@@ -36,3 +38,15 @@ def grant_environment(needs: Needs, grant: Grant) -> dict[str, str]:
     if grant.device_uuids:
         environ["TF_FORCE_GPU_ALLOW_GROWTH"] = "true"
     return environ
+
+
+def recipe_environment(spec: JobSpec) -> dict[str, str]:
+    """What it was asked for, for those who read no flags: the parameters as JSON, and a seed.
+
+    The seed is the parameter of that name, or else a number that the same command always gets.
+    """
+    params = dict(spec.params)
+    seed = params.get("seed")
+    if isinstance(seed, bool) or not isinstance(seed, int):
+        seed = zlib.crc32("\0".join(spec.argv).encode("utf-8", "surrogateescape"))
+    return {"CRO_PARAMS": json.dumps(params), "CRO_SEED": str(seed)}

@@ -169,6 +169,7 @@ class LocalExecutor:
             "CRO_JOB_ID": str(launch.job_id),
             "CRO_ATTEMPT": str(launch.attempt),
             "CRO_OUTPUT_DIR": f"{folder}/{bundle.OUTPUT}",
+            "CRO_EVENTS": f"{folder}/{bundle.EVENTS}",
             **checkpoints.variables(folder),
         }
         bundle.make_folder(folder)

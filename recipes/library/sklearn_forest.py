@@ -110,7 +110,18 @@ def save_metrics(metrics, folder):
     waiting = folder / "metrics.json.part"
     waiting.write_text(json.dumps(finite, indent=1) + "\n")
     waiting.replace(folder / "metrics.json")
+    say(progress=1, **finite)
     print("metrics  " + "  ".join(f"{name} {value:.4g}" for name, value in finite.items()), flush=True)
+
+
+def say(**event):
+    """Appends one line to `CRO_EVENTS`, for whoever watches; without that variable nothing happens."""
+    if path := os.environ.get("CRO_EVENTS"):
+        try:
+            with open(path, "a", encoding="utf-8") as file:
+                file.write(json.dumps(event) + "\n")
+        except OSError as problem:  # a full disk, say: the work goes on
+            print(f"note: nothing could be reported, {problem}", file=sys.stderr, flush=True)
 
 
 def read_table(data):
@@ -374,12 +385,14 @@ def scores(model, features, answers, task):
 
 
 # --- shared by the scikit-learn training recipes, word for word -----------------------------------
-def save_model(model, folder):
-    """`model.joblib`, there as a whole or not at all."""
+def save_model(model, rows, folder):
+    """`model.joblib`, there as a whole or not at all; a few rows that it takes are reported with it."""
     import joblib
 
     joblib.dump(model, folder / "model.joblib.part")
     (folder / "model.joblib.part").replace(folder / "model.joblib")
+    sample = json.loads(rows.head(max(1, min(20, 2000 // rows.shape[1]))).to_json(orient="records"))
+    say(model="model.joblib", flavor="sklearn", sample=sample if len(str(sample)) < 50_000 else [])
     print(f"wrote {folder / 'model.joblib'}")
 
 
@@ -433,13 +446,14 @@ def main(argv=None):
         batch = max(cpus(), int(batch * STEP_S / (time.monotonic() - began)))
         if trees == mark:
             score = forest.score(held_out, test_answers)
+            say(step=trees, progress=trees / options.n_estimators, phase="train", **{main_score: score})
             print(f"trees {trees}/{options.n_estimators}  {main_score} {score:.4f}")
         if checkpoints.due():
             checkpoints.save(forest)
     forest.n_jobs = None  # votes are added in one order, and the saved model leaves the cores to its user
     model = make_pipeline(prepare, forest)
     folder = output_folder()
-    save_model(model, folder)
+    save_model(model, test, folder)
     save_metrics(scores(model, test, test_answers, task), folder)
     checkpoints.done()
 

@@ -111,7 +111,18 @@ def save_metrics(metrics, folder):
     waiting = folder / "metrics.json.part"
     waiting.write_text(json.dumps(finite, indent=1) + "\n")
     waiting.replace(folder / "metrics.json")
+    say(progress=1, **finite)
     print("metrics  " + "  ".join(f"{name} {value:.4g}" for name, value in finite.items()), flush=True)
+
+
+def say(**event):
+    """Appends one line to `CRO_EVENTS`, for whoever watches; without that variable nothing happens."""
+    if path := os.environ.get("CRO_EVENTS"):
+        try:
+            with open(path, "a", encoding="utf-8") as file:
+                file.write(json.dumps(event) + "\n")
+        except OSError as problem:  # a full disk, say: the work goes on
+            print(f"note: nothing could be reported, {problem}", file=sys.stderr, flush=True)
 
 
 def read_table(data):
@@ -375,12 +386,14 @@ def scores(model, features, answers, task):
 
 
 # --- shared by the scikit-learn training recipes, word for word -----------------------------------
-def save_model(model, folder):
-    """`model.joblib`, there as a whole or not at all."""
+def save_model(model, rows, folder):
+    """`model.joblib`, there as a whole or not at all; a few rows that it takes are reported with it."""
     import joblib
 
     joblib.dump(model, folder / "model.joblib.part")
     (folder / "model.joblib.part").replace(folder / "model.joblib")
+    sample = json.loads(rows.head(max(1, min(20, 2000 // rows.shape[1]))).to_json(orient="records"))
+    say(model="model.joblib", flavor="sklearn", sample=sample if len(str(sample)) < 50_000 else [])
     print(f"wrote {folder / 'model.joblib'}")
 
 
@@ -471,14 +484,17 @@ def main(argv=None):
         fold = scores(fold_model, train.iloc[outside], train_answers[outside], task)
         found.append(fold[main_score])
         at.update(fresh)
+        done = number / (options.folds + 1)
+        say(step=number, progress=done, phase="cross-validation", **{main_score: found[-1]})
         print(f"fold {number}/{options.folds}  {main_score} {found[-1]:.4f}")
         if checkpoints.due():
             checkpoints.save(at)
+    say(phase="train")
     model = fit(model, train, train_answers, at, checkpoints)
     if at["steps"] >= options.max_iter:
         print(f"note: the solver stopped after {options.max_iter} steps; raise --max-iter")
     folder = output_folder()
-    save_model(model, folder)
+    save_model(model, test, folder)
     cross = {f"cv_{main_score}": numpy.mean(found)}
     save_metrics({**scores(model, test, test_answers, task), **cross}, folder)
     checkpoints.done()

@@ -108,7 +108,18 @@ def save_metrics(metrics, folder):
     waiting = folder / "metrics.json.part"
     waiting.write_text(json.dumps(finite, indent=1) + "\n")
     waiting.replace(folder / "metrics.json")
+    say(progress=1, **finite)
     print("metrics  " + "  ".join(f"{name} {value:.4g}" for name, value in finite.items()), flush=True)
+
+
+def say(**event):
+    """Appends one line to `CRO_EVENTS`, for whoever watches; without that variable nothing happens."""
+    if path := os.environ.get("CRO_EVENTS"):
+        try:
+            with open(path, "a", encoding="utf-8") as file:
+                file.write(json.dumps(event) + "\n")
+        except OSError as problem:  # a full disk, say: the work goes on
+            print(f"note: nothing could be reported, {problem}", file=sys.stderr, flush=True)
 
 
 def read_table(data):
@@ -507,6 +518,8 @@ def learn(model, known, watched, options, checkpoints):
 
         def on_epoch_end(self, epoch, logs=None):
             at.update(epoch=epoch + 1, step=0)
+            found = {name: float(value) for name, value in logs.items()}
+            say(step=epoch + 1, progress=(epoch + 1) / options.epochs, phase="train", **found)
             if patience and logs["val_loss"] < at["best"]:
                 at.update(best=logs["val_loss"], best_epoch=epoch + 1, best_weights=model.get_weights())
             at["ended"] = bool(patience) and epoch + 1 - at["best_epoch"] >= patience
@@ -544,6 +557,7 @@ def save_model(model, schema, folder):
     (folder / "model.json.part").write_text(json.dumps(schema, indent=1) + "\n")
     (folder / "model.json.part").replace(folder / "model.json")
     (folder / "model.part.keras").replace(folder / "model.keras")
+    say(model="model.keras", flavor="keras")
     print(f"wrote {folder / 'model.keras'}")
 
 

@@ -100,7 +100,18 @@ def save_metrics(metrics, folder):
     waiting = folder / "metrics.json.part"
     waiting.write_text(json.dumps(finite, indent=1) + "\n")
     waiting.replace(folder / "metrics.json")
+    say(progress=1, **finite)
     print("metrics  " + "  ".join(f"{name} {value:.4g}" for name, value in finite.items()), flush=True)
+
+
+def say(**event):
+    """Appends one line to `CRO_EVENTS`, for whoever watches; without that variable nothing happens."""
+    if path := os.environ.get("CRO_EVENTS"):
+        try:
+            with open(path, "a", encoding="utf-8") as file:
+                file.write(json.dumps(event) + "\n")
+        except OSError as problem:  # a full disk, say: the work goes on
+            print(f"note: nothing could be reported, {problem}", file=sys.stderr, flush=True)
 
 
 def read_table(data):

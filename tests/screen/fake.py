@@ -287,6 +287,9 @@ class FakeSource:
     def log_path(self, job_id: JobId, attempt: int | None = None) -> Path:
         return self.logs / f"{job_id}.log"
 
+    def events_path(self, job_id: JobId, attempt: int | None = None) -> Path:
+        return self.logs / f"{job_id}.jsonl"
+
     def files_removed_at(self, job_id: JobId) -> float | None:
         return self.now - 3 * 86_400 if job_id in self.removed else None
 

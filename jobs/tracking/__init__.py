@@ -1,0 +1,1 @@
+"""What runs say of themselves, and the models they leave."""
