@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from jobs.processes import Group, Process
     from jobs.sensing.viewer import Machine
     from jobs.submission import Resolver
+    from jobs.tracking.sweeps import Sweep
     from jobs.usage_trace import Moment
     from jobs.whatif import Replayed
     from recipes.discover import Catalogue, Finder
@@ -96,8 +97,8 @@ class Api:
 
     # --- queueing ------------------------------------------------------------------------------
 
-    def submit(self, requests: Sequence[SubmitRequest]) -> tuple[JobId, ...]:
-        """Queue all of them or none, and return their ids in order.
+    def submit(self, requests: Sequence[SubmitRequest], *, sweep: bool = False) -> tuple[JobId, ...]:
+        """Queue all of them or none, and return their ids in order; as a `sweep` they belong together.
 
         When it returns, the jobs survive a crash and a power cut, with or without a running scheduler
         (it does not start one: see `ensure_daemon`). Raises BadInput with what to type instead, NeverFits
@@ -116,7 +117,7 @@ class Api:
                 raise BadInput(which + " ".join(problems.values()))
             specs.append(spec)
             last = request
-        return self._queue(specs)
+        return self._queue(specs, sweep=sweep)
 
     def preview(self, request: SubmitRequest) -> Preview:
         """What would happen to the request now; wrong fields are its `problems`, never an exception."""
@@ -202,6 +203,19 @@ class Api:
         with self._reading().snapshot() as view:
             found = view.job(job_id)
         return self._completed([found], presence.look(self.home.lock))[0]
+
+    def sweep(self, job_id: JobId) -> Sweep:
+        """The sweep that a job belongs to. Raises NoSuchJob, NotNow (it belongs to none)."""
+        from jobs.tracking.sweeps import members, sweep_of
+
+        with self._reading().snapshot() as view:
+            spec = view.job(job_id).spec
+            if spec.sweep is None:
+                raise NotNow(f"Job {job_id} belongs to no sweep.", "List the jobs to see which do.")
+            found = view.get(sorted(members(spec.sweep)))
+        found = [job for job in found if job.spec.sweep == spec.sweep]
+        recipe = None if spec.recipe is None else self.recipes().find(spec.recipe)
+        return sweep_of(spec.sweep, found, getattr(recipe, "metrics", ()))
 
     def explain(self, job_id: JobId) -> Job:
         """One job, its `reasons` complete while it waits, even with no scheduler, and with its forecast.
@@ -514,7 +528,7 @@ class Api:
         self.home.make()
         return Resolver(self.home, self.settings, self._environ, self.recipes)
 
-    def _queue(self, specs: Sequence[JobSpec]) -> tuple[JobId, ...]:
+    def _queue(self, specs: Sequence[JobSpec], *, sweep: bool = False) -> tuple[JobId, ...]:
         from jobs.policy.fits import never_fits
 
         if not specs:
@@ -532,7 +546,7 @@ class Api:
         with self._reading().snapshot() as view:
             timed = view.with_expected(specs)
         with self._writer() as intents:
-            return intents.submit(timed, self._clock())
+            return intents.submit(timed, self._clock(), sweep=sweep)
 
     def _control(self, kind: IntentKind, ids: Iterable[JobId], body: object = None) -> None:
         wanted = tuple(dict.fromkeys(ids))

@@ -72,7 +72,8 @@ class JobSpec:
     what earlier runs took. `user` is the login name of who submitted it. `checkpoint` is its promise to
     save and exit with 75 within `grace_s` of a SIGTERM, and to go on from `CRO_RESUME` when started again.
     `fixed` are the needs that the person named ("cpus", "mem", "vram"): nothing learned replaces them.
-    `input_bytes` is the size of the files that its arguments named at submit.
+    `input_bytes` is the size of the files that its arguments named at submit. `sweep` is set on jobs that
+    were queued together for several values of a parameter: the first one's id, and how many there were.
     """
 
     name: str
@@ -95,6 +96,7 @@ class JobSpec:
     checkpoint: bool = False
     fixed: tuple[str, ...] = ()
     input_bytes: int = 0
+    sweep: tuple[int, int] | None = None
 
 
 # --- states: one class each, with exactly the fields that state can have ---------------------------

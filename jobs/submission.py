@@ -312,7 +312,14 @@ def retried(
     after = tuple(replace(each, job_id=newest_retry(each.job_id)) for each in spec.after)
     fixed = spec.fixed if asked is None else tuple(dict.fromkeys((*spec.fixed, *_named(asked))))
     return replace(
-        spec, needs=needs, after=after, start_held=False, retry_of=job.id, expected_s=None, fixed=fixed
+        spec,
+        needs=needs,
+        after=after,
+        start_held=False,
+        retry_of=job.id,
+        expected_s=None,
+        fixed=fixed,
+        sweep=None,
     )
 
 

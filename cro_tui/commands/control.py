@@ -24,7 +24,8 @@ all_option = click.option("--all", "every", is_flag=True, help="Every job that t
 @click.command(short_help="Stop jobs.")
 @ids_argument
 @all_option
-def cancel(ids: tuple[JobId, ...], every: bool) -> int:
+@click.option("--sweep", type=job_id, metavar="ID", help="Every job of the sweep that this job belongs to.")
+def cancel(ids: tuple[JobId, ...], every: bool, sweep: JobId | None) -> int:
     """Stop running jobs and take waiting ones out of the queue.
 
     A running job gets TERM and, after its grace time, KILL; nothing of its process tree is left.
@@ -32,9 +33,15 @@ def cancel(ids: tuple[JobId, ...], every: bool) -> int:
     \b
       cro-tui cancel 12 13
       cro-tui cancel --all
+      cro-tui cancel --sweep 12
     """
     with opened() as api:
-        chosen = _chosen(api, ids, every, _STOPPABLE)
+        if sweep is not None:
+            if ids or every:
+                raise BadInput("Name jobs, say --all, or name a sweep: only one of them.")
+            chosen = tuple(job.id for job in api.sweep(sweep).jobs if job.state.name in _STOPPABLE)
+        else:
+            chosen = _chosen(api, ids, every, _STOPPABLE)
         api.cancel(chosen)
         return _done(api, chosen, "Stopping")
 

@@ -131,7 +131,7 @@ def submit(  # noqa: PLR0917 - click calls it by keyword
         requests = _sweep(request, _params(params), yes=yes)
         if follow and len(requests) > 1:
             raise BadInput(f"--follow shows one job, and this is a sweep of {len(requests)}: use --wait.")
-        ids = api.submit(requests)
+        ids = api.submit(requests, sweep=len(requests) > 1)
         if not (as_json and waits):
             _tell(api, ids, quiet=quiet, as_json=as_json, held=hold)
         if follow:

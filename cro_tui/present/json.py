@@ -51,6 +51,7 @@ def job_json(job: Job, now: float) -> Json:
         "cwd": spec.cwd,
         "after": [{"id": each.job_id, "kind": each.kind.value} for each in spec.after],
         "retry_of": spec.retry_of,
+        "sweep": None if spec.sweep is None else {"first": spec.sweep[0], "size": spec.sweep[1]},
         "grace_s": spec.grace_s,
         "on_reboot": spec.on_reboot.value,
         "checkpoint": spec.checkpoint,

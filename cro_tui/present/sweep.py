@@ -1,4 +1,4 @@
-"""A grid of parameters: `n_estimators=50,100 max_depth=4,8` is four jobs. Pure.
+"""A grid of parameters: `n_estimators=50,100 max_depth=4,8` is four jobs; and a sweep in words. Pure.
 
 Values are separated by commas; one that holds a comma is put in double quotes.
 """
@@ -9,8 +9,11 @@ import csv
 from collections.abc import Mapping, Sequence
 from itertools import product
 
+from cro_tui.present.amounts import clean, counted
+from cro_tui.present.jobs import STATE_WORDS
 from jobs.model import ParamValue
 from jobs.ports import BadInput
+from jobs.tracking.sweeps import Sweep, score
 
 
 def values_of(text: str) -> tuple[str, ...]:
@@ -33,3 +36,16 @@ def name_of(base: str, params: Mapping[str, Sequence[str]], point: Mapping[str, 
     """What a job of a sweep is called: its recipe, and the parameters that differ."""
     told = [f"{name}={point[name]}" for name, values in params.items() if len(values) > 1]
     return " ".join([base, *told])
+
+
+def sweep_line(sweep: Sweep) -> str:
+    """ "#12 to #17: 3 of 6 ended (DONE 3, RUN 1, WAIT 2); best #14 accuracy 0.972, n_estimators=100"."""
+    last = sweep.first + sweep.size - 1
+    states = ", ".join(f"{STATE_WORDS[name]} {count}" for name, count in sweep.counts.items())
+    said = f"#{sweep.first} to #{last}: {sweep.ended} of {counted(sweep.size, 'job')} ended ({states})"
+    best = sweep.best
+    if best is None or (value := score(best, sweep.metric)) is None:
+        return said
+    params = dict(best.spec.params)
+    point = " ".join(f"{clean(name, 24)}={clean(str(params.get(name, '')), 24)}" for name in sweep.varying)
+    return f"{said}; best #{best.id} {clean(sweep.metric, 24)} {value:.4g}, {point}"

@@ -35,6 +35,7 @@ from cro_tui.present import (
     state_word,
     why_lines,
 )
+from cro_tui.present.sweep import sweep_line
 from cro_tui.screens.acts import JobActs
 from cro_tui.screens.log_pane import LogPane
 from cro_tui.widgets.lines import FooterLine, HeaderLine, NoticeLine
@@ -44,6 +45,7 @@ from cro_tui.widgets.usage_trace import UsageTrace
 from cro_tui.widgets.why_panel import command_text
 from jobs.model import Ended, Job, Waiting
 from jobs.tracking.model import Reported
+from jobs.tracking.sweeps import Sweep
 from jobs.usage_trace import Moment
 from jobs.views import HistoryEntry
 
@@ -62,7 +64,8 @@ class JobScreen(LogPane, JobActs):
         self._history: tuple[HistoryEntry, ...] = ()
         self._told: tuple[str, str] = ("", "")
         self._traced: tuple[int, bool] | None = None
-        self._traced_at = 0.0
+        self._traced_at = self._swept_at = 0.0
+        self._sweep = ""
 
     @property
     def targets(self) -> Sequence[Job]:
@@ -108,6 +111,21 @@ class JobScreen(LogPane, JobActs):
         self.show_log_of(job)
         self._show()
         self._read_trace()
+        self._read_sweep()
+
+    def _read_sweep(self) -> None:
+        """How far the sweep is that it belongs to, and which is the best: every few seconds."""
+        job_id, now = self._job.id, self.desk.now()
+        if self._job.spec.sweep is None or 0 <= now - self._swept_at < _TRACE_S:
+            return
+        self._swept_at = now
+
+        def came(sweep: Sweep) -> None:
+            self._sweep = sweep_line(sweep)
+            if self.is_attached:
+                self._show()
+
+        self.desk.read(lambda: self.desk.source.sweep(job_id), came, key="sweep")
 
     def _read_trace(self) -> None:
         """Once for a job that has ended, every few seconds for one that runs."""
@@ -147,7 +165,7 @@ class JobScreen(LogPane, JobActs):
     def _show(self) -> None:
         """Lay the texts out anew only if a word of them changed."""
         now = self.desk.now()
-        left = _facts(self._job, now, self.desk.picture.reported.get(self._job.id))
+        left = _facts(self._job, now, self.desk.picture.reported.get(self._job.id), self._sweep)
         right = _story(self._job, self._history, now, self.desk.picture)
         told = (left.plain, right.plain)
         if told != self._told:
@@ -164,11 +182,12 @@ class JobScreen(LogPane, JobActs):
             self.dismiss(None)
 
 
-def _facts(job: Job, now: float, reported: Reported | None) -> Content:
+def _facts(job: Job, now: float, reported: Reported | None, sweep: str) -> Content:
     usage, spec = job.usage, job.spec
     rows = [
         ("State", f"{state_word(job)}  {fate_sentence(job)}".rstrip()),
         ("Name", name_text(job, 80)),
+        ("Sweep", sweep),
         ("Submitted", clock_text(job.submitted_at, now)),
         ("Started", clock_text(started_at(job), now)),
         ("Ended", clock_text(finished_at(job), now)),

@@ -111,6 +111,9 @@ def load_spec(text: str) -> JobSpec:
         table["params"] = tuple((str(name), value) for name, value in table["params"])
         table["on_reboot"] = OnReboot(table.get("on_reboot", OnReboot.FAIL))
         table["fixed"] = tuple(str(name) for name in table.get("fixed", ()))
+        if table.get("sweep") is not None:
+            first, size = table["sweep"]
+            table["sweep"] = int(first), int(size)
         return JobSpec(**table)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise Damaged(f"specification: {error}") from None

@@ -11,6 +11,7 @@ import sqlite3
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 
@@ -59,14 +60,19 @@ class Intents:
     def close(self) -> None:
         self._connection.close()
 
-    def submit(self, specs: Sequence[JobSpec], now: float) -> tuple[JobId, ...]:
-        """Queue all or none; ids are dense and in order. Raises NoSuchJob for an unknown dependency."""
+    def submit(self, specs: Sequence[JobSpec], now: float, *, sweep: bool = False) -> tuple[JobId, ...]:
+        """Queue all or none; ids are dense and in order. Raises NoSuchJob for an unknown dependency.
+
+        `sweep` makes the jobs know that they belong together: see `JobSpec.sweep`.
+        """
         with self._transaction() as connection:
             (first,) = connection.execute(
                 "UPDATE meta SET value = CAST(value AS INTEGER) + ? WHERE key = 'next_job_id' "
                 "RETURNING CAST(value AS INTEGER) - ?",
                 (len(specs), len(specs)),
             ).fetchone()
+            if sweep:
+                specs = [replace(spec, sweep=(first, len(specs))) for spec in specs]
             _refuse_unknown(connection, {after.job_id for spec in specs for after in spec.after}, first)
             connection.executemany(
                 "INSERT INTO intents(at, kind, job_id, priority, name, recipe, retry_of, body) "

@@ -6,7 +6,7 @@ import pytest
 
 from cro_tui.present.sweep import grid, name_of, values_of
 from jobs.ports import BadInput
-from tests.commands.conftest import CommandLine
+from tests.commands.conftest import CommandLine, Until
 
 
 def test_values_are_parted_by_commas_and_quotes_keep_them_together() -> None:
@@ -71,3 +71,48 @@ def test_a_very_large_sweep_is_asked_for(cro: CommandLine) -> None:
 
 def test_a_sweep_cannot_be_followed(cro: CommandLine) -> None:
     assert "use --wait" in cro("submit", "--follow", "sklearn_forest", "-p", "n_estimators=5,6").err
+
+
+RECIPE = """\
+# /// script
+# requires-python = ">=3.11"
+# [tool.cro]
+# title = "Scores"
+# metrics = { loss = "min" }
+# [tool.cro.params]
+# depth = { default = 8 }
+# kind = { default = "a" }
+# ///
+import json, os
+params = json.loads(os.environ["CRO_PARAMS"])
+if params["depth"] == 4:
+    raise SystemExit(3)
+with open(os.environ["CRO_EVENTS"], "a") as file:
+    file.write(json.dumps({"loss": abs(params["depth"] - 3)}) + "\\n")
+"""
+
+
+def test_a_sweep_knows_its_best_and_is_cancelled_whole(cro: CommandLine, until: Until) -> None:
+    folder = cro.home / "recipes"
+    folder.mkdir(exist_ok=True)
+    (folder / "scores.py").write_text(RECIPE)
+    small = ("--cpus", "0.1", "--mem", "64M")
+    assert cro("submit", *small, "scores", "-p", "depth=1,3,4").code == 0
+    until(lambda: "3 of 3 jobs ended" in cro("sweep", "2").out, "the end of the sweep")
+    table = cro("sweep", "1", "--json").json
+    assert (table["metric"], table["better"], table["varying"]) == ("loss", "min", ["depth"])
+    assert [job["params"]["depth"] for job in table["jobs"]] == [3, 1, 4]
+    assert "best #2 loss 0, depth=3" in cro("show", "3").out
+    assert cro("submit", *small, "--hold", "scores", "-p", "depth=1,3", "-p", 'kind="a,b",c').code == 0
+    assert cro("show", "5", "--json").json["sweep"] == {"first": 4, "size": 4}
+    assert cro("cancel", "--sweep", "6").code == 0
+    until(lambda: all(cro.state(job_id) == "cancelled" for job_id in (4, 5, 6, 7)), "their cancels")
+    alone = cro("sweep", "99")
+    assert alone.code == 2 and "no job 99" in alone.err
+
+
+def test_a_job_alone_belongs_to_no_sweep(cro: CommandLine) -> None:
+    job_id = cro.submit("--hold", "--", "true")
+    answer = cro("sweep", str(job_id))
+    assert answer.code == 2 and "belongs to no sweep" in answer.err
+    assert cro("show", str(job_id), "--json").json["sweep"] is None

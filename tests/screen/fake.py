@@ -37,6 +37,7 @@ from jobs.model import (
 )
 from jobs.ports import CroError
 from jobs.processes import Group, Kind, Process
+from jobs.tracking.sweeps import Sweep, sweep_of
 from jobs.usage_trace import Moment
 from jobs.views import (
     DaemonStatus,
@@ -277,6 +278,11 @@ class FakeSource:
     def signal(self, processes: Iterable[Process], number: int) -> tuple[str, ...]:
         self._enter("signal", (tuple(process.pid for process in processes), number))
         return ()
+
+    def sweep(self, job_id: JobId) -> Sweep:
+        job = self.jobs[job_id]
+        assert job.spec.sweep is not None
+        return sweep_of(job.spec.sweep, self.jobs.values(), ())
 
     def history(self, job_id: JobId) -> tuple[HistoryEntry, ...]:
         return (

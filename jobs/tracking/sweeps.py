@@ -1,0 +1,74 @@
+"""A sweep's own figures: how many of its jobs have ended, what differs, which is the best. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from jobs.model import Ended, Job, JobId, StateName
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """`jobs` has the ones that are left of it, the best first where that can be told, then by id.
+
+    `metric` is what they are judged by and `better` "max" or "min"; both are empty where the recipe does
+    not say, or none has left that metric yet. `varying` are the parameters whose values differ.
+    """
+
+    first: JobId
+    size: int
+    jobs: tuple[Job, ...] = ()
+    counts: Mapping[StateName, int] = field(default_factory=dict)
+    varying: tuple[str, ...] = ()
+    metric: str = ""
+    better: str = ""
+
+    @property
+    def ended(self) -> int:
+        return sum(isinstance(job.state, Ended) for job in self.jobs)
+
+    @property
+    def best(self) -> Job | None:
+        return self.jobs[0] if self.metric and self.jobs else None
+
+
+def members(sweep: tuple[int, int]) -> frozenset[JobId]:
+    """The ids of its jobs: they were queued at once, so they follow one another."""
+    first, size = sweep
+    return frozenset(JobId(number) for number in range(first, first + size))
+
+
+def sweep_of(sweep: tuple[int, int], jobs: Iterable[Job], metrics: Sequence[tuple[str, str]]) -> Sweep:
+    """The sweep of these jobs; `metrics` are what their recipe says about better, the main one first."""
+    ordered = sorted(jobs, key=lambda job: job.id)
+    left = {name for job in ordered for name, _ in job.metrics}
+    metric, better = next(((name, better) for name, better in metrics if name in left), ("", ""))
+    if metric:
+        sign = -1.0 if better == "max" else 1.0
+        worst = float("inf")
+        ordered.sort(key=lambda job: sign * value if (value := score(job, metric)) is not None else worst)
+    return Sweep(
+        JobId(sweep[0]),
+        sweep[1],
+        tuple(ordered),
+        Counter(job.state.name for job in ordered),
+        varying(ordered),
+        metric,
+        better,
+    )
+
+
+def score(job: Job, metric: str) -> float | None:
+    """A job's value of a metric; None where it left none, or did not succeed."""
+    return dict(job.metrics).get(metric) if job.state.name is StateName.SUCCEEDED else None
+
+
+def varying(jobs: Sequence[Job]) -> tuple[str, ...]:
+    """The parameters that are not the same in all of them, in the order of the recipe."""
+    values: dict[str, set[object]] = {}
+    for job in jobs:
+        for name, value in job.spec.params:
+            values.setdefault(name, set()).add((type(value), value))
+    return tuple(name for name, found in values.items() if len(found) > 1)
