@@ -126,7 +126,7 @@ def _in_order(world: World, waiting: list[Job]) -> list[Job]:
     places = {job_id: place for place, job_id in enumerate(world.promised)}
     last = len(places)
     late = overdue(world)
-    if late is not None and isinstance(late.state, Queued) and slice_due_at(late, world.rules) <= world.now:
+    if late is not None and isinstance(late.state, Queued) and slice_due_at(world, late) <= world.now:
         places.setdefault(late.id, last - 1)
     return sorted(waiting, key=lambda job: (places.get(job.id, last), *order.sort_key(job)))
 

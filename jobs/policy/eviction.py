@@ -15,7 +15,7 @@ from collections.abc import Sequence
 
 from jobs.model import Job, Queued, Running
 from jobs.policy.backfill import fresh_holding
-from jobs.policy.order import Order, attained_s, overdue, slice_due_at, waited_s
+from jobs.policy.order import Order, attained_s, overdue, slice_due_at
 from jobs.policy.room import Room
 from jobs.rules import Rules
 from jobs.world import Eviction, World
@@ -39,14 +39,14 @@ def evictions(world: World, room: Room, waiting: Sequence[Job], order: Order) ->
     if (
         late is not None
         and any(job.id == late.id for job in waiting)
-        and slice_due_at(late, rules) <= world.now
+        and slice_due_at(world, late) <= world.now
     ):
         allowed = _FOR_OVERDUE * rules.restart_share
         others = [each for each in victims if worth_a_restart(each[1], world.now, rules, allowed)]
         taken = _make_room(room.settled(), late, others, len(others))
         if taken is not None:
             return tuple(Eviction(victim.id, (late.id,)) for victim in taken[1])
-    in_slice = {victim.id for _, victim in victims if _in_slice(victim, world.now, rules)}
+    in_slice = {late.id} if late is not None and _in_slice(late, world.now, rules) else frozenset[int]()
     victims = [each for each in victims if worth_a_restart(each[1], world.now, rules, rules.restart_share)]
     claims = sorted(
         ((order.claim(job), job.submitted_at, job.id), job) for job in _one_of_each(world, waiting)
@@ -89,14 +89,9 @@ def worth_a_restart(job: Job, now: float, rules: Rules, share: float) -> bool:
     return spent_s <= max(rules.restart_cost_s, share * attained_s(job, now))
 
 
-def _in_slice(job: Job, now: float, rules: Rules) -> bool:
-    """Whether it is overdue and has its slice: then only far smaller jobs may pass."""
-    return (
-        rules.slice_share > 0
-        and isinstance(job.state, Running)
-        and now - job.state.started_at < rules.slice_s
-        and waited_s(job, now) >= rules.overdue_s
-    )
+def _in_slice(late: Job, now: float, rules: Rules) -> bool:
+    """Whether the overdue job has its slice: then only far smaller jobs may pass."""
+    return isinstance(late.state, Running) and now - late.state.started_at < rules.slice_s
 
 
 def may_change_at(world: World) -> float | None:
@@ -108,7 +103,7 @@ def may_change_at(world: World) -> float | None:
         moments.append(world.evicted_at + rules.evict_every_s)
     late = overdue(world)
     if late is not None and isinstance(late.state, Queued):
-        moments.append(slice_due_at(late, rules))
+        moments.append(slice_due_at(world, late))
     moments += [
         job.state.started_at + rules.trial_s
         for job in world.jobs.values()

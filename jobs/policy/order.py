@@ -22,6 +22,7 @@ from jobs.world import World
 _USUAL_PRIORITY = 50
 _SMALLEST_SHARE = 1e-6
 _MOST_SKEW = 2.0  # standard deviations of the logarithm that are believed
+_LEAST_OF_SHARE = 0.15  # of its share an overdue job keeps on a crowded machine
 _PATIENCE = 3.0  # times as late, where somebody cannot be made to wait
 
 
@@ -86,8 +87,7 @@ def overdue(world: World) -> Job | None:
         for each in (job, *world.jobs.values())
         if each is job or not isinstance(each.state, Queued)
     )
-    patience_s = max(rules.overdue_s, backlog_s(world)) * (1.0 if saves else _PATIENCE)
-    return job if waited >= patience_s else None
+    return job if waited >= rules.overdue_s * (1.0 if saves else _PATIENCE) else None
 
 
 def _mean_left_s(job: Job, now: float) -> float:
@@ -125,10 +125,16 @@ def backlog_s(world: World) -> float:
     )
 
 
-def slice_due_at(job: Job, rules: Rules) -> float:
-    """When an overdue job that waits is to have its next slice."""
+def slice_due_at(world: World, job: Job) -> float:
+    """When an overdue job that waits is to have its next slice.
+
+    Its share of the time falls once all of the work that is there takes longer than twice what makes a job
+    overdue: then everybody waits long, and slices cost those most who are quickly done.
+    """
     assert isinstance(job.state, Queued)
-    return job.submitted_at + rules.overdue_s + job.attained_s / rules.slice_share
+    rules = world.rules
+    crowded = min(1.0, max(_LEAST_OF_SHARE, 2 * rules.overdue_s / max(backlog_s(world), 1.0)))
+    return job.submitted_at + rules.overdue_s + job.attained_s / (rules.slice_share * crowded)
 
 
 @dataclass(frozen=True, slots=True)
