@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from jobs.usage_trace import Moment
     from jobs.whatif import Replayed
     from recipes.discover import Catalogue, Finder
-    from recipes.manifest import Recipe
+    from recipes.manifest import Problem, Recipe
 
 
 class Api:
@@ -411,6 +411,18 @@ class Api:
         if isinstance(found, str):
             raise BadInput(found, "List the recipes to see their names.")
         return found
+
+    def new_recipe(self, name: str, folder: str) -> Path:
+        """Write a recipe to begin with into the folder. Raises BadInput."""
+        from jobs.recipe_check import write_new
+
+        return write_new(name, Path(folder).expanduser())
+
+    def check_recipe(self, path: str, *, start: bool = True) -> tuple[Problem, ...]:
+        """What is wrong with a recipe's file, by line; `start` tries it with --help. Raises BadInput."""
+        from jobs.recipe_check import check
+
+        return check(Path(path).expanduser(), start=start)
 
     # --- waiting -----------------------------------------------------------------------------------
 

@@ -33,6 +33,7 @@ MODULES = {
     "metrics": "metrics",
     "top": "top",
     "recipes": "recipes",
+    "recipe": "recipe",
     "sweep": "sweep",
     "simulate": "simulate",
     "daemon": "daemon",

@@ -1,0 +1,84 @@
+"""The text of a new recipe: a header and a script that runs as it is. Pure."""
+
+from __future__ import annotations
+
+import re
+
+NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
+
+_TEXT = '''\
+# /// script
+# requires-python = ">=3.11"
+# dependencies = ["joblib>=1.4", "scikit-learn>=1.6"]
+# [tool.cro]
+# title = "{name}"
+# description = "Say in a sentence what it does."
+# framework = "sklearn"
+# kind = "train"
+# resources = {{ cpus = 1, mem = "600M", time = "10m" }}
+# metrics = {{ accuracy = "max" }}
+# repeatable = true
+# [tool.cro.params]
+# trees = {{ default = 100, min = 1, max = 5000, help = "how many trees" }}
+# depth = {{ default = 8, min = 1, max = 100, help = "deepest a tree may grow" }}
+# seed = {{ default = 0, min = 0, help = "same seed, same result" }}
+# ///
+"""Trains a model. Change the header, the flags and main(); cro-tui recipe check compares them."""
+
+import argparse
+import json
+import os
+from pathlib import Path
+
+
+def arguments():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--trees", type=int, default=100, help="how many trees")
+    parser.add_argument("--depth", type=int, default=8, help="deepest a tree may grow")
+    parser.add_argument("--seed", type=int, default=0, help="same seed, same result")
+    return parser
+
+
+def say(**event):
+    """Reports a line: step, progress (0 to 1), phase, note, artifact, model; other numbers are metrics."""
+    if path := os.environ.get("CRO_EVENTS"):
+        with open(path, "a", encoding="utf-8") as file:
+            file.write(json.dumps(event) + "\\n")
+
+
+def main(argv=None):
+    options = arguments().parse_args(argv)
+    import joblib
+    from sklearn.datasets import load_digits
+    from sklearn.ensemble import RandomForestClassifier
+    from sklearn.model_selection import train_test_split
+
+    features, answers = load_digits(return_X_y=True)
+    parts = train_test_split(features, answers, random_state=options.seed)
+    train, test, train_answers, test_answers = parts
+    model = RandomForestClassifier(
+        warm_start=True,
+        max_depth=options.depth,
+        n_jobs=int(os.environ.get("CRO_CPUS", 1)),
+        random_state=options.seed,
+    )
+    steps = min(10, options.trees)
+    for step in range(1, steps + 1):
+        model.set_params(n_estimators=options.trees * step // steps).fit(train, train_answers)
+        accuracy = model.score(test, test_answers)
+        say(step=step, progress=step / steps, phase="train", accuracy=accuracy)
+        print(f"step {{step}}/{{steps}}  accuracy {{accuracy:.4f}}", flush=True)
+    folder = Path(os.environ.get("CRO_OUTPUT_DIR", "."))
+    joblib.dump(model, folder / "model.joblib")
+    say(model="model.joblib", flavor="sklearn", sample=test[:5].tolist())
+    (folder / "metrics.json").write_text(json.dumps({{"accuracy": accuracy}}))
+
+
+if __name__ == "__main__":
+    main()
+'''
+
+
+def script(name: str) -> str:
+    """The file of a recipe of that name, which matches NAME."""
+    return _TEXT.format(name=name)
