@@ -39,6 +39,7 @@ _SIGNALS = (
     Answer("k", "KILL: ends it at once, nothing is saved", "SIGKILL"),
 )
 _NAMED = 6
+_HEADROOM_EVERY = 3  # looks: what is free for the next job takes a decision's work to tell
 
 
 class ProcessesScreen(Place[None]):
@@ -52,6 +53,7 @@ class ProcessesScreen(Place[None]):
         self._groups: tuple[Group, ...] = ()
         self._headroom: Headroom | None = None
         self._asking = False
+        self._looks = 0
         self._wrong = ""
         self._sort = "cpu"
         self._cost = (0.0, 0.0)  # when, CPU seconds of this program
@@ -83,8 +85,11 @@ class ProcessesScreen(Place[None]):
         self._asking = True
         source, shown = self.desk.source, [process.pid for process in self.query_one(ProcessList).in_view]
 
+        fresh, known = self._looks % _HEADROOM_EVERY == 0, self._headroom
+        self._looks += 1
+
         def look() -> tuple[tuple[Group, ...], Headroom | None]:
-            return source.processes(shown), source.headroom()
+            return source.processes(shown), source.headroom() if fresh else known
 
         self.desk.read(look, self._came, key="processes", failed=self._failed)
 
