@@ -24,6 +24,7 @@ class Where(StrEnum):
     FORM = "form"
     RECIPES = "recipes"
     PROCESSES = "processes"
+    MODELS = "models"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +44,12 @@ class Action:
 
 _APP, _LIST, _LOG, _JOBS, _JOB = Where.APP, Where.LIST, Where.LOG, Where.DASHBOARD, Where.JOB
 _FORM, _RECIPES, _PROCESSES = Where.FORM, Where.RECIPES, Where.PROCESSES
+_MODELS = Where.MODELS
 
 ACTIONS: tuple[Action, ...] = (
     Action("mode.jobs", "1", "mode('jobs')", "Jobs", "the dashboard", (_APP,)),
     Action("mode.recipes", "2", "mode('recipes')", "Recipes", "the catalogue of recipes", (_APP,)),
+    Action("mode.models", "3", "mode('models')", "Models", "what runs have left for good", (_APP,)),
     Action("mode.processes", "4", "mode('processes')", "Processes", "what runs on the machine", (_APP,)),
     Action("job.new", "n", "new_job", "New", "queue a recipe or a command", (_APP,), 1),
     Action("job.open", "enter", "open_job", "Open", "everything about the job", (_JOBS,), 2),
@@ -96,6 +99,12 @@ ACTIONS: tuple[Action, ...] = (
     Action("form.back", "escape", "close", "Back", "leave, nothing happens", (_FORM,), palette=False),
     Action("recipe.queue", "enter", "queue_recipe", "Queue it", "opens the form", (_RECIPES,), 2),
     Action("recipe.search", "slash", "search", "Search", "search the recipes", (_RECIPES,), 3),
+    Action("model.promote", "p", "promote", "Promote", "let an alias mean it (asks)", (_MODELS,), 2),
+    Action("model.rollback", "b", "roll_back", "Roll back", "the champion before (asks)", (_MODELS,), 3),
+    Action("model.compare", "c", "compare", "Compare", "with the marked, or the champion", (_MODELS,), 4),
+    Action("model.mark", "space", "mark_model", "Mark", "mark it, to compare with", (_MODELS,), 5),
+    Action("model.export", "e", "export", "Export", "copy its files into a folder here", (_MODELS,), 6),
+    Action("model.reload", "R", "reload", "Read again", "read the registry again", (_MODELS,), 7),
     Action("recipe.reload", "R", "reload", "Read again", "read the folders again", (_RECIPES,), 4),
     Action("process.unfold", "enter", "unfold", "Unfold", "show each process of the row", (_PROCESSES,), 2),
     Action("process.signal", "x", "signal", "Signal", "send a signal (asks)", (_PROCESSES,), 3),

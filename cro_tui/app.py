@@ -47,6 +47,12 @@ def _recipes_screen() -> Screen[None]:
     return RecipesScreen()
 
 
+def _models_screen() -> Screen[None]:
+    from cro_tui.screens.models import ModelsScreen
+
+    return ModelsScreen()
+
+
 def _processes_screen() -> Screen[None]:
     from cro_tui.screens.processes import ProcessesScreen
 
@@ -63,6 +69,7 @@ class CroApp(App[str]):
     MODES: ClassVar[dict[str, Any]] = {
         "jobs": Dashboard,
         "recipes": _recipes_screen,
+        "models": _models_screen,
         "processes": _processes_screen,
     }
     DEFAULT_MODE = "jobs"

@@ -209,6 +209,10 @@ class Home:
         return self.data / "recipes"
 
     @property
+    def models(self) -> Path:
+        return self.data / "models"
+
+    @property
     def daemon_log(self) -> Path:
         return self.data / "daemon.log"
 

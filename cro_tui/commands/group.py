@@ -34,6 +34,8 @@ MODULES = {
     "top": "top",
     "recipes": "recipes",
     "recipe": "recipe",
+    "models": "models",
+    "model": "models",
     "sweep": "sweep",
     "simulate": "simulate",
     "daemon": "daemon",

@@ -18,7 +18,8 @@ from cro_tui.widgets.lines import HeaderLine, NoticeLine
 from jobs.model import StateName
 
 _Answer = TypeVar("_Answer")
-_PLACES = (("jobs", "Jobs"), ("recipes", "Recipes"), ("processes", "Processes"))
+_SHORT = 7  # letters of a place's name on a narrow screen
+_PLACES = (("jobs", "Jobs"), ("recipes", "Recipes"), ("models", "Models"), ("processes", "Processes"))
 
 
 class Place(Screen[_Answer], Generic[_Answer]):
@@ -55,7 +56,11 @@ class Place(Screen[_Answer], Generic[_Answer]):
         picture, now = self.desk.picture, self.desk.now()
         daemon, counts = picture.snapshot.daemon, picture.snapshot.counts
         key = self.desk.key
-        places = [(f"{key('mode.' + mode)} {title}", mode == self.MODE) for mode, title in _PLACES]
+        wide = self.size.width >= 100
+        places = [
+            (f"{key('mode.' + mode)} {title if wide else title[:_SHORT]}", mode == self.MODE)
+            for mode, title in _PLACES
+        ]
         if not picture.fresh_at and not picture.note:
             engine, alarm = "engine ...", False
         elif not daemon.running:
@@ -63,9 +68,8 @@ class Place(Screen[_Answer], Generic[_Answer]):
         elif daemon.draining:
             engine, alarm = "engine ● starts nothing new", True
         else:
-            wide = daemon.since_at is not None and self.size.width >= 100
-            engine = f"engine ● up {span_text(now - (daemon.since_at or now))}" if wide else "engine ●"
-            alarm = False
+            up = "" if daemon.since_at is None else f" up {span_text(now - daemon.since_at)}"
+            engine, alarm = f"engine ●{up}" if wide else "●", False
         clock = clock_text(now, now)
         words = counts_line(counts) if picture.fresh_at else ""
         few = {name: count for name, count in counts.items() if name not in _LESS}

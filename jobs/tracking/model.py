@@ -41,3 +41,78 @@ class Reported:
     model: ReportedModel | None = None
     flagged: tuple[Flagged, ...] = ()
     flagged_count: int = 0
+
+
+# --- models ---------------------------------------------------------------------------------------
+
+CHAMPION, CHALLENGER = "champion", "challenger"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFile:
+    path: str
+    size_bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column that the model takes. `kind` is "number", "text", "flag" or "list"."""
+
+    name: str
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class ModelCard:
+    """One version of a model: what it is, where it comes from, and what it cost. Never changed.
+
+    `digest` is that of its files alone, so the same files have the same one under every name. `better`
+    pairs metrics with "max" or "min", the main one first. `data` and `packages` are texts by name; `sample`
+    is a few rows that it takes, as the run reported them.
+    """
+
+    name: str
+    version: int
+    digest: str
+    files: tuple[ModelFile, ...]
+    flavor: str
+    registered_at: float
+    job_id: int
+    attempt: int
+    recipe: str = ""
+    user: str = ""
+    note: str = ""
+    licence: str = ""
+    params: Mapping[str, object] = field(default_factory=dict)
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    better: tuple[tuple[str, str], ...] = ()
+    data: Mapping[str, str] = field(default_factory=dict)
+    packages: Mapping[str, str] = field(default_factory=dict)
+    signature: tuple[Column, ...] = ()
+    sample: object = None
+    cpu_s: float | None = None
+    peak_mem_bytes: int | None = None
+    wall_s: float | None = None
+
+    @property
+    def size_bytes(self) -> int:
+        return sum(file.size_bytes for file in self.files)
+
+    @property
+    def main_metric(self) -> tuple[str, float] | None:
+        """What it is judged by: the first that its recipe names and it has, or else its first one."""
+        names = [name for name, _ in self.better if name in self.metrics] or list(self.metrics)
+        return (names[0], self.metrics[names[0]]) if names else None
+
+
+@dataclass(frozen=True, slots=True)
+class RegisteredModel:
+    """A name with its versions, the newest first, and which version each alias means."""
+
+    name: str
+    versions: tuple[ModelCard, ...]
+    aliases: Mapping[str, int] = field(default_factory=dict)
+
+    def aliases_of(self, version: int) -> tuple[str, ...]:
+        return tuple(sorted(alias for alias, meant in self.aliases.items() if meant == version))

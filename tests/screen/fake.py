@@ -37,6 +37,8 @@ from jobs.model import (
 )
 from jobs.ports import CroError
 from jobs.processes import Group, Kind, Process
+from jobs.tracking.model import ModelCard, RegisteredModel
+from jobs.tracking.registry import Registry
 from jobs.tracking.sweeps import Sweep, sweep_of
 from jobs.usage_trace import Moment
 from jobs.views import (
@@ -179,6 +181,10 @@ class FakeSource:
         self.gate.set()
         self.bell: FakeBell | None = None
 
+    @property
+    def registry(self) -> Registry:
+        return Registry(self.logs / "models")
+
     def add(self, *jobs: Job) -> None:
         self.jobs |= {job.id: job for job in jobs}
 
@@ -298,6 +304,22 @@ class FakeSource:
 
     def files_removed_at(self, job_id: JobId) -> float | None:
         return self.now - 3 * 86_400 if job_id in self.removed else None
+
+    def models(self) -> tuple[RegisteredModel, ...]:
+        self._enter("models", None)
+        return self.registry.names()
+
+    def promote_model(self, reference: str, alias: str) -> ModelCard:
+        self._enter("promote_model", (reference, alias))
+        return self.registry.promote(reference, alias)
+
+    def roll_back_model(self, name: str, alias: str) -> ModelCard:
+        self._enter("roll_back_model", (name, alias))
+        return self.registry.roll_back(name, alias)
+
+    def export_model(self, reference: str, folder: str) -> Path:
+        self._enter("export_model", (reference, folder))
+        return self.registry.export(reference, self.logs / folder)
 
     def recipes(self) -> FakeCatalogue:
         self._enter("recipes", None)

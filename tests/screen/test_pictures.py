@@ -20,6 +20,7 @@ from jobs.settings import ScreenSettings, Settings
 from jobs.views import Headroom
 from tests.screen.conftest import NARROW, WIDE, Screen
 from tests.screen.fake import FakeSource, a_machine, a_sample, gpu_capacity
+from tests.screen.test_models import filled
 
 Compare = Callable[..., bool]
 
@@ -91,3 +92,17 @@ def test_processes(source: FakeSource, size: tuple[int, int], snap_compare: Comp
     calm = Settings(screen=ScreenSettings(refresh_s=5.0))  # what the app itself costs is never the same
     app = CroApp(source, calm, clock=lambda: source.now)
     assert snap_compare(app, terminal_size=size, run_before=run)
+
+
+@pytest.mark.parametrize("size", [WIDE, NARROW], ids=["120x40", "80x24"])
+def test_models(source: FakeSource, tmp_path: Path, size: tuple[int, int], snap_compare: Compare) -> None:
+    run = after(filled(source, tmp_path), "sklearn_gridsearch", "3", "j", then="#37, attempt 1")
+    assert snap_compare(app_of(source), terminal_size=size, run_before=run)
+
+
+@pytest.mark.parametrize("size", [WIDE, NARROW], ids=["120x40", "80x24"])
+def test_models_side_by_side(
+    source: FakeSource, tmp_path: Path, size: tuple[int, int], snap_compare: Compare
+) -> None:
+    run = after(filled(source, tmp_path), "sklearn_gridsearch", "3", "c", then="0.9778 *")
+    assert snap_compare(app_of(source), terminal_size=size, run_before=run)

@@ -1,0 +1,184 @@
+"""models, model ...: what runs have left for good: register, show, compare, promote, roll back, export."""
+
+from __future__ import annotations
+
+import click
+
+from cro_tui.commands.opened import note, now_s, opened, print_json, print_pairs, print_table
+from cro_tui.commands.options import job_id, json_option
+from cro_tui.present import ago
+from cro_tui.present.models import (
+    aliases_text,
+    card_json,
+    card_rows,
+    compared,
+    metric_text,
+    model_json,
+    reference_text,
+)
+from jobs.model import JobId
+from jobs.tracking.model import CHAMPION
+
+
+@click.command(short_help="List the registered models.")
+@json_option
+def models(as_json: bool) -> int:
+    """List the registered models, the newest version of each first.
+
+    \b
+      cro-tui models
+    """
+    with opened() as api:
+        found = api.models()
+    now = now_s()
+    if as_json:
+        print_json([model_json(each) for each in found])
+        return 0
+    rows = [
+        (
+            reference_text(card),
+            aliases_text(each, card),
+            metric_text(card),
+            f"#{card.job_id}",
+            ago(card.registered_at, now),
+        )
+        for each in found
+        for card in each.versions
+    ]
+    if rows:
+        print_table(("MODEL", "ALIASES", "METRIC", "JOB", "REGISTERED"), rows, stretch=(1, 0))
+    else:
+        note("No models. When a training job has succeeded: cro-tui model register ID NAME")
+    return 0
+
+
+@click.group(short_help="Register, show, promote, roll back, export a model.")
+def model() -> None:
+    """What a run left, kept for good under a name. NAME is name, name@alias or name:3."""
+
+
+@model.command(short_help="Keep the model that a job left.")
+@click.argument("id_", metavar="JOB", type=job_id)
+@click.argument("name")
+@click.option(
+    "--file", metavar="PATH", help="Its file in the output folder (default: what the run reported)."
+)
+@click.option("--note", default="", help="A sentence for its card.")
+@click.option("--licence", default="", help="Under which licence it, or its data, may be used.")
+@click.option(
+    "--as", "alias", default="", metavar="ALIAS", help="Promote it at once: champion, challenger."
+)
+@json_option
+def register(  # noqa: PLR0917 - click calls it by keyword
+    id_: JobId, name: str, file: str | None, note: str, licence: str, alias: str, as_json: bool
+) -> int:
+    """Keep the model that a job left, as the next version of NAME. Its files are copied.
+
+    \b
+      cro-tui model register 12 digits
+      cro-tui model register 12 digits --as champion
+    """
+    with opened() as api:
+        card, is_new = api.register_model(id_, name, file=file, note=note, licence=licence)
+        if alias:
+            api.promote_model(reference_text(card), alias)
+    if as_json:
+        print_json(card_json(card) | {"is_new": is_new})
+        return 0
+    print(f"{reference_text(card)} {'is registered' if is_new else 'has these very files already'}.")
+    if alias:
+        print(f"{alias} means {reference_text(card)} now.")
+    return 0
+
+
+@model.command(short_help="Show the card of a version.")
+@click.argument("name")
+@json_option
+def show(name: str, as_json: bool) -> int:
+    """Show the card of a version: where it comes from, its metrics, what it takes, what it cost.
+
+    \b
+      cro-tui model show digits@champion
+      cro-tui model show digits:2
+    """
+    with opened() as api:
+        card, found = api.model(name)
+    if as_json:
+        print_json(card_json(card) | {"aliases": list(found.aliases_of(card.version))})
+        return 0
+    print_pairs(card_rows(card, found, now_s()))
+    others = [each for each in found.versions if each.version != card.version]
+    if others:
+        print()
+        rows = [(reference_text(each), aliases_text(found, each), metric_text(each)) for each in others]
+        print_table(("OTHERS", "ALIASES", "METRIC"), rows)
+    return 0
+
+
+@model.command(short_help="What differs between two versions.")
+@click.argument("one")
+@click.argument("other")
+@json_option
+def compare(one: str, other: str, as_json: bool) -> int:
+    """Show what differs between two versions; * marks the better metric.
+
+    \b
+      cro-tui model compare digits@champion digits@challenger
+    """
+    with opened() as api:
+        cards = api.model(one)[0], api.model(other)[0]
+    rows = compared(*cards)
+    if as_json:
+        print_json([{"what": what, "one": left, "other": right} for what, left, right in rows])
+    elif rows:
+        print_table(("WHAT", *map(reference_text, cards)), rows, stretch=(1, 2))
+    else:
+        print("Nothing differs.")
+    return 0
+
+
+@model.command(short_help="Let an alias mean a version.")
+@click.argument("name")
+@click.option("--as", "alias", default=CHAMPION, metavar="ALIAS", show_default=True, help="Which alias.")
+def promote(name: str, alias: str) -> int:
+    """Let an alias mean a version from now on.
+
+    \b
+      cro-tui model promote digits:3
+      cro-tui model promote digits:3 --as challenger
+    """
+    with opened() as api:
+        card = api.promote_model(name, alias)
+    print(f"{alias} means {reference_text(card)} now.")
+    return 0
+
+
+@model.command(short_help="Let an alias mean what it meant before.")
+@click.argument("name")
+@click.option("--as", "alias", default=CHAMPION, metavar="ALIAS", show_default=True, help="Which alias.")
+def rollback(name: str, alias: str) -> int:
+    """Let an alias mean what it meant before its last move.
+
+    \b
+      cro-tui model rollback digits
+    """
+    with opened() as api:
+        card = api.roll_back_model(name, alias)
+    print(f"{alias} means {reference_text(card)} again.")
+    return 0
+
+
+@model.command(short_help="Copy a version's files out.")
+@click.argument("name")
+@click.option("--to", "folder", metavar="FOLDER", help="A new folder (default: NAME-VERSION, here).")
+def export(name: str, folder: str | None) -> int:
+    """Copy a version's files and its card into a new folder.
+
+    \b
+      cro-tui model export digits@champion --to /tmp/digits
+    """
+    with opened() as api:
+        card, _ = api.model(name)
+        path = api.export_model(name, folder or f"{card.name}-{card.version}")
+    print(f"{reference_text(card)} is in {path}.")
+    return 0

@@ -1,0 +1,103 @@
+"""The Models place by keyboard: versions, cards, promote, roll back, two side by side."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from jobs.tracking.model import Column
+from tests.screen.conftest import NARROW, WIDE, opened
+from tests.screen.fake import NOW, FakeSource
+
+
+@pytest.fixture
+def models(source: FakeSource, tmp_path: Path) -> FakeSource:
+    return filled(source, tmp_path)
+
+
+def filled(source: FakeSource, folder: Path) -> FakeSource:
+    output = folder / "output"
+    output.mkdir(exist_ok=True)
+    for number, (name, depth, accuracy) in enumerate(
+        [("digits_forest", 4, 0.942), ("digits_forest", 8, 0.9664), ("digits_forest", 12, 0.9778),
+         ("wine_linear", 0, 0.9821)]
+    ):  # fmt: skip
+        (output / "model.joblib").write_bytes(bytes([number]) * 2_400_000)
+        card = {
+            "name": name, "flavor": "sklearn", "job_id": 36 + number,
+            "registered_at": NOW - 7200 * (4 - number),
+            "attempt": 1, "recipe": "sklearn_forest", "user": "ana",
+            "params": {"data": "digits", "n_estimators": 200, "max_depth": depth, "seed": 0},
+            "metrics": {"accuracy": accuracy, "log_loss": 1 - accuracy},
+            "note": "for [bold]the[/] \x1b[31mlab",
+            "better": (("accuracy", "max"), ("log_loss", "min")),
+            "packages": {"scikit-learn": "1.7.0", "joblib": "1.5.0"},
+            "signature": tuple(Column(f"pixel_{at}", "number") for at in range(64)),
+            "cpu_s": 71.5, "peak_mem_bytes": 311 << 20, "wall_s": 42.0,
+        }  # fmt: skip
+        source.registry.register(output, ["model.joblib"], card)
+    source.registry.promote("digits_forest:2", "champion")
+    return source
+
+
+@pytest.mark.parametrize("size", [WIDE, NARROW], ids=["120x40", "80x24"])
+async def test_versions_and_the_card_of_the_one_under_the_cursor(
+    models: FakeSource, size: tuple[int, int]
+) -> None:
+    async with opened(models, size) as screen:
+        await screen.press("3")
+        await screen.shows("digits_forest:3")
+        await screen.shows("accuracy 0.9778")
+        await screen.shows("@champion")
+        await screen.shows("4 versions of 2")
+        await screen.press("j")
+        await screen.shows("#37, attempt 1")
+        assert "\x1b[31m" not in screen.text()
+        await screen.shows("[bold]the[/]")
+
+
+async def test_promote_asks_and_roll_back_undoes_it(models: FakeSource) -> None:
+    async with opened(models) as screen:
+        await screen.press("3")
+        await screen.shows("digits_forest:3")
+        await screen.press("p")
+        await screen.shows("champion means digits_forest:2 now.")
+        await screen.press("escape")
+        assert not models.called("promote_model")
+        await screen.press("p", "p")
+        await screen.shows("champion means digits_forest:3 now.")
+        assert models.registry.card("digits_forest@champion").version == 3
+        await screen.press("b", "b")
+        await screen.shows("champion means digits_forest:2 again.")
+        assert models.registry.card("digits_forest@champion").version == 2
+
+
+async def test_a_version_beside_the_champion_or_the_marked_one(models: FakeSource) -> None:
+    async with opened(models) as screen:
+        await screen.press("3")
+        await screen.shows("digits_forest:3")
+        await screen.press("c")
+        await screen.shows("digits_forest:3 and digits_forest:2")
+        await screen.shows("0.9778 *")
+        await screen.press("j", "j", "space", "k", "k")
+        await screen.shows("digits_forest:3 and digits_forest:1")
+        await screen.press("escape")
+        await screen.shows("Registered")
+
+
+async def test_an_empty_place_teaches(source: FakeSource) -> None:
+    async with opened(source) as screen:
+        await screen.press("3")
+        await screen.shows("cro-tui model register ID NAME")
+        await screen.press("p", "b", "c", "space", "e")
+        assert not source.called("promote_model") and not source.called("export_model")
+
+
+async def test_export_says_where_it_is(models: FakeSource) -> None:
+    async with opened(models) as screen:
+        await screen.press("3")
+        await screen.shows("digits_forest:3")
+        await screen.press("e")
+        await screen.shows("digits_forest:3 is in")
+        assert (models.logs / "digits_forest-3" / "model.joblib").stat().st_size == 2_400_000
