@@ -67,6 +67,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("job.retry", "r", "retry", "Retry", "queue it again", (_JOBS, _JOB), 8),
     Action("job.raise", "plus,equals_sign", "priority(5)", "Priority", "up by 5", (_JOBS, _JOB), 9),
     Action("job.lower", "minus", "priority(-5)", "Priority down", "priority down by 5", (_JOBS, _JOB)),
+    Action("mark.compare", "c", "compare", "Compare", "the marked jobs side by side", (_JOBS,)),
     Action("list.filter", "slash", "filter", "Filter", "show only what matches, as you type", (_JOBS,), 10),
     Action("list.sort", "s", "sort", "Sort", "choose the order of the list", (_JOBS,)),
     Action("copy", "y", "copy", "Copy", "copy the command, or the log's lines", (_JOBS, _JOB, _LOG)),

@@ -219,6 +219,11 @@ class Api:
         recipe = None if spec.recipe is None else self.recipes().find(spec.recipe)
         return sweep_of(spec.sweep, found, getattr(recipe, "metrics", ()))
 
+    def better_metrics(self, job: Job) -> Mapping[str, str]:
+        """Which end of its metrics is better, "max" or "min", as far as its recipe says."""
+        recipe = None if job.spec.recipe is None else self.recipes().find(job.spec.recipe)
+        return dict(getattr(recipe, "metrics", ()))
+
     def explain(self, job_id: JobId) -> Job:
         """One job, its `reasons` complete while it waits, even with no scheduler, and with its forecast.
 

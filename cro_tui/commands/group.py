@@ -37,6 +37,7 @@ MODULES = {
     "models": "models",
     "model": "models",
     "sweep": "sweep",
+    "compare": "compare",
     "simulate": "simulate",
     "daemon": "daemon",
     "doctor": "doctor",

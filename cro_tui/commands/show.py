@@ -32,6 +32,7 @@ from cro_tui.present import (
     started_at,
     state_word,
 )
+from cro_tui.present.compare import outcome_sentence
 from cro_tui.present.sweep import sweep_line
 from jobs.model import DependencyKind, Ended, Job, JobId
 from jobs.tracking.model import Reported
@@ -54,6 +55,7 @@ def show(id_: JobId, as_json: bool) -> int:
         job, history = api.explain(id_), api.history(id_)
         log, output = str(api.log_path(id_)), str(api.output_dir(id_))
         removed_at = api.files_removed_at(id_)
+        before = None if job.spec.retry_of is None else api.job(job.spec.retry_of)
         sweep = None if job.spec.sweep is None else api.sweep(id_)
         reported = read(api.events_path(id_), ended=isinstance(job.state, Ended))
     if as_json:
@@ -91,6 +93,7 @@ def show(id_: JobId, as_json: bool) -> int:
             ("Made room", _made_room(job)),
             ("Sweep", "" if sweep is None else sweep_line(sweep)),
             ("Retry of", f"#{job.spec.retry_of}" if job.spec.retry_of else ""),
+            ("Outcome", outcome_sentence(job, before) if before and isinstance(job.state, Ended) else ""),
             ("Log", clean(log, _LONG) if job.attempts else ""),
             ("Output", clean(output, _LONG) if job.attempts else ""),
             ("Next", f"{step.command}  {step.what}"),

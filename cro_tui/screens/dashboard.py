@@ -5,6 +5,7 @@ It shows pictures and passes wishes on; it never schedules, and never waits for 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 from textual import on
@@ -71,6 +72,20 @@ class Dashboard(LogPane, JobActs):
     @property
     def targets(self) -> tuple[Job, ...]:
         return self.query_one(JobList).targets
+
+    def action_compare(self) -> None:
+        from cro_tui.screens.compare import MOST, Compare
+
+        jobs = self.targets
+        if not 2 <= len(jobs) <= MOST:
+            self.desk.say(f"Mark 2 to {MOST} jobs with space to see them side by side.", "warn")
+            return
+        source, now = self.desk.source, self.desk.now()
+
+        def came(better: Mapping[str, str]) -> None:
+            self.app.push_screen(Compare(jobs, better, now))
+
+        self.desk.read(lambda: source.better_metrics(jobs[0]), came, key="compare")
 
     # --- showing ------------------------------------------------------------------------------
 

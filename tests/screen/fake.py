@@ -285,6 +285,9 @@ class FakeSource:
         self._enter("signal", (tuple(process.pid for process in processes), number))
         return ()
 
+    def better_metrics(self, job: Job) -> dict[str, str]:
+        return {"accuracy": "max", "loss": "min"}
+
     def sweep(self, job_id: JobId) -> Sweep:
         job = self.jobs[job_id]
         assert job.spec.sweep is not None

@@ -233,3 +233,16 @@ async def test_help_names_every_key(source: FakeSource) -> None:
         await screen.shows("Everywhere")
         await screen.press("escape")
         await screen.hides("Everywhere")
+
+
+@pytest.mark.parametrize("size", [WIDE, NARROW], ids=["120x40", "80x24"])
+async def test_marked_jobs_stand_side_by_side(source: FakeSource, size: tuple[int, int]) -> None:
+    async with opened(source, size) as screen:
+        await screen.press("c")
+        await screen.shows("Mark 2 to 6 jobs")
+        await screen.press("space", "space", "c")
+        await screen.shows("Side by side")
+        await screen.shows("WHAT")
+        assert "#41" in screen.text() and "#39" in screen.text()
+        await screen.press("escape")
+        await screen.hides("Side by side")
