@@ -6,8 +6,9 @@ import re
 
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
 
+# The bars are filled in, so that this file is not taken for a recipe itself.
 _TEXT = '''\
-# /// script
+# {bars} script
 # requires-python = ">=3.11"
 # dependencies = ["joblib>=1.4", "scikit-learn>=1.6"]
 # [tool.cro]
@@ -22,7 +23,7 @@ _TEXT = '''\
 # trees = {{ default = 100, min = 1, max = 5000, help = "how many trees" }}
 # depth = {{ default = 8, min = 1, max = 100, help = "deepest a tree may grow" }}
 # seed = {{ default = 0, min = 0, help = "same seed, same result" }}
-# ///
+# {bars}
 """Trains a model. Change the header, the flags and main(); cro-tui recipe check compares them."""
 
 import argparse
@@ -81,4 +82,4 @@ if __name__ == "__main__":
 
 def script(name: str) -> str:
     """The file of a recipe of that name, which matches NAME."""
-    return _TEXT.format(name=name)
+    return _TEXT.format(bars="///", name=name)
