@@ -8,6 +8,7 @@ from __future__ import annotations
 import signal as signals
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from cro_tui.present.amounts import (
     MISSING,
@@ -39,7 +40,9 @@ from jobs.model import (
     TimedOut,
     Waiting,
 )
-from jobs.tracking.model import Reported
+
+if TYPE_CHECKING:
+    from jobs.tracking.model import Reported
 
 STATE_WORDS = {
     StateName.QUEUED: "WAIT",

@@ -8,12 +8,15 @@ from __future__ import annotations
 import csv
 from collections.abc import Mapping, Sequence
 from itertools import product
+from typing import TYPE_CHECKING
 
 from cro_tui.present.amounts import clean, counted
 from cro_tui.present.jobs import STATE_WORDS
 from jobs.model import ParamValue
 from jobs.ports import BadInput
-from jobs.tracking.sweeps import Sweep, score
+
+if TYPE_CHECKING:
+    from jobs.tracking.sweeps import Sweep
 
 
 def values_of(text: str) -> tuple[str, ...]:
@@ -40,6 +43,8 @@ def name_of(base: str, params: Mapping[str, Sequence[str]], point: Mapping[str, 
 
 def sweep_line(sweep: Sweep) -> str:
     """ "#12 to #17: 3 of 6 ended (DONE 3, RUN 1, WAIT 2); best #14 accuracy 0.972, n_estimators=100"."""
+    from jobs.tracking.sweeps import score
+
     last = sweep.first + sweep.size - 1
     states = ", ".join(f"{STATE_WORDS[name]} {count}" for name, count in sweep.counts.items())
     said = f"#{sweep.first} to #{last}: {sweep.ended} of {counted(sweep.size, 'job')} ended ({states})"

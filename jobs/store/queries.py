@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jobs.machine import Capacity
 from jobs.model import (
@@ -30,14 +30,16 @@ from jobs.model import (
     Usage,
     Waiting,
 )
-from jobs.policy.past import UNKNOWN, Past, foresee
 from jobs.policy.predict import Moments, forecast, runtime_keys
-from jobs.policy.sizing import History, Used
 from jobs.rules import Rules
 from jobs.store import schema
 from jobs.store.codec import Damaged, dump, load, load_job, load_spec
 from jobs.store.intents import LARGEST_ID, no_such_job, printable, states_of
 from jobs.views import HistoryEntry, JobQuery, SortKey
+
+if TYPE_CHECKING:
+    from jobs.policy.past import Past
+    from jobs.policy.sizing import History
 
 NOT_SEEN = Reason(ReasonCode.NOT_SEEN)
 NO_SCHEDULER = Reason(ReasonCode.NO_SCHEDULER)
@@ -125,8 +127,19 @@ class Queries:
                 raise schema.unreachable(self._path, error) from error
 
 
+def runtimes(connection: sqlite3.Connection, keys: Iterable[str]) -> dict[str, Moments]:
+    """What earlier runs took, under those of the keys that are known."""
+    rows = connection.execute(
+        "SELECT key, runs, mean, variance FROM runs WHERE key IN (SELECT value FROM json_each(?))",
+        (dump(list(keys)),),
+    )
+    return {key: Moments(runs, mean, variance) for key, runs, mean, variance in rows}
+
+
 def pasts(connection: sqlite3.Connection, keys: Iterable[str]) -> dict[str, Past]:
     """What is remembered of earlier runs under those of the keys that are known."""
+    from jobs.policy.past import Past
+
     rows = connection.execute(
         "SELECT key, runs, mean, variance, used, failed_saves FROM runs "
         "WHERE key IN (SELECT value FROM json_each(?))",
@@ -161,6 +174,8 @@ def dump_used(history: History) -> str:
 
 def load_used(text: str) -> History:
     """The way back; what does not make sense is forgotten."""
+    from jobs.policy.sizing import Used
+
     try:
         return tuple(Used(*run) for run in load(text)) if text else ()
     except (Damaged, TypeError):
@@ -215,10 +230,10 @@ class View:
     def with_expected(self, specs: Sequence[JobSpec]) -> list[JobSpec]:
         """The specs with the expected wall time by earlier runs of what they run, where there are any."""
         keys = {key for spec in specs for key in runtime_keys(spec)}
-        known = pasts(self._connection, keys)
+        known = runtimes(self._connection, keys)
         if not known:
             return list(specs)
-        made = [forecast(spec, lambda key: known.get(key, UNKNOWN).moments) for spec in specs]
+        made = [forecast(spec, known.get) for spec in specs]
         return [
             replace(spec, expected_s=each.run_s if each.runs else None)
             for spec, each in zip(specs, made, strict=True)
@@ -226,6 +241,8 @@ class View:
 
     def foreseen(self, jobs: Sequence[Job], capacity: Capacity, rules: Rules) -> list[Job]:
         """The jobs with their forecasts, as the scheduler makes them."""
+        from jobs.policy.past import foresee
+
         known = pasts(self._connection, {key for job in jobs for key in runtime_keys(job.spec)})
         return [replace(job, forecast=foresee(job.spec, known.get, capacity, rules)) for job in jobs]
 
