@@ -8,14 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cro_tui.present.jobs import fate_sentence, finished_at, started_at, state_word
 from cro_tui.present.reasons import reason_sentence, reason_short
 from jobs.machine import Capacity, Sample
 from jobs.model import Ended, Job, Needs, Reason, Running, StateName, Waiting
-from jobs.tracking.model import Reported
 from jobs.views import DaemonStatus, HistoryEntry, Outlook
+
+if TYPE_CHECKING:
+    from jobs.tracking.model import Reported
 
 Json = dict[str, Any]
 
