@@ -98,7 +98,10 @@ class Group:
 
     @property
     def io_per_s(self) -> float | None:
-        return self.total(io_per_s)
+        """None unless it was read of all: a part of it would look like the whole."""
+        found = [io_per_s(process) for process in self.processes]
+        read = [each for each in found if each is not None]
+        return sum(read) if len(read) == len(found) else None
 
 
 def io_per_s(process: Process) -> float | None:
@@ -150,7 +153,7 @@ def _where(
             return Kind.JOB, str(above.pid)
         if above.pid in own:
             return Kind.OWN, "scheduler"
-        if above.pid == _KERNEL and process.name:
+        if above.pid == _KERNEL and above.parent == 0 and above.name == "kthreadd":
             return Kind.KERNEL, "threads"
         above = by_pid.get(above.parent)
     if process.container:

@@ -5,6 +5,7 @@ Pure. All of it must hold. A comparison with what was not read does not hold.
 
 from __future__ import annotations
 
+import math
 import operator
 import re
 from collections.abc import Callable
@@ -50,7 +51,8 @@ def _term(word: str) -> tuple[_Test, str]:
         return lambda group: _named(group, word.lower()), ""
     name, sign, value = found[1].lower(), found[2], found[3]
     if name == "pid":
-        return (lambda group: _has_pid(group, value, sign)), "" if value.isdecimal() else _wrong(word)
+        fits = value.isdecimal() and sign in ("==", "=", "!=")
+        return (lambda group: _has_pid(group, value, sign)), "" if fits else _wrong(word)
     if name in _TEXTS:
         if sign not in ("==", "=", "!="):
             return _everything, f"{name} is a text: compare it with == or !=."
@@ -86,7 +88,12 @@ def _named(group: Group, word: str) -> bool:
         return not group.ours and group.kind is not Kind.KERNEL
     if word == "ours":
         return group.ours
-    hay = (group.title, group.user or "", group.kind.value, *(p.name for p in group.processes))
+    hay = (
+        group.title,
+        group.user or "",
+        group.kind.value,
+        *(f"{p.name} {p.command}" for p in group.processes),
+    )
     return any(word in text.lower() for text in hay)
 
 
@@ -97,9 +104,10 @@ def _has_pid(group: Group, value: str, sign: str) -> bool:
 
 def _number(text: str) -> float | None:
     try:
-        return float(text)
+        number = float(text)
     except ValueError:
         return None
+    return number if math.isfinite(number) else None
 
 
 def _amount(text: str) -> float | None:

@@ -27,7 +27,7 @@ from cro_tui.widgets.lines import FooterLine, HeaderLine, NoticeLine
 from cro_tui.widgets.process_list import SORTS, ProcessList
 from cro_tui.widgets.strips import plain
 from jobs.ports import CroError
-from jobs.processes import Group, Process
+from jobs.processes import Group, Kind, Process
 from jobs.views import Headroom
 
 _SIGNALS = (
@@ -159,8 +159,9 @@ class ProcessesScreen(Place[None]):
     @on(Input.Changed, "#process-filter")
     def _typed(self, event: Input.Changed) -> None:
         test, self._wrong = process_filter(event.value)
-        self.query_one(ProcessList).narrow(test)
+        self.query_one(ProcessList).narrow(test, narrowed=bool(event.value.strip()))
         self._show()
+        self._look()
 
     @on(Input.Submitted, "#process-filter")
     def _kept(self) -> None:
@@ -212,6 +213,10 @@ class ProcessesScreen(Place[None]):
         ]
         if len(alive) > _NAMED:
             lines.append(f"and {len(alive) - _NAMED} more")
+        if row.group.kind is Kind.OWN:
+            lines.append(
+                "This is the scheduler, with what starts jobs: cro-tui daemon --stop ends it properly."
+            )
         if row.group.job_id is not None:
             cancel = self.desk.key("job.cancel")
             lines.append(f"This is job #{row.group.job_id}: {cancel} on the Jobs place stops it properly.")

@@ -52,6 +52,7 @@ class ProcessList(Framed, ScrollView, can_focus=True):
         self._now = 0.0
         self._gpu = False
         self._test: Callable[[Group], bool] = lambda _: True
+        self._narrowed = False
         self._sort = "cpu"
         self._drawn: dict[int, tuple[str, str]] = {}
         self._empty = ""
@@ -65,10 +66,13 @@ class ProcessList(Framed, ScrollView, can_focus=True):
 
     @property
     def in_view(self) -> tuple[Process, ...]:
-        """The processes whose rows can be seen: of a folded group its first one."""
+        """The processes of the rows that can be seen; all, where the order or the filter needs them."""
+        if self._sort == "disk" or self._narrowed:
+            return tuple(process for group in self._groups for process in group.processes)
         top = self.scroll_offset.y
         shown = self._rows[top : top + max(1, self.size.height)]
-        return tuple(row.process or row.group.processes[0] for row in shown)
+        groups = {row.group.key: row.group for row in shown if row.group.kind is not Kind.KERNEL}
+        return tuple(process for group in groups.values() for process in group.processes)
 
     @property
     def shown(self) -> int:
@@ -79,9 +83,9 @@ class ProcessList(Framed, ScrollView, can_focus=True):
         self._groups, self._now, self._gpu, self._empty = tuple(groups), now, gpu, empty
         self._arrange()
 
-    def narrow(self, test: Callable[[Group], bool]) -> None:
-        """Show only the groups that pass."""
-        self._test = test
+    def narrow(self, test: Callable[[Group], bool], *, narrowed: bool) -> None:
+        """Show only the groups that pass; not `narrowed`: all of them do."""
+        self._test, self._narrowed = test, narrowed
         self._arrange()
 
     def sort_by(self, name: str) -> None:

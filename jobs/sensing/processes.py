@@ -50,7 +50,7 @@ class ProcessTable:
         self._boot_at = _boot_at()
 
     def read(
-        self, shown: Collection[int] = (), gpu_bytes: Mapping[int, int] | None = None
+        self, shown: Collection[int] = (), gpu_bytes: Mapping[int, int | None] | None = None
     ) -> list[Process]:
         """Every process that can be seen. Of those `shown`, command and disk use are read as well;
         `gpu_bytes` is GPU memory by pid, and whom it names is listed even when nobody else does."""
@@ -126,7 +126,7 @@ def send(pid: int, started: int, number: int) -> str:
         return "That is this screen: leave it with q."
     try:
         with _held(pid) as descriptor:
-            if start_ticks(pid) != started:
+            if _started(pid) != started:
                 return f"pid {pid} has ended."
             if descriptor is None:
                 os.kill(pid, number)
@@ -137,6 +137,18 @@ def send(pid: int, started: int, number: int) -> str:
     except PermissionError:
         return f"pid {pid} is not yours: only its owner or root can signal it."
     return ""
+
+
+def _started(pid: int) -> int | None:
+    """What `ProcessTable` told of its start."""
+    if sys.platform.startswith("linux"):
+        return start_ticks(pid)
+    import psutil
+
+    try:
+        return int(psutil.Process(pid).create_time() * 100)
+    except psutil.Error:
+        return None
 
 
 @contextlib.contextmanager
@@ -152,7 +164,7 @@ def _held(pid: int) -> Iterator[int | None]:
         os.close(descriptor)
 
 
-def _by_psutil(gpu: Mapping[int, int]) -> list[Process]:
+def _by_psutil(gpu: Mapping[int, int | None]) -> list[Process]:
     import psutil
 
     wanted = ["pid", "ppid", "name", "username", "create_time", "memory_info", "cmdline", "cpu_percent"]

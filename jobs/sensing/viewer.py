@@ -65,10 +65,11 @@ class Machine:
         with self._lock:
             self._table = self._table or ProcessTable()
             self._nvml = self._nvml or Nvml()
-            used: dict[int, int] = {}
+            used: dict[int, int | None] = {}
             for reading in self._nvml.read()[0]:
                 for pid, held in reading.processes or ():
-                    used[pid] = used.get(pid, 0) + (held or 0)
+                    before = used.get(pid, 0)
+                    used[pid] = None if held is None or before is None else before + held
             return self._table.read(shown, used)
 
     def capacity(self, daemon: DaemonStatus) -> Capacity:

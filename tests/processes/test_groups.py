@@ -107,9 +107,28 @@ def test_a_filter_keeps_what_all_of_it_holds_for(text: str, expected: int) -> No
         ("mem>much", "cannot be read"),
         ("user>ann", "compare it with =="),
         ("pid==x", "cannot be read"),
+        ("pid>70", "cannot be read"),
+        ("cpu>nan", "cannot be read"),
     ],
 )
 def test_a_filter_that_cannot_be_read_says_so_and_shows_everything(text: str, said: str) -> None:
     test, wrong = process_filter(text)
     assert said in wrong
     assert all(map(test, rows().values()))
+
+
+def test_in_a_container_pid_2_is_a_process_like_others() -> None:
+    inside = [Process(1, 1, 0, 1, "sh"), Process(2, 2, 1, 1, "bash"), Process(3, 3, 2, 1, "python")]
+    assert [group.kind for group in groups(inside, {})] == [Kind.SESSION]
+
+
+def test_disk_use_that_was_read_in_part_is_not_told() -> None:
+    read, unread = Process(1, 1, read_per_s=5.0, write_per_s=1.0), Process(2, 1)
+    assert Group(Kind.SESSION, "s", "t", (read,)).io_per_s == 6.0
+    assert Group(Kind.SESSION, "s", "t", (read, unread)).io_per_s is None
+
+
+def test_a_word_finds_a_command_of_any_process_of_a_row() -> None:
+    worker = Process(2, 1, name="python", command="python train_marker.py")
+    group = Group(Kind.SESSION, "s", "bash", (Process(1, 1, name="bash"), worker))
+    assert process_filter("train_marker")[0](group)

@@ -91,3 +91,15 @@ async def test_elsewhere_nothing_is_read(machine: FakeSource) -> None:
         for _ in range(3):
             await screen.pilot.pause(0.5)
         assert len(machine.called("processes")) <= before + 1
+
+
+async def test_while_it_is_narrowed_every_process_is_read(machine: FakeSource) -> None:
+    async with opened(machine, NARROW) as screen:
+        await screen.press("4")
+        await screen.shows("bash")
+        await screen.press("slash")
+        await screen.type("train")
+        everyone = {process.pid for group in machine.groups for process in group.processes}
+        await screen.until(
+            lambda: any(set(shown) == everyone for shown in machine.called("processes")), "a look at all"
+        )
