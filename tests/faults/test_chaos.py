@@ -65,7 +65,11 @@ class Chaos:
             last_strikes -= self._all_queued()
             self._keep_up("screen" in kinds)
             time.sleep(self._chance.uniform(0.02, 0.4))  # the random moment
-            for kind in self._chance.sample(kinds, self._chance.randint(1, min(2, len(kinds)))):
+            some = self._chance.sample(kinds, self._chance.randint(1, min(2, len(kinds))))
+            spared = [kind for kind in kinds if not self.struck[kind] and self.processes.of_kind(kind)]
+            if spared:  # a short storm would else miss one by chance
+                some[0] = self._chance.choice(spared)
+            for kind in dict.fromkeys(some):
                 self._strike(kind)
         self.installation.until(self._at_rest, "every job to end", END_WITHIN_S)
 
