@@ -12,6 +12,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from jobs.boxed import bundle
+from jobs.executors.records import usage_of
+from jobs.text import collapse
+
 _LARGEST_BYTES = 8 << 20
 _LINE_BYTES = 4096
 
@@ -22,14 +26,14 @@ class Moment:
 
     at: float
     cpus: float | None = None
-    mem_bytes: float | None = None
+    mem_bytes: int | None = None
     log_bytes: int | None = None
 
 
 def read(path: Path) -> tuple[Moment, ...]:
     """All moments in order; none where there is no such file."""
     try:
-        with path.open("rb") as file:
+        with open(path, "rb", opener=bundle.open_file) as file:
             lines = file.read(_LARGEST_BYTES).splitlines()
     except OSError:
         return ()
@@ -41,15 +45,9 @@ def read(path: Path) -> tuple[Moment, ...]:
         except (ValueError, TypeError, KeyError, RecursionError):
             continue
         if math.isfinite(at):
-            length = table.get("log_bytes")
-            found.append(
-                Moment(
-                    at,
-                    _number(table.get("cpus")),
-                    _number(table.get("mem_bytes")),
-                    length if isinstance(length, int) and not isinstance(length, bool) else None,
-                )
-            )
+            used, length = usage_of(table), table.get("log_bytes")
+            whole = isinstance(length, int) and not isinstance(length, bool)
+            found.append(Moment(at, used.cpus, used.mem_bytes, length if whole else None))
     return tuple(found)
 
 
@@ -71,13 +69,13 @@ def line_at(path: Path, length: int | None) -> str:
     if not length:
         return ""
     try:
-        with path.open("rb") as file:
+        with open(path, "rb", opener=bundle.open_file) as file:
             file.seek(max(0, length - _LINE_BYTES))
             text = file.read(min(length, _LINE_BYTES))
     except OSError:
         return ""
     whole = text[: text.rfind(b"\n") + 1].splitlines() if b"\n" in text else []
-    return whole[-1].replace(b"\0", b"").decode("utf-8", "replace") if whole else ""
+    return collapse(whole[-1].replace(b"\0", b"")) if whole else ""
 
 
 def _largest(moments: Sequence[Moment]) -> Moment:
@@ -88,9 +86,3 @@ def _largest(moments: Sequence[Moment]) -> Moment:
         max((m.mem_bytes for m in moments if m.mem_bytes is not None), default=None),
         last.log_bytes,
     )
-
-
-def _number(value: object) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        return None
-    return float(value)

@@ -22,9 +22,9 @@ UP, CLEAR = "\x1b[{}A", "\x1b[J"
 
 @click.command(short_help="Watch load and running jobs on a few lines.")
 @click.option("--every", type=duration_s, default="1", metavar="TIME", help="Between two looks.")
-@click.option("--inline", is_flag=True, hidden=True)  # it always is
+@click.option("--inline", is_flag=True, hidden=True, expose_value=False)  # it always is
 @click.option("--once", is_flag=True, help="Print it once and leave.")
-def top(every: float, *, inline: bool, once: bool) -> int:
+def top(every: float, *, once: bool) -> int:
     """Watch the machine's load and the running jobs on a few lines, painted in place. ctrl+c leaves.
 
     \b
@@ -34,7 +34,6 @@ def top(every: float, *, inline: bool, once: bool) -> int:
 
     Where the output is no terminal it is printed once.
     """
-    del inline
     if every < 0.2:
         raise BadInput("--every must be 0.2s or more.")
     painted = 0

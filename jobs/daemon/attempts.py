@@ -216,9 +216,11 @@ class Attempts:
 
     def seen(self, usages: Mapping[JobId, Usage]) -> None:
         """Take note of the GPU memory that running jobs use: only the machine's readings tell it."""
-        for job_id, usage in usages.items():
-            if usage.gpu_mem_bytes is not None:
-                self._gpu_peaks[job_id] = max(usage.gpu_mem_bytes, self._gpu_peaks.get(job_id, 0))
+        before = self._gpu_peaks
+        peaks = {
+            job_id: max(usage.gpu_mem_bytes or 0, before.get(job_id, 0)) for job_id, usage in usages.items()
+        }
+        self._gpu_peaks = {job_id: peak for job_id, peak in peaks.items() if peak}
 
     # --- hearing -----------------------------------------------------------------------------------------
 
@@ -249,8 +251,10 @@ class Attempts:
             return await self._unknown(name, job, now, sure=False)
         self._missing.pop(name, None)
         if status.exit is not None and status.phase is Phase.ENDED:
-            usage = replace(status.exit.usage, gpu_mem_bytes=self._gpu_peaks.pop(job.id, None))
-            return [AttemptEnded(now, job.id, state.attempt, replace(status.exit, usage=usage))]
+            exit_ = status.exit
+            if (peak := self._gpu_peaks.get(job.id)) is not None:
+                exit_ = replace(exit_, usage=replace(exit_.usage, gpu_mem_bytes=peak))
+            return [AttemptEnded(now, job.id, state.attempt, exit_)]
         if isinstance(state, Starting) and status.pid is not None and status.phase is not Phase.PENDING:
             started_at = now if status.started_at is None else status.started_at
             return [LaunchAccepted(now, job.id, state.attempt, status.pid, started_at, status.how)]

@@ -110,7 +110,7 @@ class Cycle:
                         self.todo.append(effect)
 
     def take_intents(self, now: float) -> bool:
-        """Turn the oldest wishes into events; whether there may be more."""
+        """Turn the next wishes into events; whether there are more."""
         intents = self._store.intents(INTENTS_AT_ONCE)
         if len(intents) > LOAD_AFTER:  # cheaper than to place each of them
             self.world = replace(self.world, beyond=None)
@@ -125,7 +125,7 @@ class Cycle:
                 self._poison.add(intent.id)
                 raise
         self._store.drop_intents([intent.id for intent in intents])
-        return len(intents) == INTENTS_AT_ONCE
+        return self._store.has_intents()
 
     def decide(self, now: float) -> None:
         """Load the head of the queue where it has run low, and start what may start.

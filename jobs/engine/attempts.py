@@ -33,8 +33,7 @@ from jobs.model import (
     Starting,
     Usage,
 )
-from jobs.policy.fits import mem_headroom_bytes
-from jobs.policy.remarks import MEMORY_TRIES
+from jobs.policy.sizing import MEMORY_TRIES, more_memory
 from jobs.ports import Exit, ExitCause
 from jobs.world import World
 
@@ -178,8 +177,7 @@ def _saved(world: World, job: Job, state: Active, exit_: Exit) -> Answer | None:
 def _with_more_memory(world: World, job: Job, state: Active, ended: OutOfMemory) -> Answer | None:
     """Have a job tried again that ran out of memory, with more of it; None where that is not for us to do.
 
-    The person's own limit is kept, and only what says that it can be repeated is repeated. As in
-    Kubernetes' vertical autoscaler, twice what it had, or a quarter more than its peak.
+    The person's own limit is kept, and only what says that it can be repeated is repeated.
     """
     spec = job.spec
     repeatable = spec.checkpoint or spec.on_reboot is OnReboot.REQUEUE
@@ -188,9 +186,8 @@ def _with_more_memory(world: World, job: Job, state: Active, ended: OutOfMemory)
     if job.memory_tries >= MEMORY_TRIES or stop_asked_at(state) is not None:
         return None
     had = ended.limit_bytes or job.needs.mem_bytes
-    most = world.capacity.mem_bytes - mem_headroom_bytes(world.capacity, world.rules)
-    grown = min(most, max(2 * had, int(1.25 * (ended.peak_bytes or 0))))
-    if grown <= had:
+    grown = more_memory(had, ended.peak_bytes, world.capacity, world.rules)
+    if grown is None:
         return None
     job = replace(
         job,

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from jobs.model import Job, JobId, Reason, ReasonCode, Running, Unit
 from jobs.policy.order import Order, overdue
 from jobs.policy.room import guarded
+from jobs.policy.sizing import MEMORY_TRIES
 from jobs.world import Eviction, World
 
-MEMORY_TRIES = 3  # times that a job which ran out of memory is tried again with more
 _NAMED = 8
 _NOTED = 1.05  # a share of use beyond this is told when it costs a place
 

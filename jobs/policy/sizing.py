@@ -17,6 +17,7 @@ from jobs.policy.fits import gpu_headroom_bytes, mem_headroom_bytes
 from jobs.policy.predict import exact_key, log_size, program
 from jobs.rules import Rules
 
+MEMORY_TRIES = 3  # times that a job which ran out of memory is tried again with more
 _REMEMBERED = 32  # runs
 _FEW = 5  # runs, below which only the largest counts
 _LEAST_BYTES = 32 * MIB
@@ -83,6 +84,17 @@ def sized(
         if len(cores) >= 2:
             needs = replace(needs, cpus=min(_cores(cores, asked.cpus), capacity.cpus))
     return (None, 0) if needs == asked else (needs, len(runs))
+
+
+def more_memory(had: int, peak: int | None, capacity: Capacity, rules: Rules) -> int | None:
+    """What to try with after running out of memory; None when it had all that there is.
+
+    Twice what it had, or a quarter more than its peak: as workflow engines and Kubernetes' vertical
+    autoscaler do.
+    """
+    most = capacity.mem_bytes - mem_headroom_bytes(capacity, rules)
+    grown = min(most, max(2 * had, int(1.25 * (peak or 0))))
+    return grown if grown > had else None
 
 
 def _runs(spec: JobSpec, remembered: Callable[[str], History | None]) -> History:

@@ -161,6 +161,7 @@ def load_job(row: sqlite3.Row | Mapping[str, Any]) -> Job:
             spec = JobSpec(
                 **{name: getattr(spec, name) for name in _names(JobSpec)} | {"priority": row["priority"]}
             )
+        counted: dict[str, Any] = {name: kind_(table.get(name, 0)) for name, kind_ in _COUNTED.items()}
         return Job(
             JobId(row["id"]),
             spec,
@@ -171,7 +172,7 @@ def load_job(row: sqlite3.Row | Mapping[str, Any]) -> Job:
             load_reasons(row["reasons"]),
             row["estimated_start_at"],
             tuple((str(name), float(number)) for name, number in table.get("metrics", ())),
-            **{name: counted(table.get(name, 0)) for name, counted in _COUNTED.items()},  # type: ignore[arg-type]
+            **counted,
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise Damaged(f"job {row['id']}: {error}") from None

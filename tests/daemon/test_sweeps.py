@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
+
 from jobs.views import SubmitRequest
 from tests.daemon.conftest import SMALL, Installation, command
 
@@ -9,10 +12,8 @@ MANY = 20_000
 
 
 def unread(installation: Installation) -> int:
-    with installation.api._reading().snapshot() as view:
-        (number,) = view._connection.execute(
-            "SELECT count(*) FROM intents WHERE kind = 'submit'"
-        ).fetchone()
+    with contextlib.closing(sqlite3.connect(installation.home.database)) as database:
+        (number,) = database.execute("SELECT count(*) FROM intents WHERE kind = 'submit'").fetchone()
     return int(number)
 
 
@@ -29,3 +30,12 @@ def test_a_cancel_and_an_urgent_job_pass_a_sweep_that_is_being_read(installation
     installation.until_state(urgent, "succeeded")
     installation.until(lambda: not unread(installation), "the whole sweep", timeout_s=60)
     assert installation.api.job(sweep[-1]).state.name == "held"
+
+
+def test_everything_is_read_at_once_whatever_the_turns_it_is_taken_in(installation: Installation) -> None:
+    """Urgent jobs stand at the head of the very batch in which they are the oldest, too."""
+    urgent = SubmitRequest(argv=("true",), needs=SMALL, hold=True, priority=90)
+    usual = SubmitRequest(argv=("true",), needs=SMALL, hold=True)
+    installation.submit(*[urgent] * 300, *[usual] * 3_000)
+    installation.start()
+    installation.until(lambda: not unread(installation), "all of it", timeout_s=9)

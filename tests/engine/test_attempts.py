@@ -422,7 +422,8 @@ def test_what_was_learned_is_reserved_from_the_start_to_the_end() -> None:
     learned = Needs(cpus=1, mem_bytes=2 * GIB)
     shell.tell(ForecastsMade(shell.at, {ONE: Forecast(60.0, 1.0, 6, 0.5, learned, 6)}))
     run(shell, 1)
-    grant = shell.saved[ONE].state.grant  # type: ignore[union-attr]
-    assert grant.reserves == learned
+    state = shell.saved[ONE].state
+    assert isinstance(state, Running)
+    assert state.grant.reserves == learned
     shell.tell(ForecastsMade(shell.at, {ONE: Forecast(60.0, 1.0, 7)}))
     assert shell.saved[ONE].needs == learned, "a running job keeps what it was started with"

@@ -20,20 +20,20 @@ def test_what_makes_sense_is_read(tmp_path: Path) -> None:
     path = tmp_path / "usage.jsonl"
     path.write_bytes(LINES)
     assert read(path) == (
-        Moment(10.0, None, 100.0, 0),
-        Moment(11.0, 1.5, 300.0, 12),
+        Moment(10.0, None, 100, 0),
+        Moment(11.0, 1.5, 300, 12),
         Moment(12.0),
-        Moment(13.0, 0.5, 200.0),
+        Moment(13.0, 0.5, 200),
     )
     assert read(tmp_path / "none") == ()
 
 
 def test_many_moments_become_few_that_keep_the_peaks() -> None:
-    moments = [Moment(float(at), 1.0 if at == 77 else 0.0, float(at), at) for at in range(100)]
+    moments = [Moment(float(at), 1.0 if at == 77 else 0.0, at, at) for at in range(100)]
     cells = binned(moments, 10)
     assert len(cells) == 10
     assert [each.cpus for each in cells if each] == [0, 0, 0, 0, 0, 0, 0, 1, 0, 0]
-    assert cells[-1] is not None and cells[-1].mem_bytes == 99.0
+    assert cells[-1] is not None and cells[-1].mem_bytes == 99
     assert len(binned(moments[:3], 10)) == 3
     assert binned([], 10) == binned(moments, 0) == ()
 

@@ -10,7 +10,7 @@ from tests.screen.fake import NOW, FakeSource
 
 async def test_a_cursor_names_the_second_and_its_line(source: FakeSource) -> None:
     source.traces[JobId(41)] = tuple(
-        Moment(NOW - 100 + second, second / 50, second * GIB / 10, second) for second in range(60)
+        Moment(NOW - 100 + second, second / 50, second * GIB // 10, second) for second in range(60)
     )
     async with opened(source) as screen:
         await screen.press("enter")

@@ -17,8 +17,8 @@ from jobs.sensing.processes import ProcessTable, send
 BURN = "import sys\nprint('go', flush=True)\nwhile True: pass"
 
 
-def find(table: ProcessTable, pid: int, **more: object) -> Process | None:
-    found = [process for process in table.read(**more) if process.pid == pid]  # type: ignore[arg-type]
+def find(table: ProcessTable, pid: int, shown: tuple[int, ...] = ()) -> Process | None:
+    found = [process for process in table.read(shown) if process.pid == pid]
     return found[0] if found else None
 
 
@@ -43,7 +43,7 @@ def burning() -> Iterator[subprocess.Popen[str]]:
 
 def test_it_knows_itself() -> None:
     table = ProcessTable()
-    first = find(table, os.getpid(), shown=[os.getpid()])
+    first = find(table, os.getpid(), (os.getpid(),))
     assert first is not None
     assert first.parent == os.getppid()
     assert first.session == os.getsid(0)
@@ -64,9 +64,9 @@ def test_rates_come_with_the_second_look_and_commands_when_shown(burning: subpro
     until(busy, "the load of a process that spins")
     hidden = find(table, burning.pid)
     assert hidden is not None and hidden.command == ""
-    shown = find(table, burning.pid, shown=[burning.pid])
+    shown = find(table, burning.pid, (burning.pid,))
     assert shown is not None and "an\x1b[31m argument" in shown.command
-    again = find(table, burning.pid, shown=[burning.pid])
+    again = find(table, burning.pid, (burning.pid,))
     assert again is not None and again.write_per_s is not None
 
 
