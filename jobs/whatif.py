@@ -19,7 +19,7 @@ from jobs.ports import BadInput
 from jobs.rules import Rules
 from jobs.simulation.metrics import Figures, bound_s, figures
 from jobs.simulation.replay import Outcome, Setting, box, replay
-from jobs.simulation.trace import TraceJob, on_box, read_csv, read_swf, shares_of
+from jobs.simulation.trace import TraceJob, on_box, read_csv, read_swf, shares_of, that_fit
 
 SLICES = 120
 FEWEST = 5  # jobs, below which figures say nothing
@@ -38,20 +38,46 @@ class Replayed:
 
 
 @dataclass(frozen=True, slots=True)
-class Machine:
-    """A changed size; None leaves it as it is."""
+class MachineSize:
+    cpus: float
+    mem_bytes: int
+    gpus: int
 
-    cpus: float | None = None
-    mem_bytes: int | None = None
-    gpus: int | None = None
+    def capacity(self) -> Capacity:
+        """A machine of that size, its devices all alike."""
+        return box(self.cpus, self.mem_bytes / GIB, self.gpus)
 
-    def of(self, capacity: Capacity) -> Capacity:
-        """The machine with these changes, its devices all alike."""
-        return box(
-            capacity.cpus if self.cpus is None else self.cpus,
-            (capacity.mem_bytes if self.mem_bytes is None else self.mem_bytes) / GIB,
-            len(capacity.devices) if self.gpus is None else self.gpus,
-        )
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """How many jobs were replayed, as it is and, where anything was changed, with that."""
+
+    jobs: int
+    before: Replayed
+    after: Replayed | None
+
+
+def compare(
+    trace: Sequence[TraceJob],
+    before: tuple[MachineSize, Rules],
+    after: tuple[MachineSize, Rules],
+    *,
+    load: float | None = None,
+    last: int = 4000,
+    progress: Callable[[float], None] = lambda _: None,
+) -> Comparison:
+    """Replay the last jobs that both machines hold, on each by its rules. Raises BadInput."""
+    sides = [before] if before == after else [before, after]
+    machines = [size.capacity() for size, _ in sides]
+    jobs = fitting(trace, machines, load=load, last=last)
+    replays = []
+    for number, (machine, (_, rules)) in enumerate(zip(machines, sides, strict=True)):
+
+        def part(share: float, done: int = number) -> None:
+            progress((done + share) / len(sides))
+
+        replays.append(run(jobs, machine, rules, part))
+    return Comparison(len(jobs), replays[0], replays[1] if len(replays) > 1 else None)
 
 
 def read_trace(path: Path) -> tuple[TraceJob, ...]:
@@ -112,13 +138,7 @@ def fitting(
     if load is not None:
         found = on_box(trace, smallest, load, last=last, longest_s=math.inf)
     else:
-        found = tuple(
-            job
-            for job in trace
-            if job.cpus <= smallest.cpus
-            and job.mem_bytes <= smallest.mem_bytes
-            and job.gpus <= len(smallest.devices)
-        )[-last:]
+        found = that_fit(trace, smallest, last)
         first_s = found[0].submit_s if found else 0.0
         found = tuple(replace(job, submit_s=job.submit_s - first_s) for job in found)
     if len(found) < FEWEST:

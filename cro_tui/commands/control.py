@@ -39,7 +39,7 @@ def cancel(ids: tuple[JobId, ...], every: bool, sweep: JobId | None) -> int:
         if sweep is not None:
             if ids or every:
                 raise BadInput("Name jobs, say --all, or name a sweep: only one of them.")
-            chosen = tuple(job.id for job in api.sweep(sweep).jobs if job.state.name in _STOPPABLE)
+            chosen = api.sweep_ids(sweep, _STOPPABLE)
         else:
             chosen = _chosen(api, ids, every, _STOPPABLE)
         api.cancel(chosen)

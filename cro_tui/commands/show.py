@@ -34,9 +34,11 @@ from cro_tui.present import (
 )
 from cro_tui.present.compare import outcome_sentence
 from cro_tui.present.sweep import sweep_line
+from jobs.api import Api
 from jobs.model import DependencyKind, Ended, Job, JobId
 from jobs.tracking.model import Reported
 from jobs.tracking.reports import read
+from jobs.views import JobQuery
 
 _LONG = 2000
 
@@ -55,7 +57,7 @@ def show(id_: JobId, as_json: bool) -> int:
         job, history = api.explain(id_), api.history(id_)
         log, output = str(api.log_path(id_)), str(api.output_dir(id_))
         removed_at = api.files_removed_at(id_)
-        before = None if job.spec.retry_of is None else api.job(job.spec.retry_of)
+        before = _first(api, job.spec.retry_of)
         sweep = None if job.spec.sweep is None else api.sweep(id_)
         reported = read(api.events_path(id_), ended=isinstance(job.state, Ended))
     if as_json:
@@ -104,6 +106,12 @@ def show(id_: JobId, as_json: bool) -> int:
     for entry in history:
         print(f"  {_clock(entry.at)}  {clean(entry.event, 24):<14} {clean(entry.detail, 300)}".rstrip())
     return 0
+
+
+def _first(api: Api, job_id: JobId | None) -> Job | None:
+    """The job that this one is a retry of; its row can be gone after the database was restored."""
+    found = () if job_id is None else api.jobs(JobQuery(ids=frozenset({job_id})))
+    return found[0] if found else None
 
 
 def _after(job: Job) -> str:

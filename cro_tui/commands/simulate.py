@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +17,7 @@ from jobs.ports import BadInput
 
 if TYPE_CHECKING:
     from jobs.machine import Capacity
-    from jobs.whatif import Replayed
+    from jobs.whatif import MachineSize, Replayed
 
 WIDTH, HEIGHT = 60, 3
 
@@ -25,21 +25,23 @@ WIDTH, HEIGHT = 60, 3
 _count = whole("number of GPUs", "1")
 
 
-def _box(text: str) -> tuple[float, int, int]:
+def _on(text: str) -> MachineSize:
     """64,256G,8 - the GPUs may be left out. Raises BadInput."""
     words = text.split(",")
     if len(words) not in (2, 3):
         raise BadInput(f"{text[:40]!r} is no machine: write cores, memory and GPUs like 64,256G,8.")
-    box = cores(words[0]), mem_bytes(words[1]), _count(words[2]) if len(words) == 3 else 0
-    if box[0] <= 0 or box[1] <= 0 or box[2] < 0:
+    from jobs.whatif import MachineSize
+
+    size = MachineSize(cores(words[0]), mem_bytes(words[1]), _count(words[2]) if len(words) == 3 else 0)
+    if size.cpus <= 0 or size.mem_bytes <= 0 or size.gpus < 0:
         raise BadInput(f"{text[:40]!r} is no machine: its numbers must be more than 0.")
-    return box
+    return size
 
 
 @click.command(short_help="Replay the past, or a trace, with other settings or sizes.")
 @click.argument("trace", required=False, type=click.Path(path_type=Path))
 @click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="Change a setting; repeatable.")
-@click.option("--on", type=_box, metavar="CPUS,MEM,GPUS",
+@click.option("--on", type=_on, metavar="CPUS,MEM,GPUS",
               help="The machine as it is, if it is not this one: 64,256G,8.")  # fmt: skip
 @click.option("--cpus", metavar="N", help="Another number of cores, like 32; +8 is so many more.")
 @click.option("--mem", metavar="SIZE", help="Another size of memory, like 128G or +64G.")
@@ -51,7 +53,7 @@ def _box(text: str) -> tuple[float, int, int]:
 def simulate(
     *,
     trace: Path | None,
-    on: tuple[float, int, int] | None,
+    on: MachineSize | None,
     changes: tuple[str, ...],
     cpus: str | None,
     mem: str | None,
@@ -76,32 +78,21 @@ def simulate(
     if last < 1:
         raise BadInput("--last must be 1 or more.")
     with opened() as api:
-        here = api.capacity() if on is None else api.box(*on)
-        size = (
-            None if cpus is None else _size(cpus, here.cpus, cores, "--cpus"),
-            None if mem is None else int(_size(mem, here.mem_bytes, mem_bytes, "--mem")),
-            None if gpus is None else int(_size(gpus, len(here.devices), _count, "--gpus")),
-        )
-        number, replays = api.replayed(
-            trace,
-            here,
-            changes=changes,
-            machine=None if size == (None, None, None) else size,
-            load=load,
-            last=last,
-            progress=_progress,
+        here = _size_of(api.capacity()) if on is None else on
+        changed = _changed(here, cpus, mem, gpus)
+        found = api.replayed(
+            trace, here, changed, changes=changes, load=load, last=last, progress=_progress
         )
         ascii_only = api.settings.screen.graph == "ascii"
     _progress(None)
-    before, after = replays[0], replays[1] if len(replays) > 1 else None
+    before, after = found.before, found.after
     if as_json:
-        changed = None if after is None else asdict(after)
-        print_json({"jobs": number, "before": asdict(before), "after": changed})
+        print_json(asdict(found))
         return 0
     source = "that have run here" if trace is None else f"of {trace.name}"
-    print(f"{counted(number, 'job')} {source}, on {_machine(here, (None, None, None))}")
-    if size != (None, None, None):
-        print(f"changed: {_machine(here, size)}")
+    print(f"{counted(found.jobs, 'job')} {source}, on {_machine(here)}")
+    if changed != here:
+        print(f"changed: {_machine(changed)}")
     for change in changes:
         print(f"changed: {change}")
     print()
@@ -118,6 +109,24 @@ def simulate(
     return 0
 
 
+def _size_of(capacity: Capacity) -> MachineSize:
+    from jobs.whatif import MachineSize
+
+    return MachineSize(capacity.cpus, capacity.mem_bytes, len(capacity.devices))
+
+
+def _changed(here: MachineSize, cpus: str | None, mem: str | None, gpus: str | None) -> MachineSize:
+    """That machine with the sizes that are named. Raises BadInput."""
+    changed = here
+    if cpus is not None:
+        changed = replace(changed, cpus=_size(cpus, here.cpus, cores, "--cpus"))
+    if mem is not None:
+        changed = replace(changed, mem_bytes=int(_size(mem, here.mem_bytes, mem_bytes, "--mem")))
+    if gpus is not None:
+        changed = replace(changed, gpus=int(_size(gpus, here.gpus, _count, "--gpus")))
+    return changed
+
+
 def _size(text: str, here: float, read: object, option: str) -> float:
     """A size, or with + or - how much more or less than here."""
     assert callable(read)
@@ -130,14 +139,9 @@ def _size(text: str, here: float, read: object, option: str) -> float:
     return value
 
 
-def _machine(here: Capacity, size: tuple[float | None, int | None, int | None]) -> str:
-    cpus, mem, gpus = size
-    parts = [
-        counted(float(number_text(here.cpus if cpus is None else cpus)), "core"),
-        f"{bytes_text(here.mem_bytes if mem is None else mem)} of memory",
-        counted(len(here.devices) if gpus is None else gpus, "GPU"),
-    ]
-    return ", ".join(parts)
+def _machine(size: MachineSize) -> str:
+    cpus, gpus = counted(float(number_text(size.cpus)), "core"), counted(size.gpus, "GPU")
+    return f"{cpus}, {bytes_text(size.mem_bytes)} of memory, {gpus}"
 
 
 def _progress(share: float | None) -> None:

@@ -22,7 +22,7 @@ from cro_tui.present.sweep import grid, name_of, values_of
 from jobs.api import Api
 from jobs.model import JobId
 from jobs.ports import BadInput
-from jobs.views import SubmitRequest
+from jobs.views import JobQuery, SortKey, SubmitRequest
 
 _MANY, _MOST = 1_000, 100_000  # jobs of a sweep: beyond the first it is asked for, beyond the other refused
 
@@ -178,7 +178,8 @@ def _sweep(request: SubmitRequest, params: dict[str, tuple[str, ...]], *, yes: b
 
 def _tell(api: Api, ids: tuple[JobId, ...], *, quiet: bool, as_json: bool, held: bool) -> None:
     if as_json:
-        found = [job_json(job, now_s()) for job in map(api.job, ids)]
+        jobs = api.jobs(JobQuery(ids=frozenset(ids), sort=SortKey.ID, limit=len(ids)))
+        found = [job_json(job, now_s()) for job in reversed(jobs)]
         print_json(found[0] if len(ids) == 1 else found)
     elif quiet:
         print("\n".join(map(str, ids)))

@@ -117,4 +117,4 @@ def _amount(text: str) -> float | None:
     try:
         return float(parse_mem(text))
     except BadInput:
-        return _number(text)
+        return None

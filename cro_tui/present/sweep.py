@@ -21,8 +21,10 @@ if TYPE_CHECKING:
 
 def values_of(text: str) -> tuple[str, ...]:
     """The values that are written in one parameter, at least one. Raises BadInput."""
+    if "," not in text and '"' not in text:
+        return (text,)
     try:
-        (row,) = csv.reader([text], skipinitialspace=True, strict=True) if text else ([""],)
+        (row,) = csv.reader([text], skipinitialspace=True, strict=True)
     except (csv.Error, ValueError):
         raise BadInput(f"{text[:40]!r} has a quote that is not closed.", 'Write it like "a,b",c.') from None
     if len(row) > 1 and "" in (value.strip() for value in row):
@@ -53,4 +55,5 @@ def sweep_line(sweep: Sweep) -> str:
         return said
     params = dict(best.spec.params)
     point = " ".join(f"{clean(name, 24)}={clean(str(params.get(name, '')), 24)}" for name in sweep.varying)
-    return f"{said}; best #{best.id} {clean(sweep.metric, 24)} {value:.4g}, {point}"
+    of = "" if len(sweep.jobs) == sweep.size else f" of the first {len(sweep.jobs):,}"
+    return f"{said}; best{of} #{best.id} {clean(sweep.metric, 24)} {value:.4g}, {point}"

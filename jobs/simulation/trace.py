@@ -8,7 +8,7 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from jobs.machine import Capacity
@@ -101,6 +101,15 @@ def _sound(jobs: Sequence[TraceJob]) -> tuple[TraceJob, ...]:
     return tuple(sorted(jobs, key=lambda job: job.submit_s))
 
 
+def that_fit(jobs: Iterable[TraceJob], box: Capacity, last: int) -> tuple[TraceJob, ...]:
+    """The last jobs that the box can hold, each by itself."""
+    return tuple(
+        job
+        for job in jobs
+        if job.cpus <= box.cpus and job.mem_bytes <= box.mem_bytes and job.gpus <= len(box.devices)
+    )[-last:]
+
+
 def on_box(
     jobs: Sequence[TraceJob],
     box: Capacity,
@@ -113,14 +122,7 @@ def on_box(
 
     `load` None: all arrive at once. Run times are never touched.
     """
-    fitting = [
-        job
-        for job in jobs
-        if job.cpus <= box.cpus
-        and job.mem_bytes <= box.mem_bytes
-        and job.gpus <= len(box.devices)
-        and job.run_s <= longest_s
-    ][-last:]
+    fitting = that_fit((job for job in jobs if job.run_s <= longest_s), box, last)
     if not fitting:
         raise BadInput("No job of the trace fits this machine.", "Name a larger machine.")
     first_s = fitting[0].submit_s

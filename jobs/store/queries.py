@@ -202,6 +202,25 @@ class View:
             counts[state] = counts.get(state, 0) + number
         return counts
 
+    def counts_within(self, ids: range) -> dict[StateName, int]:
+        """How many of these jobs are in each state that has any."""
+        rows = self._connection.execute(
+            "SELECT state, count(*) FROM (SELECT state FROM jobs WHERE id BETWEEN ?1 AND ?2 UNION ALL "
+            f"SELECT state FROM ({_PENDING} AND job_id BETWEEN ?1 AND ?2)) GROUP BY state ORDER BY state",
+            (ids[0], ids[-1]),
+        )
+        return {StateName(state): count for state, count in rows}
+
+    def ids_within(self, ids: range, states: Iterable[StateName]) -> tuple[JobId, ...]:
+        """Which of these jobs are in one of these states, in order."""
+        rows = self._connection.execute(
+            "SELECT id FROM (SELECT id, state FROM jobs WHERE id BETWEEN ?1 AND ?2 UNION ALL "
+            f"SELECT id, state FROM ({_PENDING} AND job_id BETWEEN ?1 AND ?2)) "
+            "WHERE state IN (SELECT value FROM json_each(?3)) ORDER BY id",
+            (ids[0], ids[-1], dump([state.value for state in states])),
+        )
+        return tuple(JobId(number) for (number,) in rows)
+
     def next_id(self) -> JobId:
         return JobId(int(self.meta("next_job_id") or 1))
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from jobs.model import Ended, Job, JobId, StateName
+from jobs.model import Job, JobId, StateName
+from jobs.policy.dependencies import ENDED
+
+LOOKED_AT = 2_000  # jobs of a sweep: to read more takes long
 
 
 @dataclass(frozen=True, slots=True)
 class Sweep:
-    """`jobs` has the ones that are left of it, the best first where that can be told, then by id.
+    """`jobs` has the first `LOOKED_AT` of it, the best first where that can be told, then by id.
+
+    `counts` is of all of them.
 
     `metric` is what they are judged by and `better` "max" or "min"; both are empty where the recipe does
     not say, or none has left that metric yet. `varying` are the parameters whose values differ.
@@ -27,20 +31,25 @@ class Sweep:
 
     @property
     def ended(self) -> int:
-        return sum(isinstance(job.state, Ended) for job in self.jobs)
+        return sum(count for name, count in self.counts.items() if name in ENDED)
 
     @property
     def best(self) -> Job | None:
         return self.jobs[0] if self.metric and self.jobs else None
 
 
-def members(sweep: tuple[int, int]) -> frozenset[JobId]:
+def members(sweep: tuple[int, int]) -> range:
     """The ids of its jobs: they were queued at once, so they follow one another."""
     first, size = sweep
-    return frozenset(JobId(number) for number in range(first, first + size))
+    return range(first, first + size)
 
 
-def sweep_of(sweep: tuple[int, int], jobs: Iterable[Job], metrics: Sequence[tuple[str, str]]) -> Sweep:
+def sweep_of(
+    sweep: tuple[int, int],
+    jobs: Iterable[Job],
+    counts: Mapping[StateName, int],
+    metrics: Sequence[tuple[str, str]],
+) -> Sweep:
     """The sweep of these jobs; `metrics` are what their recipe says about better, the main one first."""
     ordered = sorted(jobs, key=lambda job: job.id)
     left = {name for job in ordered for name, _ in job.metrics}
@@ -53,7 +62,7 @@ def sweep_of(sweep: tuple[int, int], jobs: Iterable[Job], metrics: Sequence[tupl
         JobId(sweep[0]),
         sweep[1],
         tuple(ordered),
-        Counter(job.state.name for job in ordered),
+        counts,
         varying(ordered),
         metric,
         better,

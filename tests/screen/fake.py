@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -291,7 +292,8 @@ class FakeSource:
     def sweep(self, job_id: JobId) -> Sweep:
         job = self.jobs[job_id]
         assert job.spec.sweep is not None
-        return sweep_of(job.spec.sweep, self.jobs.values(), ())
+        counts = Counter(each.state.name for each in self.jobs.values())
+        return sweep_of(job.spec.sweep, self.jobs.values(), counts, ())
 
     def history(self, job_id: JobId) -> tuple[HistoryEntry, ...]:
         return (

@@ -1,0 +1,202 @@
+"""What every call goes through: the database, the doorbell, measurements, and the scheduler.
+
+Connections open with the first call that needs them and follow a database that was replaced.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from jobs.daemon import presence
+from jobs.machine import Capacity, Sample
+from jobs.model import Active, Job, JobId, Usage
+from jobs.ports import Clock, Unreachable
+from jobs.settings import Home, Settings
+from jobs.store.intents import Intents, no_such_job
+from jobs.store.queries import Queries, View, as_of_now
+from jobs.views import DaemonStatus, Snapshot
+from jobs.wakeup import Ringer, Watcher
+
+if TYPE_CHECKING:
+    from jobs.sensing.viewer import Machine
+    from recipes.discover import Finder
+
+
+class Door:
+    """The connections of one installation, and its scheduler."""
+
+    def __init__(
+        self,
+        home: Home,
+        settings: Settings,
+        *,
+        clock: Clock = time.time,
+        environ: Mapping[str, str] = os.environ,
+    ) -> None:
+        self.home = home
+        self.settings = settings
+        self._clock = clock
+        self._environ = environ
+        self._opening = threading.RLock()
+        self._writing = threading.Lock()
+        self._queries: Queries | None = None
+        self._intents: Intents | None = None
+        self._read_file: tuple[int, int] | None = None
+        self._written_file: tuple[int, int] | None = None
+        self._machine: Machine | None = None
+        self._finder: Finder | None = None
+        self._last = Snapshot(0.0)
+        self._wants_daemon = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the database. Safe to repeat; jobs and scheduler go on."""
+        with self._opening, self._writing:
+            if self._queries is not None:
+                self._queries.close()
+            if self._intents is not None:
+                self._intents.close()
+            if self._machine is not None:
+                self._machine.close()
+            self._queries = self._intents = self._machine = None
+
+    def watch(self) -> Watcher:
+        """A bell that rings after each change; close it. The scheduler stays while one is open."""
+        self.home.make()
+        watcher = Watcher(self.home.watchers)
+        self._ring()  # so that the scheduler begins to publish what it measures
+        return watcher
+
+    def ensure_daemon(self) -> DaemonStatus:
+        """Start a scheduler unless one runs, and wait until it answers.
+
+        Raises Unreachable with the last lines of daemon.log when it does not come up.
+        """
+        self._wants_daemon = True
+        status = self.daemon_status()
+        if status.running:
+            return status
+        if not self.home.database.exists():
+            self._reading()  # tables are made here: that library would stay in the scheduler's memory
+        return presence.start(self.home)
+
+    def daemon_status(self) -> DaemonStatus:
+        """Whether a scheduler runs; never starts one."""
+        status = presence.look(self.home.lock)
+        if not self.home.database.exists():
+            return status
+        try:
+            with self._reading().snapshot() as view:
+                return with_meta(status, view)
+        except Unreachable as error:
+            return replace(status, note=error.title)
+
+    def serve(self) -> int:
+        """Be the scheduler, in this process, until told to leave; 0 at the end, 3 when another one runs."""
+        from jobs.daemon.__main__ import serve
+
+        return serve(self.home)
+
+    def stop_daemon(self) -> bool:
+        """Ask the scheduler to leave and wait until it has; False when none ran. Jobs go on."""
+        self._wants_daemon = False
+        return presence.stop(self.home)
+
+    def _reading(self) -> Queries:
+        with self._opening:
+            if self._queries is None or self._replaced(self._read_file):
+                self.home.make()
+                self._queries = Queries(self.home.database)  # a thread may still use the old one
+                self._read_file = _identity(self.home.database)
+            return self._queries
+
+    def _replaced(self, known: tuple[int, int] | None) -> bool:
+        """Whether the database is another file by now: a damaged one was restored."""
+        now = _identity(self.home.database)
+        return now is not None and now != known
+
+    @contextlib.contextmanager
+    def _writer(self) -> Iterator[Intents]:
+        """The writing connection, for one thread at a time; the scheduler is rung afterwards."""
+        with self._writing:
+            if self._intents is not None and self._replaced(self._written_file):
+                self._intents.close()
+                self._intents = None
+            if self._intents is None:
+                self.home.make()
+                self._intents = Intents(self.home.database)
+                self._written_file = _identity(self.home.database)
+            yield self._intents
+            if self._replaced(self._written_file):
+                raise Unreachable(
+                    "The job database was restored from its backup at this moment, without this wish.",
+                    "Look at the jobs, and do it again if it is missing.",
+                )
+        if not self._ring() and self._wants_daemon:  # it has just left by itself
+            with contextlib.suppress(Unreachable):
+                self.ensure_daemon()
+
+    def _ring(self) -> bool:
+        with contextlib.closing(Ringer()) as ringer:
+            return ringer.ring(self.home.doorbell)
+
+    def _measuring(self) -> Machine:
+        from jobs.sensing.viewer import Machine
+
+        with self._opening:
+            if self._machine is None:
+                self._machine = Machine(self.home.vitals)
+            return self._machine
+
+    def _completed(
+        self, jobs: Sequence[Job], status: DaemonStatus, sample: Sample | None = None
+    ) -> tuple[Job, ...]:
+        """With the live use of running jobs, and with the truth about who decides while they wait."""
+        live: Mapping[JobId, Usage] = {}
+        if status.running and any(isinstance(job.state, Active) for job in jobs):
+            sample = sample or self._measuring().published(self._clock(), status)
+            live = {} if sample is None else sample.jobs
+        return tuple(as_of_now(job, live, status.running) for job in jobs)
+
+    def _attempt(self, job_id: JobId, attempt: int | None) -> Path:
+        with self._reading().snapshot() as view:
+            found = view.get([job_id])
+        if not found:
+            raise no_such_job(job_id)
+        return self.home.attempt(job_id, max(1, found[0].attempts) if attempt is None else attempt)
+
+    def capacity(self) -> Capacity:
+        """The machine's size."""
+        return self._measuring().capacity(presence.look(self.home.lock))
+
+
+def with_meta(status: DaemonStatus, view: View) -> DaemonStatus:
+    """The status with what the store knows: whether it drains, and that it had to be restored."""
+    note = status.note
+    if told := view.meta("restored"):
+        from jobs.store.backup import restored_note
+
+        note = restored_note(told) or note
+    return replace(status, draining=view.meta("draining") == "1", note=note)
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Which file this is; None when there is none."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino

@@ -1,0 +1,46 @@
+"""What runs on the machine, and signals to it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from typing import TYPE_CHECKING
+
+from jobs.api.door import Door
+from jobs.daemon import presence
+from jobs.model import Paused, Running
+
+if TYPE_CHECKING:
+    from jobs.processes import Group, Process
+
+
+class Processes(Door):
+    def processes(self, shown: Collection[int] = ()) -> tuple[Group, ...]:
+        """What runs on the machine, grouped by job, container or session. Rates are since the last call.
+
+        Of the processes whose pids are `shown`, the command and the disk use are read as well.
+        """
+        from jobs.processes import groups
+
+        status = presence.look(self.home.lock)
+        with self._reading().snapshot() as view:
+            active = view.active()
+        jobs = {
+            job.state.pid: (job.id, job.spec.name)
+            for job in active
+            if isinstance(job.state, Running | Paused)
+        }
+        own = () if status.pid is None else (status.pid,)
+        return groups(self._measuring().processes(shown), jobs, own)
+
+    def signal(self, processes: Iterable[Process], number: int) -> tuple[str, ...]:
+        """Send a signal to these very processes; one sentence for each that did not get it."""
+        from jobs.sensing.processes import send
+
+        scheduler = presence.look(self.home.lock).pid
+        said = []
+        for process in processes:
+            if process.pid == scheduler:
+                said.append("That is the scheduler: stop it with cro-tui daemon --stop.")
+            elif wrong := send(process.pid, process.started, number):
+                said.append(wrong)
+        return tuple(said)

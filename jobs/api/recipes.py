@@ -1,0 +1,49 @@
+"""Finding, writing and checking recipes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from jobs.api.door import Door
+from jobs.ports import BadInput
+
+if TYPE_CHECKING:
+    from recipes.discover import Catalogue
+    from recipes.manifest import Problem, Recipe
+
+
+class Recipes(Door):
+    def recipes(self) -> Catalogue:
+        """Every recipe that can be found, and the problems of the broken ones.
+
+        Folders in order: settings, ./recipes, the data folder's, the library; the first of a name wins.
+        """
+        from recipes.discover import Finder, library_folder
+
+        named = [Path(folder).expanduser() for folder in self.settings.recipes.folders]
+        with self._opening:
+            self._finder = self._finder or Finder()
+            folders = (*named, Path.cwd() / "recipes", self.home.recipes, library_folder())
+            return self._finder.catalogue(folders)
+
+    def recipe(self, name: str) -> Recipe:
+        """One recipe by name. Raises BadInput naming near misses, or the problems of a broken one."""
+        from jobs.submission import usable
+
+        found = usable(self.recipes(), name)
+        if isinstance(found, str):
+            raise BadInput(found, "List the recipes to see their names.")
+        return found
+
+    def new_recipe(self, name: str, folder: str) -> Path:
+        """Write a recipe to begin with into the folder. Raises BadInput."""
+        from jobs.recipe_check import write_new
+
+        return write_new(name, Path(folder).expanduser())
+
+    def check_recipe(self, path: str, *, start: bool = True) -> tuple[Problem, ...]:
+        """What is wrong with a recipe's file, by line; `start` tries it with --help. Raises BadInput."""
+        from jobs.recipe_check import check
+
+        return check(Path(path).expanduser(), start=start)
