@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 from textual.app import App, ScreenStackError
 from textual.binding import BindingType
 from textual.css.query import NoMatches
+from textual.events import Event, Key, Paste
 from textual.screen import Screen
 
 from cro_tui.actions import Where, bindings, first_key, unknown_ids
@@ -25,6 +26,7 @@ from cro_tui.screens.ask import Answer, Ask
 from cro_tui.screens.dashboard import Dashboard
 from cro_tui.screens.place import Place
 from cro_tui.source import Source, UsableRecipe
+from cro_tui.type_ahead import TypeAhead
 from cro_tui.widgets.job_list import JobList
 from cro_tui.widgets.strips import plain
 from jobs.model import JobId, StateName
@@ -89,6 +91,7 @@ class CroApp(App[str]):
         self._feed = Feed(source, self.post_message, refresh_s=settings.screen.refresh_s, clock=clock)
         self._reads = Errands("reads", self.post_message)
         self._writes = Errands("writes", self.post_message)
+        self._keys = TypeAhead(self, super().on_event)
 
     # --- beginning and end ----------------------------------------------------------------------
 
@@ -110,6 +113,12 @@ class CroApp(App[str]):
         self._feed.close()
         self._reads.close()
         self._writes.close()
+
+    async def on_event(self, event: Event) -> None:
+        if isinstance(event, Key | Paste) and not event.is_forwarded:
+            await self._keys.take(event)
+        else:
+            await super().on_event(event)
 
     def clear_selection(self) -> None:
         """As Textual has it, but also while the first screen is not up: its input asks for this then."""

@@ -36,7 +36,6 @@ class Pick(ModalScreen[UsableRecipe | str | None]):
         self._entries: tuple[RecipeEntry, ...] = ()
         self._read = False
         self._entered = False
-        self._shown_for = ""
 
     @property
     def desk(self) -> Desk:
@@ -68,7 +67,6 @@ class Pick(ModalScreen[UsableRecipe | str | None]):
         self._fill(event.value)
 
     def _fill(self, text: str) -> None:
-        self._shown_for = text
         width = max(30, self.query_one("#pick").content_size.width or 70)
         found = options(self._entries, text, width)
         if not text or text.lower() in COMMAND or not found:
@@ -87,17 +85,10 @@ class Pick(ModalScreen[UsableRecipe | str | None]):
             moves[event.key]()
             event.stop()
             event.prevent_default()
-        elif not self.query_one(Input).has_focus:  # typed before the screen was ready
-            if event.key == "enter":
-                self._take()
-            elif event.character is not None and event.is_printable:
-                self.query_one(Input).insert_text_at_cursor(event.character)
 
     @on(Input.Submitted)
     def _take(self) -> None:
-        view, text = self.query_one(OptionList), self.query_one(Input).value
-        if text != self._shown_for:  # enter came before the list could follow what was typed
-            self._fill(text)
+        view = self.query_one(OptionList)
         self._entered = not self._read
         if self._read and view.highlighted is not None:
             self._chosen(view.get_option_at_index(view.highlighted).id)

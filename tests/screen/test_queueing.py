@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from textual.events import Key
 from textual.widgets import Input
 
 from cro_tui.screens.form import QueueForm
@@ -53,16 +54,20 @@ async def test_a_recipe_is_queued_wholly_by_keyboard(source: FakeSource) -> None
         await screen.until(lambda: jobs.job and jobs.job.id == 47, "the cursor on #47")
 
 
-async def test_typing_faster_than_the_picker_draws_takes_what_was_typed(source: FakeSource) -> None:
+async def test_what_is_typed_in_one_burst_goes_where_a_slow_hand_would_have_put_it(
+    source: FakeSource,
+) -> None:
     async with opened(source) as screen:
-        await screen.press("n")
-        await screen.until(lambda: isinstance(screen.app.screen, Pick), "the picker")
-        picker = screen.app.screen
-        assert isinstance(picker, Pick)
-        await screen.shows("Linear model")
-        picker.query_one(Input).value = "forest"
-        picker._take()
+        for key in ("n", *"forest", "enter"):
+            screen.app.post_message(Key(key, key if len(key) == 1 else None))
         await screen.shows("Queue a job: sklearn_forest")
+        for key in ("tab", "ctrl+u", *"50", "tab", "tab", "tab", *"1.5", "tab", *"4G", "ctrl+s"):
+            screen.app.post_message(Key(key, key if len(key) == 1 else None))
+        await screen.shows("#47 queued - starts now")
+        ((request,),) = source.called("submit")
+        assert request.params["n_estimators"] == "50"
+        assert (request.needs.cpus, request.needs.mem_bytes) == (1.5, 4 * GIB)
+        assert source.called("retry") == [] and source.called("cancel") == []
 
 
 async def test_when_it_would_start_and_why_not_now_is_said_live(source: FakeSource) -> None:
