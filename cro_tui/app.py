@@ -30,7 +30,7 @@ from cro_tui.type_ahead import TypeAhead
 from cro_tui.widgets.job_list import JobList
 from cro_tui.widgets.strips import plain
 from jobs.model import JobId, StateName
-from jobs.ports import CroError
+from jobs.ports import CroError, NotNow
 from jobs.settings import Settings
 from jobs.views import JobQuery, Snapshot
 
@@ -157,6 +157,12 @@ class CroApp(App[str]):
         *,
         failed: Callable[[CroError], None] | None = None,
     ) -> None:
+        """Do something that changes the queue or the machine; a screen that only shows says so instead."""
+        if self.settings.screen.readonly:
+            (failed or self._failed)(
+                NotNow("This screen only shows.", "Open one without --readonly to change something.")
+            )
+            return
         self._writes.run(call, done, failed or self._failed)
 
     def _failed(self, error: CroError) -> None:
@@ -243,6 +249,8 @@ class CroApp(App[str]):
         self.look_again()
 
     def action_start_engine(self) -> None:
+        if self.settings.screen.readonly:
+            return
         self.write(self.source.ensure_daemon, lambda _: self.look_again())
 
     def action_help(self) -> None:

@@ -79,4 +79,4 @@ class Sample:
     devices: tuple[DeviceSample, ...] = ()
     jobs: Mapping[JobId, Usage] = field(default_factory=dict)
     idle_s: float | None = None
-    gpu_note: str | None = None  # why there are no GPUs, in one line; None when there are
+    gpu_note: str | None = None  # why there are no GPUs, or one is missing, in one line

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 
 import click
 
@@ -11,11 +12,19 @@ from jobs.ports import BadInput
 
 
 @click.command(short_help="Open the screen.")
-def screen() -> int:
-    """Open the screen: live load, the queue, the logs. The same as cro-tui alone."""
+@click.option("--readonly", is_flag=True, help="Only show: nothing can be queued, stopped or signalled.")
+def screen(readonly: bool) -> int:
+    """Open the screen: live load, the queue, the logs. The same as cro-tui alone.
+
+    \b
+      cro-tui screen --readonly
+    """
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise BadInput("The screen needs a terminal.", "Without one, try: cro-tui status")
     with opened() as api:
         from cro_tui.app import run
 
-        return run(api, api.settings)
+        settings = api.settings
+        if readonly:
+            settings = replace(settings, screen=replace(settings.screen, readonly=True))
+        return run(api, settings)

@@ -60,11 +60,12 @@ def memory_line(sample: Sample | None) -> str:
 
 def gpu_lines(sample: Sample | None, capacity: Capacity | None) -> tuple[str, ...]:
     """One line for each GPU, or one that says why there is none."""
+    note = clean(sample.gpu_note or "") if sample is not None else ""
     if capacity is None or not capacity.devices:
-        note = clean(sample.gpu_note or "") if sample is not None else ""
         return (f"GPU   none: {note}",) if note else ("GPU   none",)
     read = {device.uuid: device for device in sample.devices} if sample is not None else {}
-    return tuple(_gpu_line(device, read.get(device.uuid)) for device in capacity.devices)
+    lines = tuple(_gpu_line(device, read.get(device.uuid)) for device in capacity.devices)
+    return (*lines, f"GPU   {note}") if note else lines
 
 
 def _gpu_line(device: Device, live: DeviceSample | None) -> str:

@@ -197,9 +197,6 @@ class ProcessesScreen(Place[None]):
 
     def action_signal(self) -> None:
         row = self.query_one(ProcessList).row
-        if self.desk.settings.screen.readonly:
-            self.desk.say("This screen only shows: readonly is set.", "warn")
-            return
         if row is None:
             return
         processes = (row.process,) if row.process is not None else row.group.processes

@@ -62,7 +62,7 @@ class Nvml:
         return self._known
 
     def read(self) -> tuple[tuple[GpuReading, ...], str | None]:
-        """The readings and None, or no readings and one line that says why."""
+        """The readings, and one line that says why there are none or one is missing; None if none is."""
         self._ask(FIRST_WAIT_S if self._thread is None else READ_WAIT_S)
         with self._changed:
             if self._answered_at is None or self._clock() - self._answered_at > FRESH_S:
@@ -97,14 +97,14 @@ class Nvml:
                 if driver is None and self._clock() >= retry_at:
                     driver = _Driver(self._clock)
                 if driver is not None:
-                    readings = driver.read()
-                    note = None if readings else NO_DEVICES
+                    readings, lost = driver.read()
+                    note = _lost(lost) if lost else None if readings else NO_DEVICES
                 else:
                     note = self._note
             except Exception as error:  # whatever the binding or the driver raises means: no GPUs now
                 note = _explain(error)
                 driver, retry_at = None, self._clock() + RETRY_EVERY_S
-            self._answer(readings, note)
+            self._answer(() if driver is None else driver.devices, readings, note)
 
     def _await_wish(self) -> bool:
         with self._changed:
@@ -112,12 +112,13 @@ class Nvml:
             self._wanted = False
             return not self._closed
 
-    def _answer(self, readings: tuple[GpuReading, ...], note: str | None) -> None:
+    def _answer(
+        self, devices: tuple[Device, ...], readings: tuple[GpuReading, ...], note: str | None
+    ) -> None:
         with self._changed:
             self._readings, self._note = readings, note
             self._answered_at = self._clock()
-            if readings:
-                self._known = tuple(reading.device for reading in readings)
+            self._known = devices or self._known
             self._changed.notify_all()
 
 
@@ -130,21 +131,37 @@ class _Driver:
         self._nvml: Any = pynvml
         self._clock = clock
         pynvml.nvmlInit()
-        handles = [pynvml.nvmlDeviceGetHandleByIndex(i) for i in range(pynvml.nvmlDeviceGetCount())]
-        self._handles = [(handle, self._describe(handle, index)) for index, handle in enumerate(handles)]
+        self._handles: list[tuple[Any, Device]] = []
+        self._absent: list[int] = []  # lost before their names could be read
+        for index in range(pynvml.nvmlDeviceGetCount()):
+            try:
+                handle = pynvml.nvmlDeviceGetHandleByIndex(index)
+                self._handles.append((handle, self._describe(handle, index)))
+            except pynvml.NVMLError_GpuIsLost:
+                self._absent.append(index)
         self._processes: dict[str, tuple[tuple[int, int | None], ...] | None] = {}
         self._processes_at = self._slow_at = float("-inf")
         self._slow: dict[str, tuple[float | None, float | None]] = {}
 
-    def read(self) -> tuple[GpuReading, ...]:
+    @property
+    def devices(self) -> tuple[Device, ...]:
+        return tuple(device for _, device in self._handles)
+
+    def read(self) -> tuple[tuple[GpuReading, ...], tuple[int, ...]]:
+        """The readings of those that answer, and the indices of those that the machine has lost."""
         now = self._clock()
         processes_due = now - self._processes_at >= PROCESSES_EVERY_S
         slow_due = now - self._slow_at >= SLOW_EVERY_S
         self._processes_at = now if processes_due else self._processes_at
         self._slow_at = now if slow_due else self._slow_at
-        return tuple(
-            self._read(handle, device, processes_due, slow_due) for handle, device in self._handles
-        )
+        found, lost = [], list(self._absent)
+        for handle, device in self._handles:
+            try:
+                found.append(self._read(handle, device, processes_due, slow_due))
+            except self._nvml.NVMLError_GpuIsLost:
+                lost.append(device.index)
+                self._processes_at = self._slow_at = float("-inf")  # if it comes back, all is asked anew
+        return tuple(found), tuple(sorted(lost))
 
     def _read(self, handle: Any, device: Device, processes_due: bool, slow_due: bool) -> GpuReading:
         n = self._nvml
@@ -197,6 +214,11 @@ class _Driver:
             return call(*arguments)
         except (n.NVMLError_NotSupported, n.NVMLError_FunctionNotFound, n.NVMLError_NoPermission):
             return None
+
+
+def _lost(indices: tuple[int, ...]) -> str:
+    which = ", ".join(map(str, indices))
+    return f"lost GPU {which}: it fell off the bus; dmesg says why, and a restart may bring it back"
 
 
 def _explain(error: Exception) -> str:

@@ -158,9 +158,10 @@ def _idle_s(now: float) -> float | None:
 
 def _share_out(
     readings: tuple[GpuReading, ...], supervisors: Mapping[int, JobId]
-) -> tuple[tuple[DeviceSample, ...], dict[JobId, int]]:
-    """Tell our jobs' GPU processes from foreign ones; the memory of our jobs over all devices."""
-    job_bytes: dict[JobId, int] = dict.fromkeys(supervisors.values(), 0)
+) -> tuple[tuple[DeviceSample, ...], dict[JobId, int | None]]:
+    """Tell our jobs' GPU processes from foreign ones; the memory of our jobs over all devices,
+    None where the driver does not say it of each of their processes."""
+    job_bytes: dict[JobId, int | None] = dict.fromkeys(supervisors.values(), 0)
     samples = []
     for reading in readings:
         foreign: list[int | None] = []
@@ -169,7 +170,8 @@ def _share_out(
             if owner is None:
                 foreign.append(used_bytes)
             else:
-                job_bytes[owner] += used_bytes or 0
+                so_far = job_bytes[owner]
+                job_bytes[owner] = None if so_far is None or used_bytes is None else so_far + used_bytes
         told = reading.processes is not None
         known = [used for used in foreign if used is not None]
         samples.append(

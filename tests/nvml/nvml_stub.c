@@ -5,6 +5,7 @@
  *   call <nvmlReturn>          what every later call answers
  *   delay_ms <n>               how long each call takes
  *   gpu <mem_mib> <used_mib> <util> <temp> <milliwatt> <limit_milliwatt>
+ *   lost <gpu>                 that one answers nothing but "lost"
  *   process <gpu> <pid> <mib or -1 for N/A>
  * A value of -1 for util, temp or power answers "not supported".
  */
@@ -14,8 +15,8 @@
 #include <unistd.h>
 
 typedef int ret;
-enum { OK = 0, NOT_SUPPORTED = 3, INVALID = 2, SIZE = 7 };
-typedef struct { long mem, used, util, temp, power, limit; } gpu;
+enum { OK = 0, NOT_SUPPORTED = 3, INVALID = 2, SIZE = 7, LOST = 15 };
+typedef struct { long mem, used, util, temp, power, limit; int lost; } gpu;
 typedef struct { int gpu; unsigned pid; long mib; } proc;
 static struct { int init, call, delay, gpus, procs; gpu g[16]; proc p[256]; } m;
 typedef struct { unsigned long long total, free, used; } memory_t;
@@ -29,11 +30,12 @@ static void load(void) {
     if (!f) { m.init = 9; return; }
     char line[256];
     while (fgets(line, sizeof line, f)) {
-        gpu g; proc p;
+        gpu g = {0}; proc p; int lost;
         sscanf(line, "init %d", &m.init);
         sscanf(line, "call %d", &m.call);
         sscanf(line, "delay_ms %d", &m.delay);
         if (m.gpus < 16 && sscanf(line, "gpu %ld %ld %ld %ld %ld %ld", &g.mem, &g.used, &g.util, &g.temp, &g.power, &g.limit) == 6) m.g[m.gpus++] = g;
+        if (sscanf(line, "lost %d", &lost) == 1 && lost >= 0 && lost < m.gpus) m.g[lost].lost = 1;
         if (m.procs < 256 && sscanf(line, "process %d %u %ld", &p.gpu, &p.pid, &p.mib) == 3) m.p[m.procs++] = p;
     }
     fclose(f);
@@ -41,14 +43,14 @@ static void load(void) {
 static ret enter(void) { load(); if (m.delay) usleep(m.delay * 1000); return m.call; }
 #define ENTER ret r = enter(); if (r) return r
 #define GPU(h) ((int)(long)(h) - 1)
-#define CHECK(h) ENTER; if (GPU(h) < 0 || GPU(h) >= m.gpus) return INVALID
+#define CHECK(h) ENTER; if (GPU(h) < 0 || GPU(h) >= m.gpus) return INVALID; if (m.g[GPU(h)].lost) return LOST
 
 ret nvmlInitWithFlags(unsigned flags) { (void)flags; load(); return m.init; }
 ret nvmlInit_v2(void) { load(); return m.init; }
 ret nvmlShutdown(void) { return OK; }
 const char *nvmlErrorString(ret r) { return r == 15 ? "GPU is lost" : "stand-in error"; }
 ret nvmlDeviceGetCount_v2(unsigned *n) { ENTER; *n = m.gpus; return OK; }
-ret nvmlDeviceGetHandleByIndex_v2(unsigned i, void **h) { ENTER; if ((int)i >= m.gpus) return INVALID; *h = (void *)(long)(i + 1); return OK; }
+ret nvmlDeviceGetHandleByIndex_v2(unsigned i, void **h) { ENTER; if ((int)i >= m.gpus) return INVALID; if (m.g[i].lost) return LOST; *h = (void *)(long)(i + 1); return OK; }
 ret nvmlDeviceGetName(void *h, char *s, unsigned n) { CHECK(h); snprintf(s, n, "Stand-in %d", GPU(h)); return OK; }
 ret nvmlDeviceGetUUID(void *h, char *s, unsigned n) { CHECK(h); snprintf(s, n, "GPU-00000000-0000-0000-0000-%012d", GPU(h)); return OK; }
 ret nvmlDeviceGetMemoryInfo(void *h, memory_t *o) { CHECK(h); gpu *g = &m.g[GPU(h)]; o->total = (unsigned long long)g->mem << 20; o->used = (unsigned long long)g->used << 20; o->free = o->total - o->used; return OK; }

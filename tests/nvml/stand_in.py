@@ -23,6 +23,7 @@ class Gpu:
     temperature_c: int = 40
     power_mw: int = 30_000
     limit_mw: int = 300_000
+    lost: bool = False
     processes: Sequence[tuple[int, int]] = field(default_factory=tuple)  # (pid, MiB or -1)
 
 
@@ -43,6 +44,7 @@ class StandIn:
                 f"gpu {gpu.mem_mib} {gpu.used_mib} {gpu.utilisation} {gpu.temperature_c} "
                 f"{gpu.power_mw} {gpu.limit_mw}"
             )
+            lines += [f"lost {index}"] * gpu.lost
             lines += [f"process {index} {pid} {mib}" for pid, mib in gpu.processes]
         temporary = self._state.with_suffix(".new")
         temporary.write_text("\n".join(lines) + "\n")

@@ -151,10 +151,38 @@ def test_each_way_of_failing_has_its_own_words(stand_in: StandIn, code: int, not
 def test_a_driver_that_vanishes_is_told_with_its_words(stand_in: StandIn, reader: Reader) -> None:
     stand_in.set(Gpu())
     assert len(reader.read()["devices"]) == 1
-    stand_in.set(Gpu(), call=15)
+    stand_in.set(Gpu(), call=999)
     answer = reader.read(pause_s=0.1)
     assert answer["devices"] == []
-    assert "GPU is lost" in answer["gpu_note"]
+    assert "the NVIDIA driver failed: " in answer["gpu_note"]
+
+
+def test_one_card_that_is_lost_hides_no_other_and_is_read_again_when_it_is_back(
+    stand_in: StandIn, reader: Reader
+) -> None:
+    stand_in.set(Gpu(24_000, 100), Gpu(24_000, 200))
+    assert len(reader.read()["devices"]) == 2
+    stand_in.set(Gpu(24_000, 100), Gpu(24_000, 200, lost=True))
+    answer = reader.read(pause_s=0.1)
+    (left,) = answer["devices"]
+    assert (left["uuid"], left["mem_used_bytes"] >> 20) == (uuid_of(0), 100)
+    assert answer["gpu_note"].startswith("lost GPU 1:")
+    assert len(answer["capacity"]["devices"]) == 2  # what runs on it is not forgotten
+    stand_in.set(Gpu(24_000, 100), Gpu(24_000, 300, processes=[(1, 50)]))
+    back = reader.read(pause_s=0.1)
+    assert [device["mem_used_bytes"] >> 20 for device in back["devices"]] == [100, 300]
+    assert back["devices"][1]["foreign_mem_bytes"] >> 20 == 50 and back["gpu_note"] is None
+
+
+def test_a_card_that_was_lost_before_the_start_leaves_the_others_usable(stand_in: StandIn) -> None:
+    stand_in.set(Gpu(lost=True), Gpu(24_000, 200))
+    reader = Reader(stand_in.environ)
+    try:
+        answer = reader.read()
+    finally:
+        reader.close()
+    assert [device["index"] for device in answer["capacity"]["devices"]] == [1]
+    assert len(answer["devices"]) == 1 and answer["gpu_note"].startswith("lost GPU 0:")
 
 
 def test_a_machine_without_the_library_says_so_once_and_quietly(tmp_path: Path) -> None:

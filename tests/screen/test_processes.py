@@ -6,6 +6,7 @@ import pytest
 
 from cro_tui.widgets.process_list import ProcessList
 from jobs.model import GIB, JobId
+from jobs.settings import ScreenSettings, Settings
 from jobs.views import Headroom
 from tests.screen.conftest import NARROW, WIDE, opened
 from tests.screen.fake import FakeSource, a_machine
@@ -71,6 +72,22 @@ async def test_a_signal_is_asked_for_and_names_what_it_hits(machine: FakeSource)
         await screen.press("k")
         await screen.shows("SIGKILL sent to 1 process.")
         assert machine.called("signal") == [((700,), 9)]
+
+
+async def test_a_screen_that_only_shows_changes_nothing(machine: FakeSource) -> None:
+    settings = Settings(screen=ScreenSettings(readonly=True))
+    async with opened(machine, settings=settings) as screen:
+        await screen.press("h")
+        await screen.shows("This screen only shows.")
+        await screen.press("4")
+        await screen.shows("bash")
+        await screen.press("j")
+        view = screen.app.screen.query_one(ProcessList)
+        await screen.until(lambda: view.row and view.row.group.title == "bash", "the cursor on bash")
+        await screen.press("x", "k")
+        await screen.shows("This screen only shows.")
+        for call in ("signal", "hold", "ensure_daemon"):
+            assert machine.called(call) == []
 
 
 async def test_a_job_is_pointed_to_its_proper_stop(machine: FakeSource) -> None:
