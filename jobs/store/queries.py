@@ -30,16 +30,16 @@ from jobs.model import (
     Usage,
     Waiting,
 )
-from jobs.policy.predict import Moments, forecast, runtime_keys
+from jobs.policy.predict import forecast, runtime_keys
 from jobs.rules import Rules
 from jobs.store import schema
-from jobs.store.codec import Damaged, dump, load, load_job, load_spec
+from jobs.store.codec import Damaged, dump, load_job, load_spec
 from jobs.store.intents import LARGEST_ID, no_such_job, printable, states_of
+from jobs.store.pasts import pasts, runtimes
 from jobs.views import HistoryEntry, JobQuery, SortKey
 
 if TYPE_CHECKING:
-    from jobs.policy.past import Past
-    from jobs.policy.sizing import History
+    pass
 
 NOT_SEEN = Reason(ReasonCode.NOT_SEEN)
 NO_SCHEDULER = Reason(ReasonCode.NO_SCHEDULER)
@@ -127,30 +127,6 @@ class Queries:
                 raise schema.unreachable(self._path, error) from error
 
 
-def runtimes(connection: sqlite3.Connection, keys: Iterable[str]) -> dict[str, Moments]:
-    """What earlier runs took, under those of the keys that are known."""
-    rows = connection.execute(
-        "SELECT key, runs, mean, variance FROM runs WHERE key IN (SELECT value FROM json_each(?))",
-        (dump(list(keys)),),
-    )
-    return {key: Moments(runs, mean, variance) for key, runs, mean, variance in rows}
-
-
-def pasts(connection: sqlite3.Connection, keys: Iterable[str]) -> dict[str, Past]:
-    """What is remembered of earlier runs under those of the keys that are known."""
-    from jobs.policy.past import Past
-
-    rows = connection.execute(
-        "SELECT key, runs, mean, variance, used, failed_saves FROM runs "
-        "WHERE key IN (SELECT value FROM json_each(?))",
-        (dump(list(keys)),),
-    )
-    return {
-        key: Past(Moments(runs, mean, variance), load_used(used), failed_saves)
-        for key, runs, mean, variance, used, failed_saves in rows
-    }
-
-
 def classes(connection: sqlite3.Connection, limit: int) -> tuple[list[int], int]:
     """At most `limit` classes of jobs that are ready, and how many jobs of each are to be looked at."""
     found = [
@@ -165,21 +141,6 @@ def classes(connection: sqlite3.Connection, limit: int) -> tuple[list[int], int]
         )
     ]
     return found, max(2, limit // max(len(found), 1))
-
-
-def dump_used(history: History) -> str:
-    """What runs used, as the text of a column; empty for nothing."""
-    return dump([(r.mem_bytes, r.gpu_mem_bytes, r.cpus, r.log_size) for r in history]) if history else ""
-
-
-def load_used(text: str) -> History:
-    """The way back; what does not make sense is forgotten."""
-    from jobs.policy.sizing import Used
-
-    try:
-        return tuple(Used(*run) for run in load(text)) if text else ()
-    except (Damaged, TypeError):
-        return ()
 
 
 class View:

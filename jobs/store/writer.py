@@ -20,7 +20,8 @@ from jobs.policy.past import Past
 from jobs.store import codec, schema
 from jobs.store.codec import Damaged
 from jobs.store.intents import IntentKind, printable
-from jobs.store.queries import classes, dump_used, pasts
+from jobs.store.pasts import dump_used, pasts
+from jobs.store.queries import classes
 
 _ACTIVE = "('starting', 'running', 'paused')"
 _JOB = "id, state, priority, submitted_at, attempts, spec, detail, reasons, estimated_start_at"
