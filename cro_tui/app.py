@@ -29,6 +29,7 @@ from cro_tui.source import Source, UsableRecipe
 from cro_tui.type_ahead import TypeAhead
 from cro_tui.widgets.job_list import JobList
 from cro_tui.widgets.strips import plain
+from jobs.machine import Sample
 from jobs.model import JobId, StateName
 from jobs.ports import CroError, NotNow
 from jobs.settings import Settings
@@ -128,10 +129,25 @@ class CroApp(App[str]):
     # --- pictures and errands -------------------------------------------------------------------
 
     def on_looked(self, event: Looked) -> None:
-        self.picture = event.picture
+        before, self.picture = self.picture, event.picture
+        self._raise_alarm(before.snapshot.sample, self.picture.snapshot.sample)
         for screen in self._places():
             with suppress(NoMatches):  # it is being taken down
                 screen.show_picture(self.picture)
+
+    def _raise_alarm(self, before: Sample | None, now: Sample | None) -> None:
+        """Ring, or ask the terminal to tell, for each alert that is new."""
+        known = {(alert.kind, alert.subject) for alert in (before.alerts if before else ())}
+        fresh = [a for a in (now.alerts if now else ()) if (a.kind, a.subject) not in known]
+        settings = self.settings.screen
+        if fresh and settings.bell:
+            self.bell()
+        if settings.notify == "off" or self._driver is None:
+            return
+        for alert in fresh:
+            text = plain(alert.text)
+            form = f"9;cro-tui: {text}" if settings.notify == "osc9" else f"777;notify;cro-tui;{text}"
+            self._driver.write(f"\x1b]{form}\x07")
 
     def on_returned(self, event: Returned) -> None:
         with suppress(NoMatches):  # whoever asked is being taken down

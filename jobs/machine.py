@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 from jobs.model import JobId, Usage
 
@@ -58,9 +59,31 @@ class Pressure:
     io_some_avg60: float | None = None
 
 
+class AlertKind(StrEnum):
+    MEMORY = "memory"
+    DISK = "disk"
+    GPU_LOST = "gpu_lost"
+    HEAT = "heat"
+    LOG = "log"
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """Something that has been wrong for long enough to be told. `kind` and `subject` are its identity.
+
+    `value` is percent, degrees Celsius or, of a lost GPU, 1. `text` is one plain sentence.
+    """
+
+    kind: AlertKind
+    subject: str
+    since_at: float
+    value: float
+    text: str
+
+
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One reading of the machine.
+    """One reading of the machine. `alerts`, the worst first, are the scheduler's: nobody else watches.
 
     `cpu_busy` and `cpu_foreign` are in cores (`cpu_foreign`: load that is not our jobs', smoothed by
     the sensor), `per_core` in 0..1. `jobs` holds the live use of each running job that was seen. `idle_s`:
@@ -79,4 +102,5 @@ class Sample:
     devices: tuple[DeviceSample, ...] = ()
     jobs: Mapping[JobId, Usage] = field(default_factory=dict)
     idle_s: float | None = None
+    alerts: tuple[Alert, ...] = ()
     gpu_note: str | None = None  # why there are no GPUs, or one is missing, in one line

@@ -404,6 +404,7 @@ class ReasonCode(StrEnum):
     DEPENDENCY_FAILED = "dependency_failed"
     HELD = "held"
     DRAINING = "draining"
+    ALERT = "alert"  # something is wrong with the machine, and the rules pause for it
     NO_SAMPLE = "no_sample"  # the machine cannot be read just now
     TOO_BIG = "too_big"  # can never fit this machine
     EVICTED = "evicted"  # it saved and made room for others

@@ -28,6 +28,7 @@ class Rules:
     below `restart_share` of its progress.
 
     `learned_needs`: memory, GPU memory and cores that nobody named are reserved as earlier runs used them.
+    `pause_on_alert`: nothing starts while an alert stands.
     `guard_*`: cores and memory kept free while somebody has typed at a terminal of the machine within
     `guard_s`.
     """
@@ -42,6 +43,7 @@ class Rules:
     memory_some_close: float = 20.0
     cpu_some_close: float = 80.0
     pressure_reopen_s: float = 30.0
+    pause_on_alert: bool = False
     window: int = 256
     max_sample_age_s: float = 15.0
     warm_starts: bool = True

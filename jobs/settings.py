@@ -24,12 +24,17 @@ REMOVED = "removed"  # in a job's folder: when its files were removed
 
 @dataclass(frozen=True, slots=True)
 class ScreenSettings:
-    """`graph` is "braille" or "ascii"; `theme` is the name of a Textual theme, empty for the app's own."""
+    """`graph` is "braille" or "ascii"; `theme` is the name of a Textual theme, empty for the app's own.
+
+    A new alert rings the terminal's `bell`, or asks the terminal to `notify`: "off", "osc9" or "osc777".
+    """
 
     refresh_s: float = 1.0
     graph: str = "braille"
     theme: str = ""
     readonly: bool = False
+    bell: bool = False
+    notify: str = "off"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +89,13 @@ class KeepSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class AlertSettings:
+    """`command` is run for each alert with three more words: raised or cleared, its kind, a sentence."""
+
+    command: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """Everything a person can set; `keys` maps an action id to the keys that replace its own."""
 
@@ -95,6 +107,7 @@ class Settings:
     defaults: DefaultSettings = field(default_factory=DefaultSettings)
     jobs: JobSettings = field(default_factory=JobSettings)
     keep: KeepSettings = field(default_factory=KeepSettings)
+    alerts: AlertSettings = field(default_factory=AlertSettings)
 
     @classmethod
     def load(cls, path: Path) -> Settings:
@@ -149,6 +162,7 @@ class Settings:
             defaults=_section(DefaultSettings, table, "defaults", path),
             jobs=_section(JobSettings, table, "jobs", path),
             keep=_section(KeepSettings, table, "keep", path),
+            alerts=_section(AlertSettings, table, "alerts", path),
         )
 
 
@@ -242,7 +256,7 @@ class Home:
 # --- checks ----------------------------------------------------------------------------------------
 
 _ALIASES = {"mem": "mem_bytes", "grace": "grace_s", "log_max": "log_max_bytes", "max": "max_bytes"}
-_CHOICES = {"graph": ("braille", "ascii")}
+_CHOICES = {"graph": ("braille", "ascii"), "notify": ("off", "osc9", "osc777")}
 _NOT_ZERO = frozenset(
     {
         *("refresh_s", "cpus", "mem_bytes", "window", "max_sample_age_s", "lost_after_s", "check_s"),

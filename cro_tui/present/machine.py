@@ -83,5 +83,23 @@ def _gpu_line(device: Device, live: DeviceSample | None) -> str:
     return f"{label:<5} {percent_text(live.utilisation):>4}  {', '.join(parts)} ({name})"
 
 
+def alert_lines(sample: Sample | None) -> tuple[str, ...]:
+    """One line for each alert that stands."""
+    return tuple(f"ALERT {clean(alert.text, 200)}" for alert in (sample.alerts if sample else ()))
+
+
+def health_line(sample: Sample | None) -> str:
+    """The worst alert, and how many there are; empty while nothing is wrong."""
+    if sample is None or not sample.alerts:
+        return ""
+    more = f" ({len(sample.alerts) - 1} more: cro-tui status)" if len(sample.alerts) > 1 else ""
+    return clean(sample.alerts[0].text, 200) + more
+
+
 def machine_lines(sample: Sample | None, capacity: Capacity | None) -> tuple[str, ...]:
-    return (cpu_line(sample, capacity), memory_line(sample), *gpu_lines(sample, capacity))
+    return (
+        cpu_line(sample, capacity),
+        memory_line(sample),
+        *gpu_lines(sample, capacity),
+        *alert_lines(sample),
+    )

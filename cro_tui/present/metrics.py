@@ -34,6 +34,8 @@ def _lines(snapshot: Snapshot, headroom: Headroom | None) -> Iterator[str]:
             "cro_free_memory_bytes", "Memory that a job could get now.", [({}, float(headroom.mem_bytes))]
         )
     if sample is not None:
+        alerts = [({"kind": a.kind.value, "subject": a.subject}, 1.0) for a in sample.alerts]
+        yield from _metric("cro_alert", "What is wrong with the machine.", alerts)
         yield from _metric("cro_cpu_busy_cores", "Cores in use.", [({}, sample.cpu_busy)])
         yield from _metric(
             "cro_cpu_foreign_cores", "Cores used by programs outside the queue.", [({}, sample.cpu_foreign)]

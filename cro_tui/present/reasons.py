@@ -64,6 +64,8 @@ def reason_short(reason: Reason) -> str:
             return clean(reason.detail, 24) or "held"
         case ReasonCode.DRAINING:
             return "queue is paused"
+        case ReasonCode.ALERT:
+            return "paused by an alert"
         case ReasonCode.NO_SAMPLE:
             return "GPU cannot be read" if reason.unit is Unit.DEVICES else "machine cannot be read"
         case ReasonCode.TOO_BIG:
@@ -160,6 +162,8 @@ def _cause(reason: Reason) -> str:
             return f"It is {detail or 'held'}."
         case ReasonCode.DRAINING:
             return "The queue is paused: nothing new starts."
+        case ReasonCode.ALERT:
+            return f"Nothing starts while an alert stands: {detail}"
         case ReasonCode.NO_SAMPLE:
             if reason.unit is Unit.DEVICES:
                 return f"It needs {_needed(reason)}, but {detail or 'a GPU'} cannot be read just now."

@@ -14,6 +14,7 @@ from cro_tui.actions import Where
 from cro_tui.desk import Desk
 from cro_tui.feed import Picture
 from cro_tui.present import clock_text, counts_line, span_text
+from cro_tui.present.machine import health_line
 from cro_tui.widgets.lines import HeaderLine, NoticeLine
 from jobs.model import StateName
 
@@ -83,7 +84,10 @@ class Place(Screen[_Answer], Generic[_Answer]):
         if notice is not None:
             self.query_one(NoticeLine).show(notice.text, notice.kind)
         else:
-            self.query_one(NoticeLine).show(*self.quiet_notice())
+            text, kind = self.quiet_notice()
+            health = health_line(self.desk.picture.snapshot.sample)
+            said = (health, "warn") if health and kind == "info" else (text, kind)
+            self.query_one(NoticeLine).show(*said)
 
     def quiet_notice(self) -> tuple[str, str]:
         """What to say, and how, when there is no news."""

@@ -13,6 +13,7 @@ import os
 from collections.abc import Callable
 from time import monotonic
 
+from jobs.daemon.alarms import Alarms
 from jobs.daemon.attempts import Attempts, MeasuredExecutor, boot_id
 from jobs.daemon.backups import Backups
 from jobs.daemon.cycle import Cycle
@@ -87,6 +88,7 @@ class Daemon:
         self._cycle = Cycle(store, self._load(), self._poison)
         self._backups = Backups(home.database)
         self._pruning = Pruning(home, settings.keep)
+        self._alarms = Alarms(home, settings)
 
     def leave(self) -> None:
         """Stop after the present cycle; running jobs go on."""
@@ -245,6 +247,8 @@ class Daemon:
             capacity = self._sensor.capacity()
             if capacity != world.capacity:
                 self._cycle.apply(CapacityChanged(now, capacity))
+        if sample is not None:
+            sample = self._alarms.mind(sample, self._cycle.world.capacity, names.values())
         self._cycle.apply(Sampled(now, sample))
         if sample is not None:
             self._attempts.seen(sample.jobs)

@@ -152,6 +152,8 @@ def _closed(world: World) -> tuple[Reason, ...]:
         reasons.append(Reason(ReasonCode.NO_SAMPLE))
     if pressure := pressure_reason(world.gate, world.rules):
         reasons.append(pressure)
+    if world.rules.pause_on_alert and world.sample is not None and world.sample.alerts:
+        reasons.append(Reason(ReasonCode.ALERT, detail=world.sample.alerts[0].text))
     return tuple(reasons)
 
 

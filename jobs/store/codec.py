@@ -13,7 +13,7 @@ from dataclasses import fields
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any, cast, get_args
 
-from jobs.machine import Capacity, Device, DeviceSample, Pressure, Sample
+from jobs.machine import Alert, AlertKind, Capacity, Device, DeviceSample, Pressure, Sample
 from jobs.model import (
     Dependency,
     DependencyKind,
@@ -210,6 +210,7 @@ def dump_sample(sample: Sample) -> dict[str, Any]:
     table = plain(sample)
     table["pressure"] = plain(sample.pressure)
     table["devices"] = [plain(device) for device in sample.devices]
+    table["alerts"] = [plain(alert) for alert in sample.alerts]
     table["jobs"] = [(job_id, plain(usage)) for job_id, usage in sample.jobs.items()]
     return table
 
@@ -220,6 +221,9 @@ def load_sample(table: Mapping[str, Any]) -> Sample:
         values["per_core"] = tuple(values["per_core"])
         values["pressure"] = Pressure(**values["pressure"])
         values["devices"] = tuple(DeviceSample(**device) for device in values["devices"])
+        values["alerts"] = tuple(
+            Alert(**{**alert, "kind": AlertKind(alert["kind"])}) for alert in values.get("alerts", ())
+        )
         values["jobs"] = {JobId(job_id): Usage(**usage) for job_id, usage in values["jobs"]}
         return Sample(**values)
     except (KeyError, TypeError, ValueError, AttributeError) as error:

@@ -79,6 +79,11 @@ CASES: list[tuple[Reason, str, list[str]]] = [
     ),
     (Reason(ReasonCode.HELD, detail="held by you"), "held by you", ["It is held by you."]),
     (Reason(ReasonCode.DRAINING), "queue is paused", ["paused"]),
+    (
+        Reason(ReasonCode.ALERT, detail="GPU 1 cannot be read: lost."),
+        "paused by an alert",
+        ["Nothing starts while an alert stands: GPU 1 cannot be read: lost."],
+    ),
     (Reason(ReasonCode.NO_SAMPLE), "machine cannot be read", ["cannot be read"]),
     (
         Reason(ReasonCode.NO_SAMPLE, 1, 0, Unit.DEVICES, detail="GPU 0 (T4)"),

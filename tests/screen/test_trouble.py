@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from rich.cells import cell_len
 from textual.app import ScreenStackError
 
 from cro_tui.app import CroApp
 from cro_tui.widgets.job_list import JobList
+from jobs.machine import Alert, AlertKind
 from jobs.model import Failed, Grant, Held, Queued, Running, Usage
 from jobs.ports import Unreachable
-from jobs.settings import Settings
+from jobs.settings import ScreenSettings, Settings
 from jobs.views import DaemonStatus
 from tests.screen.conftest import NARROW, WIDE, opened
 from tests.screen.fake import NOW, FakeSource, job
@@ -48,6 +51,31 @@ async def test_a_stopped_engine_is_said_and_a_key_starts_it(source: FakeSource) 
         before = len(source.called("ensure_daemon"))
         await screen.press("S")
         await screen.until(lambda: len(source.called("ensure_daemon")) > before, "a start")
+
+
+async def test_an_alert_stands_in_every_place_until_it_is_over_and_rings_once(
+    source: FakeSource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rung: list[str] = []
+    hot = Alert(AlertKind.HEAT, "GPU 0", 0.0, 91.0, "GPU 0 is at 91 degrees \x1b]0;x\x07 Celsius.")
+    full = Alert(AlertKind.DISK, "state", 0.0, 97.0, "The disk is nearly full.")
+    settings = Settings(screen=ScreenSettings(bell=True, notify="osc9"))
+    async with opened(source, settings=settings) as screen:
+        assert screen.app._driver is not None
+        monkeypatch.setattr(screen.app._driver, "write", rung.append)
+        assert source.sample is not None
+        source.sample = replace(source.sample, alerts=(full, hot))
+        await screen.shows("!The disk is nearly full. (1 more: cro-tui status)")
+        await screen.press("4")
+        await screen.shows("!The disk is nearly full.")
+        told = [text for text in rung if text.startswith("\x1b]9;")]
+        assert told == [
+            "\x1b]9;cro-tui: The disk is nearly full.\x07",
+            "\x1b]9;cro-tui: GPU 0 is at 91 degrees ]0;x Celsius.\x07",
+        ]
+        assert rung.count("\x07") == 1
+        source.sample = replace(source.sample, alerts=())
+        await screen.hides("The disk is nearly full.")
 
 
 async def test_an_engine_that_does_not_come_up_is_said_until_it_is_read(source: FakeSource) -> None:
