@@ -63,6 +63,7 @@ async def test_an_alert_stands_in_every_place_until_it_is_over_and_rings_once(
     async with opened(source, settings=settings) as screen:
         assert screen.app._driver is not None
         monkeypatch.setattr(screen.app._driver, "write", rung.append)
+        monkeypatch.setattr(screen.app, "bell", lambda: rung.append("bell"))
         assert source.sample is not None
         source.sample = replace(source.sample, alerts=(full, hot))
         await screen.shows("!The disk is nearly full. (1 more: cro-tui status)")
@@ -73,7 +74,7 @@ async def test_an_alert_stands_in_every_place_until_it_is_over_and_rings_once(
             "\x1b]9;cro-tui: The disk is nearly full.\x07",
             "\x1b]9;cro-tui: GPU 0 is at 91 degrees ]0;x Celsius.\x07",
         ]
-        assert rung.count("\x07") == 1
+        assert rung.count("bell") == 1
         source.sample = replace(source.sample, alerts=())
         await screen.hides("The disk is nearly full.")
 
