@@ -84,6 +84,8 @@ ACTIONS: tuple[Action, ...] = (
     Action("log.goto", "colon", "goto", "Line", "go to a line by its number", (_LOG,)),
     Action("log.left", "left", "sideways(-8)", "Left", "scroll long lines left", (_LOG,), palette=False),
     Action("log.right", "right", "sideways(8)", "Right", "scroll long lines right", (_LOG,), palette=False),
+    Action("load.zoom_out", "z", "zoom(1)", "Zoom out", "load over a longer time, up to a day", (_JOBS,)),
+    Action("load.zoom_in", "Z", "zoom(-1)", "Zoom in", "load over a shorter time", (_JOBS,)),
     Action("queue.pause", "P", "drain", "Pause queue", "start nothing new, or go on (asks)", (_APP,)),
     Action("engine.start", "S", "start_engine", "Start engine", "start the scheduler", (_APP,)),
     Action("back", "escape", "back", "Back", "leave this place", (_JOBS, _JOB), palette=False),

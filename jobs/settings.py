@@ -219,6 +219,10 @@ class Home:
         return self.run / "vitals.json"
 
     @property
+    def load_history(self) -> Path:
+        return self.run / "load.jsonl"
+
+    @property
     def recipes(self) -> Path:
         return self.data / "recipes"
 

@@ -5,6 +5,7 @@ It shows pictures and passes wishes on; it never schedules, and never waits for 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import ClassVar
 
@@ -26,6 +27,7 @@ from cro_tui.widgets.log_view import LogView
 from cro_tui.widgets.meters import Meters
 from cro_tui.widgets.strips import plain
 from cro_tui.widgets.why_panel import WhyPanel
+from jobs.load_history import EVERY_S, Point
 from jobs.model import Ended, Job, JobId, ReasonCode, Succeeded, Waiting
 from jobs.views import JobQuery, Outlook, SortKey
 
@@ -38,6 +40,7 @@ _SORTS = (
     (SortKey.FINISHED, "f", "when it ended"),
 )
 _STALE_S = 3.0
+_SPANS = (("", 0.0), ("10m", 600.0), ("1h", 3600.0), ("6h", 21_600.0), ("24h", 86_400.0))  # of the graphs
 _LOOK_AHEAD_S = 30.0
 
 
@@ -51,6 +54,8 @@ class Dashboard(LogPane, JobActs):
     def __init__(self) -> None:
         super().__init__()
         self._query = JobQuery()
+        self._zoom = 0  # of _SPANS
+        self._zoomed_at = -math.inf
         self._outlook: Outlook | None = None
         self._outlook_of: JobId | None = None
         self._looked_for: tuple[JobId, tuple[ReasonCode, ...]] | None = None
@@ -87,12 +92,37 @@ class Dashboard(LogPane, JobActs):
 
         self.desk.read(lambda: source.better_metrics(jobs[0]), came, key="compare")
 
+    def action_zoom(self, step: int) -> None:
+        self._zoom = max(0, min(len(_SPANS) - 1, self._zoom + step))
+        self._zoomed_at = -math.inf
+        self._look_back()
+
+    def _look_back(self) -> None:
+        """Draw the load of the time that was chosen; it is read again as it moves on."""
+        span, span_s = _SPANS[self._zoom]
+        now = self.desk.now()
+        if not span:
+            self.query_one(Meters).look_back("", (), 0.0, 0.0)
+            return
+        if abs(now - self._zoomed_at) < max(EVERY_S, span_s / 100):
+            return
+        self._zoomed_at = now
+        chosen = self._zoom
+
+        def came(points: tuple[Point, ...]) -> None:
+            if self._zoom == chosen and self.is_attached:
+                self.query_one(Meters).look_back(span, points, now - span_s, now)
+
+        self.desk.read(lambda: self.desk.source.load_history(span_s), came, key="load history")
+
     # --- showing ------------------------------------------------------------------------------
 
     def show_picture(self, picture: Picture) -> None:
         super().show_picture(picture)
         snapshot, now = picture.snapshot, self.desk.now()
         self.query_one(Meters).show(snapshot.sample, snapshot.capacity, picture.active)
+        if self._zoom:
+            self._look_back()
         jobs = self.query_one(JobList)
         jobs.show(snapshot.jobs, now, picture.progress, self._empty_text(picture), picture.reported)
         jobs.frame("Jobs", self._list_state(picture, len(jobs.marks)))

@@ -6,6 +6,7 @@ It draws what it is given and measures nothing. Repaints only itself, only when 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable, Sequence
 from typing import ClassVar
 
 from rich.style import Style
@@ -32,7 +33,16 @@ class Meter(Framed, Widget):
         self._gauge = gauge
         self._ascii = ascii_only
         self._history: deque[float | None] = deque(maxlen=HISTORY)
+        self._past: Callable[[int], Sequence[float | None]] | None = None
+        self._span = ""
         self._rows: dict[tuple[int, int], list[str]] = {}
+
+    def look_back(self, span: str, past: Callable[[int], Sequence[float | None]] | None) -> None:
+        """Draw another time than the last seconds: `past` gives so many values as are asked for, the newest
+        last, `span` says how long that is. None goes back to the present."""
+        self._span, self._past, self._rows = span, past, {}
+        self._title()
+        self.refresh()
 
     def show(self, gauge: Gauge, *, tick: bool) -> None:
         if not tick and gauge == self._gauge:
@@ -40,15 +50,24 @@ class Meter(Framed, Widget):
         self._gauge = gauge
         if tick:
             self._history.append(gauge.share)
-            self._rows = {}
-        self.frame(f"{gauge.label} {gauge.size}".rstrip(), percent_text(gauge.share))
+            if self._past is None:
+                self._rows = {}
+        self._title()
         self.refresh()
+
+    def _title(self) -> None:
+        gauge = self._gauge
+        self.frame(
+            f"{gauge.label} {gauge.size}".rstrip(), f"{self._span} {percent_text(gauge.share)}".strip()
+        )
 
     def _graph(self, width: int, height: int) -> list[str]:
         """The graph's rows, drawn once for each reading and size."""
         found = self._rows.get((width, height))
         if found is None:
-            found = graph_rows(list(self._history), width, height, ascii_only=self._ascii)
+            most = width if self._ascii else 2 * width
+            values = list(self._history) if self._past is None else self._past(most)
+            found = graph_rows(values, width, height, ascii_only=self._ascii)
             self._rows = {(width, height): found}
         return found
 

@@ -6,6 +6,7 @@ Made once for the machine's devices; a picture only changes what the meters say.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -27,6 +28,7 @@ from cro_tui.widgets.load import (
 )
 from cro_tui.widgets.meter import Lines, Meter
 from cro_tui.widgets.strips import fit, plain, strip
+from jobs.load_history import CPU, MEM, Point, binned
 from jobs.machine import Capacity, Device, DeviceSample, Sample
 from jobs.model import Job
 from jobs.rules import Rules
@@ -61,6 +63,18 @@ class Meters(Container):
             self._devices = capacity.devices
             self._make_room(capacity.devices)
         self._show_devices(sample, active, tick)
+
+    def look_back(self, span: str, points: Sequence[Point], from_at: float, until_at: float) -> None:
+        """Draw the load of that time; an empty `span` goes back to the last seconds."""
+        devices = self._devices or ()
+        series = {"cpu": CPU, "mem": MEM}
+        if len(devices) == 1:
+            series |= {"gpu": f"gpu:{devices[0].uuid}", "vram": f"vram:{devices[0].uuid}"}
+        for meter in self.query(Meter):
+            name = series.get(meter.id or "")
+            if name is not None:
+                past = partial(binned, tuple(points), name, from_at, until_at)
+                meter.look_back(span, past if span else None)
 
     def _make_room(self, devices: tuple[Device, ...]) -> None:
         room = self.query_one("#device-meters")

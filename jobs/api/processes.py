@@ -1,4 +1,4 @@
-"""What runs on the machine, and signals to it."""
+"""What runs on the machine, its load over the last day, and signals to what runs."""
 
 from __future__ import annotations
 
@@ -10,10 +10,17 @@ from jobs.daemon import presence
 from jobs.model import Paused, Running
 
 if TYPE_CHECKING:
+    from jobs.load_history import Point
     from jobs.processes import Group, Process
 
 
 class Processes(Door):
+    def load_history(self, span_s: float) -> tuple[Point, ...]:
+        """The machine's load over the last `span_s` seconds (at most a day), as far as it was measured."""
+        from jobs import load_history
+
+        return load_history.read(self.home.load_history, self._clock() - span_s)
+
     def processes(self, shown: Collection[int] = ()) -> tuple[Group, ...]:
         """What runs on the machine, grouped by job, container or session. Rates are since the last call.
 

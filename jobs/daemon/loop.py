@@ -13,6 +13,7 @@ import os
 from collections.abc import Callable
 from time import monotonic
 
+from jobs import load_history
 from jobs.daemon.alarms import Alarms
 from jobs.daemon.attempts import Attempts, MeasuredExecutor, boot_id
 from jobs.daemon.backups import Backups
@@ -41,6 +42,7 @@ LOOK_EVERY_S = 1.0  # for lost rings and dead watchers, while anything is going 
 IDLE_LOOK_EVERY_S = 10.0
 POLL_EVERY_S = 5.0
 CAPACITY_EVERY_S = 60.0
+SHORTEN_EVERY = 1000  # points of the load's history
 AFTER_ERROR_S = 1.0
 CLOCK_SET_S = 5.0  # a jump of the wall clock that makes every planned moment worthless
 
@@ -89,6 +91,8 @@ class Daemon:
         self._backups = Backups(home.database)
         self._pruning = Pruning(home, settings.keep)
         self._alarms = Alarms(home, settings)
+        self._load_now: load_history.Open | None = None
+        self._points = 0
 
     def leave(self) -> None:
         """Stop after the present cycle; running jobs go on."""
@@ -252,7 +256,22 @@ class Daemon:
         self._cycle.apply(Sampled(now, sample))
         if sample is not None:
             self._attempts.seen(sample.jobs)
+            self._remember(sample)
         self._publish(now, sample)
+
+    def _remember(self, sample: Sample) -> None:
+        """Keep the load of the last day for whoever looks back."""
+        shares = load_history.shares_of(sample, self._cycle.world.capacity)
+        self._load_now, point = load_history.added(self._load_now, sample.at, shares)
+        if point is None:
+            return
+        try:
+            load_history.append(self._home.load_history, [point])
+            self._points += 1
+            if self._points % SHORTEN_EVERY == 1:
+                load_history.shorten(self._home.load_history)
+        except OSError as error:
+            log.warning("the load's history cannot be written: %s", error)
 
     def _publish(self, now: float, sample: Sample | None) -> None:
         world = self._cycle.world

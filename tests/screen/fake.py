@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from jobs.load_history import Point
 from jobs.machine import Capacity, Device, DeviceSample, Pressure, Sample
 from jobs.model import (
     GIB,
@@ -171,6 +172,7 @@ class FakeSource:
     catalogue: FakeCatalogue = CATALOGUE
     free: Headroom | None = None
     groups: tuple[Group, ...] = ()
+    points: tuple[Point, ...] = ()
     traces: dict[JobId, tuple[Moment, ...]] = field(default_factory=dict)
     outlooks: dict[JobId, Outlook] = field(default_factory=dict)
     preview_answer: Preview = field(default_factory=lambda: Preview(Needs(), starts_now=True))
@@ -277,6 +279,10 @@ class FakeSource:
     def headroom(self) -> Headroom | None:
         self._enter("headroom", None)
         return self.free
+
+    def load_history(self, span_s: float) -> tuple[Point, ...]:
+        self._enter("load_history", span_s)
+        return tuple(point for point in self.points if point.at >= self.now - span_s)
 
     def processes(self, shown: Collection[int] = ()) -> tuple[Group, ...]:
         self._enter("processes", tuple(shown))

@@ -6,6 +6,7 @@ import pytest
 from rich.cells import cell_len
 
 from cro_tui.widgets.job_list import JobList
+from jobs.load_history import CPU, MEM, Point
 from jobs.model import JobId, Queued
 from jobs.settings import ScreenSettings, Settings
 from jobs.views import DaemonStatus, SortKey
@@ -50,6 +51,28 @@ async def test_one_gpu_has_meters_and_several_have_rows(source: FakeSource) -> N
         await screen.shows("4 GPUs")
         assert "GPU3" in screen.text()
         assert "17.0G/24.0G" in screen.text()
+
+
+async def test_the_graphs_zoom_out_to_a_day_and_back(source: FakeSource) -> None:
+    source.points = tuple(Point(NOW - age, {CPU: 1.0, MEM: 0.5}) for age in range(3000, 0, -10))
+    async with opened(source, settings=Settings(screen=ScreenSettings(graph="ascii"))) as screen:
+
+        def top() -> str:
+            return screen.rows()[2][2:40]  # the uppermost row of the CPU's graph
+
+        assert "#" not in top()
+        await screen.press("z")
+        await screen.until(lambda: top().count("#") > 30, "ten full minutes")
+        assert " 10m " in screen.rows()[1]
+        await screen.press("z")
+        await screen.until(lambda: " 1h " in screen.rows()[1], "the hour")
+        assert 20 < top().count("#") < 34  # 50 of 60 minutes
+        await screen.press("z", "z", "z")
+        await screen.until(lambda: " 24h " in screen.rows()[1], "the day")
+        assert top().count("#") <= 3
+        await screen.press("Z", "Z", "Z", "Z")
+        await screen.until(lambda: "h " not in screen.rows()[1][:40], "the present")
+        assert "#" not in top()
 
 
 async def test_meters_are_drawn_in_ascii_when_asked_for(source: FakeSource) -> None:
