@@ -58,7 +58,7 @@ class Meter(Framed, Widget):
     def _title(self) -> None:
         gauge = self._gauge
         self.frame(
-            f"{gauge.label} {gauge.size}".rstrip(), f"{self._span} {percent_text(gauge.share)}".strip()
+            f"{gauge.label} {gauge.size}".rstrip(), f"{self._span}  {percent_text(gauge.share)}".strip()
         )
 
     def _graph(self, width: int, height: int) -> list[str]:
@@ -86,7 +86,7 @@ class Meter(Framed, Widget):
 
     def _one_line(self, width: int, base: Style) -> Strip:
         gauge = self._gauge
-        tail = f" {percent_text(gauge.share):>4}  {gauge.brief}"
+        tail = f" {percent_text(gauge.share):>4}  {gauge.brief}" + (f"  {self._span}" if self._span else "")
         cores = ""
         if width > 60 and gauge.cores:
             cores = "  cores " + cores_row(gauge.cores, 16, ascii_only=self._ascii)

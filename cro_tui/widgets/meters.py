@@ -74,7 +74,7 @@ class Meters(Container):
             name = series.get(meter.id or "")
             if name is not None:
                 past = partial(binned, tuple(points), name, from_at, until_at)
-                meter.look_back(span, past if span else None)
+                meter.look_back(f"last {span}" if span else "", past if span else None)
 
     def _make_room(self, devices: tuple[Device, ...]) -> None:
         room = self.query_one("#device-meters")
