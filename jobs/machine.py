@@ -44,6 +44,8 @@ class DeviceSample:
     temperature_c: float | None = None
     power_w: float | None = None
     power_limit_w: float | None = None
+    throttled: bool | None = None  # its clocks are held down because it is too hot
+    ecc_errors: int | None = None  # memory errors that could not be corrected, since the driver was loaded
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,8 @@ class AlertKind(StrEnum):
     MEMORY = "memory"
     DISK = "disk"
     GPU_LOST = "gpu_lost"
+    ECC = "ecc"
+    THROTTLE = "throttle"
     HEAT = "heat"
     LOG = "log"
 
@@ -71,7 +75,8 @@ class AlertKind(StrEnum):
 class Alert:
     """Something that has been wrong for long enough to be told. `kind` and `subject` are its identity.
 
-    `value` is percent, degrees Celsius or, of a lost GPU, 1. `text` is one plain sentence.
+    `value` is percent, degrees Celsius, a count of errors or, of a lost or slowed GPU, 1. `text` is one
+    plain sentence.
     """
 
     kind: AlertKind

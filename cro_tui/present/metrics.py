@@ -63,6 +63,8 @@ def _lines(snapshot: Snapshot, headroom: Headroom | None) -> Iterator[str]:
             ),
             ("cro_gpu_power_watts", "GPU power.", [d.power_w for _, d in gpus]),
             ("cro_gpu_temperature_celsius", "GPU temperature.", [d.temperature_c for _, d in gpus]),
+            ("cro_gpu_throttled", "Slowed by heat.", [_float(d.throttled) for _, d in gpus]),
+            ("cro_gpu_ecc_errors", "Uncorrected memory errors.", [_float(d.ecc_errors) for _, d in gpus]),
         ):
             yield from _metric(
                 name, text, [(labels, value) for (labels, _), value in zip(gpus, values, strict=True)]

@@ -30,6 +30,8 @@ LEVELS: Mapping[Key, Level] = {  # the worst first; a subject of "" stands for a
     (AlertKind.MEMORY, "stalls"): Level(10.0, 3.0, 10.0, 30.0),
     (AlertKind.MEMORY, "full"): Level(97.0, 93.0, 10.0, 30.0),
     (AlertKind.DISK, ""): Level(95.0, 93.0, 5.0, 5.0),
+    (AlertKind.ECC, ""): Level(1.0, 1.0, 0.0, 0.0),
+    (AlertKind.THROTTLE, ""): Level(1.0, 1.0, 10.0, 30.0),
     (AlertKind.HEAT, ""): Level(90.0, 83.0, 30.0, 30.0),
     (AlertKind.LOG, ""): Level(90.0, 90.0, 2.0, 2.0),
 }
@@ -117,7 +119,14 @@ def readings_of(
         if reading is None:
             note = sample.gpu_note or "the driver does not say why"
             found.append(Reading(AlertKind.GPU_LOST, name, 1.0, f"{name} cannot be read: {note}."))
-        elif reading.temperature_c is not None:
+            continue
+        if reading.ecc_errors is not None:
+            text = f"{name} has had {reading.ecc_errors} memory errors that could not be corrected."
+            found.append(Reading(AlertKind.ECC, name, reading.ecc_errors, text))
+        if reading.throttled is not None:
+            text = f"{name} is too hot: its clocks are held down."
+            found.append(Reading(AlertKind.THROTTLE, name, float(reading.throttled), text))
+        if reading.temperature_c is not None:
             text = f"{name} is at {reading.temperature_c:.0f} degrees Celsius."
             found.append(Reading(AlertKind.HEAT, name, reading.temperature_c, text))
     for job_id, share in (log_shares or {}).items():

@@ -38,6 +38,8 @@ class GpuReading:
     temperature_c: float | None
     power_w: float | None
     power_limit_w: float | None
+    throttled: bool | None
+    ecc_errors: int | None
     processes: tuple[tuple[int, int | None], ...] | None
 
 
@@ -122,6 +124,16 @@ class Nvml:
             self._changed.notify_all()
 
 
+@dataclass(frozen=True, slots=True)
+class _Slow:
+    """What is asked for less often."""
+
+    temperature_c: float | None
+    power_limit_w: float | None
+    throttled: bool | None
+    ecc_errors: int | None
+
+
 class _Driver:
     """The binding, initialised; slow facts are asked for less often."""
 
@@ -141,7 +153,7 @@ class _Driver:
                 self._absent.append(index)
         self._processes: dict[str, tuple[tuple[int, int | None], ...] | None] = {}
         self._processes_at = self._slow_at = float("-inf")
-        self._slow: dict[str, tuple[float | None, float | None]] = {}
+        self._slow: dict[str, _Slow] = {}
 
     @property
     def devices(self) -> tuple[Device, ...]:
@@ -171,21 +183,34 @@ class _Driver:
         if processes_due:
             self._processes[device.uuid] = self._processes_of(handle)
         if slow_due:
-            limit = self._value(n.nvmlDeviceGetEnforcedPowerLimit, handle)
-            heat = self._value(n.nvmlDeviceGetTemperature, handle, n.NVML_TEMPERATURE_GPU)
-            self._slow[device.uuid] = (
-                None if heat is None else float(heat),
-                None if limit is None else limit / 1000,
-            )
-        temperature_c, power_limit_w = self._slow[device.uuid]
+            self._slow[device.uuid] = self._slow_of(handle)
+        slow = self._slow[device.uuid]
         return GpuReading(
             device=device,
             mem_used_bytes=None if memory is None else int(memory.used),
             utilisation=None if rates is None else rates.gpu / 100,
-            temperature_c=temperature_c,
+            temperature_c=slow.temperature_c,
             power_w=None if power is None else power / 1000,
-            power_limit_w=power_limit_w,
+            power_limit_w=slow.power_limit_w,
+            throttled=slow.throttled,
+            ecc_errors=slow.ecc_errors,
             processes=self._processes[device.uuid],
+        )
+
+    def _slow_of(self, handle: Any) -> _Slow:
+        n = self._nvml
+        limit = self._value(n.nvmlDeviceGetEnforcedPowerLimit, handle)
+        heat = self._value(n.nvmlDeviceGetTemperature, handle, n.NVML_TEMPERATURE_GPU)
+        reasons = self._value(n.nvmlDeviceGetCurrentClocksEventReasons, handle)
+        too_hot = n.nvmlClocksEventReasonSwThermalSlowdown | n.nvmlClocksEventReasonHwThermalSlowdown
+        errors = self._value(
+            n.nvmlDeviceGetTotalEccErrors, handle, n.NVML_MEMORY_ERROR_TYPE_UNCORRECTED, n.NVML_VOLATILE_ECC
+        )
+        return _Slow(
+            None if heat is None else float(heat),
+            None if limit is None else limit / 1000,
+            None if reasons is None else bool(reasons & too_hot),
+            None if errors is None else int(errors),
         )
 
     def _describe(self, handle: Any, index: int) -> Device:

@@ -184,6 +184,8 @@ def _share_out(
                 temperature_c=reading.temperature_c,
                 power_w=reading.power_w,
                 power_limit_w=reading.power_limit_w,
+                throttled=reading.throttled,
+                ecc_errors=reading.ecc_errors,
             )
         )
     return tuple(samples), job_bytes

@@ -5,6 +5,8 @@
  *   call <nvmlReturn>          what every later call answers
  *   delay_ms <n>               how long each call takes
  *   gpu <mem_mib> <used_mib> <util> <temp> <milliwatt> <limit_milliwatt>
+ *   reasons <gpu> <bits>       why its clocks are held down
+ *   ecc <gpu> <n>              memory errors that could not be corrected; without it, not supported
  *   lost <gpu>                 that one answers nothing but "lost"
  *   process <gpu> <pid> <mib or -1 for N/A>
  * A value of -1 for util, temp or power answers "not supported".
@@ -16,7 +18,7 @@
 
 typedef int ret;
 enum { OK = 0, NOT_SUPPORTED = 3, INVALID = 2, SIZE = 7, LOST = 15 };
-typedef struct { long mem, used, util, temp, power, limit; int lost; } gpu;
+typedef struct { long mem, used, util, temp, power, limit; int lost, reasons; long ecc; } gpu;
 typedef struct { int gpu; unsigned pid; long mib; } proc;
 static struct { int init, call, delay, gpus, procs; gpu g[16]; proc p[256]; } m;
 typedef struct { unsigned long long total, free, used; } memory_t;
@@ -30,11 +32,13 @@ static void load(void) {
     if (!f) { m.init = 9; return; }
     char line[256];
     while (fgets(line, sizeof line, f)) {
-        gpu g = {0}; proc p; int lost;
+        gpu g = {.ecc = -1}; proc p; int lost, which, bits; long count;
         sscanf(line, "init %d", &m.init);
         sscanf(line, "call %d", &m.call);
         sscanf(line, "delay_ms %d", &m.delay);
         if (m.gpus < 16 && sscanf(line, "gpu %ld %ld %ld %ld %ld %ld", &g.mem, &g.used, &g.util, &g.temp, &g.power, &g.limit) == 6) m.g[m.gpus++] = g;
+        if (sscanf(line, "reasons %d %d", &which, &bits) == 2 && which >= 0 && which < m.gpus) m.g[which].reasons = bits;
+        if (sscanf(line, "ecc %d %ld", &which, &count) == 2 && which >= 0 && which < m.gpus) m.g[which].ecc = count;
         if (sscanf(line, "lost %d", &lost) == 1 && lost >= 0 && lost < m.gpus) m.g[lost].lost = 1;
         if (m.procs < 256 && sscanf(line, "process %d %u %ld", &p.gpu, &p.pid, &p.mib) == 3) m.p[m.procs++] = p;
     }
@@ -58,6 +62,8 @@ ret nvmlDeviceGetUtilizationRates(void *h, rates_t *o) { CHECK(h); if (m.g[GPU(h
 ret nvmlDeviceGetTemperature(void *h, unsigned kind, unsigned *o) { (void)kind; CHECK(h); if (m.g[GPU(h)].temp < 0) return NOT_SUPPORTED; *o = m.g[GPU(h)].temp; return OK; }
 ret nvmlDeviceGetPowerUsage(void *h, unsigned *o) { CHECK(h); if (m.g[GPU(h)].power < 0) return NOT_SUPPORTED; *o = m.g[GPU(h)].power; return OK; }
 ret nvmlDeviceGetEnforcedPowerLimit(void *h, unsigned *o) { CHECK(h); if (m.g[GPU(h)].limit < 0) return NOT_SUPPORTED; *o = m.g[GPU(h)].limit; return OK; }
+ret nvmlDeviceGetCurrentClocksEventReasons(void *h, unsigned long long *o) { CHECK(h); *o = m.g[GPU(h)].reasons; return OK; }
+ret nvmlDeviceGetTotalEccErrors(void *h, unsigned kind, unsigned since, unsigned long long *o) { CHECK(h); if (kind != 1 || since != 0) return INVALID; if (m.g[GPU(h)].ecc < 0) return NOT_SUPPORTED; *o = m.g[GPU(h)].ecc; return OK; }
 ret nvmlDeviceGetComputeRunningProcesses_v3(void *h, unsigned *n, info_t *o) {
     CHECK(h);
     unsigned room = *n, found = 0;

@@ -24,6 +24,8 @@ class Gpu:
     power_mw: int = 30_000
     limit_mw: int = 300_000
     lost: bool = False
+    reasons: int = 0  # bits of nvmlClocksEventReason
+    ecc_errors: int = -1
     processes: Sequence[tuple[int, int]] = field(default_factory=tuple)  # (pid, MiB or -1)
 
 
@@ -44,6 +46,8 @@ class StandIn:
                 f"gpu {gpu.mem_mib} {gpu.used_mib} {gpu.utilisation} {gpu.temperature_c} "
                 f"{gpu.power_mw} {gpu.limit_mw}"
             )
+            lines += [f"reasons {index} {gpu.reasons}"]
+            lines += [f"ecc {index} {gpu.ecc_errors}"] * (gpu.ecc_errors >= 0)
             lines += [f"lost {index}"] * gpu.lost
             lines += [f"process {index} {pid} {mib}" for pid, mib in gpu.processes]
         temporary = self._state.with_suffix(".new")

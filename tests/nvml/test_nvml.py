@@ -157,6 +157,13 @@ def test_a_driver_that_vanishes_is_told_with_its_words(stand_in: StandIn, reader
     assert "the NVIDIA driver failed: " in answer["gpu_note"]
 
 
+def test_clocks_held_down_by_heat_and_memory_errors_are_read(stand_in: StandIn, reader: Reader) -> None:
+    idle, too_hot = 0x1, 0x40
+    stand_in.set(Gpu(reasons=idle, ecc_errors=0), Gpu(reasons=idle | too_hot, ecc_errors=3), Gpu())
+    found = [(device["throttled"], device["ecc_errors"]) for device in reader.read()["devices"]]
+    assert found == [(False, 0), (True, 3), (False, None)]
+
+
 def test_one_card_that_is_lost_hides_no_other_and_is_read_again_when_it_is_back(
     stand_in: StandIn, reader: Reader
 ) -> None:
