@@ -36,6 +36,7 @@ MODULES = {
     "recipe": "recipe",
     "models": "models",
     "model": "models",
+    "serve": "serve",
     "sweep": "sweep",
     "compare": "compare",
     "simulate": "simulate",

@@ -8,12 +8,11 @@ and the rules load with the first call that needs them.
 from __future__ import annotations
 
 from jobs.api.foreseeing import Foreseeing
-from jobs.api.models import Models
 from jobs.api.processes import Processes
-from jobs.api.queueing import Queueing
+from jobs.api.serving import Serving
 
 
-class Api(Queueing, Models, Foreseeing, Processes):
+class Api(Serving, Foreseeing, Processes):
     """One installation, seen from a front end. May be shared by threads; close it when done.
 
     Every call can raise `Unreachable` when the files are locked, damaged or from a newer version. Reading

@@ -18,6 +18,8 @@ print(" ".join(sorted({name.split(".")[0] for name in sys.modules})), file=sys.s
 sys.exit(code)
 """
 FRAMEWORKS = {"textual", "rich", "pandas", "pyarrow", "tensorflow", "keras", "sklearn", "joblib"}
+SERVERS = {"starlette", "uvicorn", "onnxruntime", "prometheus_client", "skl2onnx", "uvloop"}
+FRAMEWORKS |= SERVERS
 HEAVY = FRAMEWORKS | {"numpy", "sqlite_utils"}
 
 
@@ -60,6 +62,8 @@ def test_the_very_first_command_makes_the_database_and_loads_no_framework(tmp_pa
         "submit --help",
         "show 1",
         "cancel --all",
+        "serve --help",
+        "serve --list",
     ],
 )
 def test_plain_commands_load_no_screen_no_framework_and_no_sensor(home: Path, line: str) -> None:

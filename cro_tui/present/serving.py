@@ -1,0 +1,57 @@
+"""Services in words: what is served, by what, and how to ask it. Pure."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from cro_tui.present.amounts import MISSING, clean
+from cro_tui.present.jobs import state_word
+from jobs.model import Job
+from jobs.serving.model import Service, reference_of
+
+ENGINES = {"onnx": "ONNX Runtime", "sklearn": "scikit-learn", "keras": "Keras"}
+_LONGEST_EXAMPLE = 1_500
+
+
+def served_text(service: Service) -> str:
+    """ "wine:2 by ONNX Runtime", and why not by that."""
+    engine = ENGINES.get(service.engine, clean(service.engine, 20))
+    why = f" (not compiled: {clean(service.why_native, 200)})" if service.why_native else ""
+    return f"{clean(service.name, 64)}:{service.version} by {engine}{why}"
+
+
+def service_rows(found: Sequence[tuple[Job, Service | None]]) -> list[tuple[str, ...]]:
+    """Job, model, version, engine, address and what is to be said, for a table."""
+    rows: list[tuple[str, ...]] = []
+    for job, service in found:
+        reference = clean(reference_of(job), 100)
+        if service is None:
+            rows.append(
+                (f"#{job.id}", reference, MISSING, MISSING, MISSING, f"{state_word(job)}, not ready")
+            )
+            continue
+        engine = ENGINES.get(service.engine, clean(service.engine, 20))
+        said = clean(service.trouble or service.why_native, 300)
+        rows.append((f"#{job.id}", reference, str(service.version), engine, clean(service.url, 100), said))
+    return rows
+
+
+def service_json(job: Job, service: Service | None) -> dict[str, Any]:
+    told = {} if service is None else asdict(service)
+    return {"id": job.id, "state": job.state.name.value, "reference": reference_of(job), **told}
+
+
+def curl_text(service: Service, sample: object, token: str = "") -> str:
+    """A command that asks it for the first stored row; "" where there is none to ask with."""
+    if not isinstance(sample, list) or not sample:
+        return ""
+    body = json.dumps(sample[:1])
+    if len(body) > _LONGEST_EXAMPLE:
+        return ""
+    words = ["curl", "-s", f"{service.url}/predict", "-H", "Content-Type: application/json"]
+    words += ["-H", f"Authorization: Bearer {token}"] if token else []
+    return clean(shlex.join([*words, "-d", body]), 4 * _LONGEST_EXAMPLE)

@@ -1,0 +1,193 @@
+"""What computes predictions: ONNX Runtime, scikit-learn or Keras, each behind the same call.
+
+Only a service, or the process that compiles for it, imports one of these libraries, and only the one that
+it needs. Nothing is read from a file here.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from jobs.serving.rows import Refused, Rows
+from jobs.tracking.model import Column
+
+TIE_PLACES = 5  # probabilities closer than this are a tie, won by the first class
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A prediction for each row; probabilities in the order of the classes, where the model has them."""
+
+    predictions: list[Any]
+    probabilities: list[list[float]] | None = None
+
+
+class Engine(ABC):
+    """A model that answers. `quick`: a few rows cost less than handing them to a thread. `nullable` has the
+    columns that may be null; None is any.
+    """
+
+    kind: str
+    quick: bool
+    classes: list[Any]
+    signature: Sequence[Column]
+    nullable: Collection[str] | None
+
+    @abstractmethod
+    def predict(self, rows: Rows, *, probabilities: bool = True) -> Answer:
+        """Raises Refused for rows that the model cannot take."""
+
+
+class OnnxEngine(Engine):
+    """A compiled scikit-learn model. `inputs` has an input for each column, or is one for them all."""
+
+    kind, quick = "onnx", True
+
+    def __init__(
+        self,
+        content: bytes,
+        signature: Sequence[Column],
+        inputs: Mapping[str, str] | str,
+        classes: list[Any],
+        nullable: Collection[str],
+        *,
+        threads: int,
+    ) -> None:
+        import numpy
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = threads
+        options.log_severity_level = 3
+        self._session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+        self._outputs = [output.name for output in self._session.get_outputs()]
+        self._numpy = numpy
+        self._inputs = inputs
+        self._columns = [(column.name, column.kind) for column in signature]
+        self.signature, self.classes, self.nullable = signature, classes, nullable
+
+    def predict(self, rows: Rows, *, probabilities: bool = True) -> Answer:
+        numpy, columns = self._numpy, rows.columns
+        if isinstance(self._inputs, str):
+            matrix = numpy.array([columns[name] for name, _ in self._columns], dtype=numpy.float32)
+            feed = {self._inputs: numpy.ascontiguousarray(matrix.T)}
+        else:
+            feed = {
+                self._inputs[name]: numpy.array(
+                    columns[name]
+                    if kind == "number"
+                    else ["" if text is None else text for text in columns[name]],
+                    dtype=numpy.float32 if kind == "number" else object,
+                ).reshape(-1, 1)
+                for name, kind in self._columns
+            }
+        found = self._session.run(self._outputs, feed)
+        if not self.classes or len(found) < 2:
+            return Answer(plain(found[0].reshape(rows.count, -1)[:, 0]))
+        chances = found[1]
+        if not numpy.isfinite(chances).all():
+            raise Refused("The model has no answer for these values.")
+        winners = numpy.round(chances, TIE_PLACES).argmax(axis=1)
+        return Answer(
+            [self.classes[at] for at in winners.tolist()], chances.tolist() if probabilities else None
+        )
+
+
+class SklearnEngine(Engine):
+    """The fitted object itself."""
+
+    kind, quick = "sklearn", False
+
+    def __init__(self, model: Any, signature: Sequence[Column]) -> None:
+        named = [str(name) for name in getattr(model, "feature_names_in_", ())]
+        if not signature:
+            signature = [Column(name, "") for name in named]
+        known = {column.name: column for column in signature}
+        if named and set(named) == set(known):
+            signature = [known[name] for name in named]
+        self.fitted, self._named = model, bool(named)
+        self.signature, self.nullable = tuple(signature), None
+        self.has_chances = hasattr(model, "predict_proba")
+        self.classes = plain(getattr(model, "classes_", ())) if self.has_chances else []
+
+    def predict(self, rows: Rows, *, probabilities: bool = True) -> Answer:
+        table = self._table(rows)
+        try:
+            found = self.fitted.predict(table)
+            wanted = probabilities and self.has_chances
+            chances = self.fitted.predict_proba(table).tolist() if wanted else None
+        except (ValueError, TypeError) as error:
+            said = str(error).strip().splitlines()
+            raise Refused(
+                f"The model cannot take these values: {(said or ['it says no more'])[0][:300]}"
+            ) from error
+        return Answer(plain(found), chances)
+
+    def _table(self, rows: Rows) -> Any:
+        import numpy
+        import pandas
+
+        kinds = {column.name: column.kind for column in self.signature}
+        table = pandas.DataFrame(
+            {
+                name: numpy.array(values, dtype=float)
+                if kinds.get(name) == "number"
+                else pandas.Series(values, dtype=object if kinds.get(name) == "text" else None)
+                for name, values in rows.columns.items()
+            }
+        )
+        return table if self._named else table.to_numpy()
+
+
+class KerasEngine(Engine):
+    """A network. `schema` is what our recipes write beside it; without one it takes a matrix of numbers."""
+
+    kind, quick = "keras", False
+
+    def __init__(self, model: Any, schema: Mapping[str, Any] | None, signature: Sequence[Column]) -> None:
+        import tensorflow
+
+        self._tensorflow, self._schema = tensorflow, schema
+        numbers = list(schema["numbers"]) if schema else [column.name for column in signature]
+        words = list(schema["words"]) if schema else []
+        self._numbers, self._words = numbers, words
+        self.signature = (
+            *(Column(name, "number") for name in numbers),
+            *(Column(name, "text") for name in words),
+        )
+        self.classes = list(schema["classes"]) if schema and schema["task"] == "classification" else []
+        self.nullable = None if schema else ()
+        spec: Any = tensorflow.TensorSpec([None, len(numbers)], tensorflow.float32)
+        if schema:
+            spec = {"numbers": spec} if numbers else {}
+            spec |= {
+                f"word_{at}": tensorflow.TensorSpec([None], tensorflow.string) for at in range(len(words))
+            }
+        call = tensorflow.function(lambda given: model(given, training=False))
+        self._model, self._call = model, call.get_concrete_function(spec)
+
+    def predict(self, rows: Rows, *, probabilities: bool = True) -> Answer:
+        import numpy
+
+        tensorflow, columns = self._tensorflow, rows.columns
+        matrix = numpy.array([columns[name] for name in self._numbers], dtype=numpy.float32).T
+        given: Any = tensorflow.constant(matrix)
+        if self._schema:
+            given = {"numbers": given} if self._numbers else {}
+            for at, name in enumerate(self._words):
+                given[f"word_{at}"] = tensorflow.constant([str(word) for word in columns[name]])
+        found = self._call(given).numpy()
+        if not self.classes:
+            return Answer(plain(found.reshape(rows.count, -1)[:, 0] if found.size == rows.count else found))
+        winners = found.argmax(axis=1).tolist()
+        return Answer([self.classes[at] for at in winners], found.tolist() if probabilities else None)
+
+
+def plain(values: Any) -> list[Any]:
+    """An array as values that JSON has: what is no number is a missing one."""
+    found = values.tolist() if hasattr(values, "tolist") else list(values)
+    return [None if isinstance(value, float) and not math.isfinite(value) else value for value in found]

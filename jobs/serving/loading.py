@@ -1,0 +1,146 @@
+"""From a card in the registry to an engine that answers: which one, after what checks.
+
+A file is read once, compared with the digest on its card, and loaded from those very bytes: nothing is
+unpickled that this installation did not register. Compiling is done by another process, so that a service
+that answers by ONNX Runtime never holds scikit-learn.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from jobs.ports import BadInput, CroError
+from jobs.serving import compiling
+from jobs.serving.engines import Engine, KerasEngine, SklearnEngine
+from jobs.serving.rows import Rows
+from jobs.tracking.model import ModelCard
+from jobs.tracking.registry import Registry
+
+COMPILE_LIMIT_S = 300.0
+_SUFFIXES = (".joblib", ".keras")
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A version that answers. `why_native` says why it is not compiled, where it could have been."""
+
+    card: ModelCard
+    engine: Engine
+    why_native: str = ""
+
+
+def load(registry: Registry, card: ModelCard, *, native_only: bool = False) -> Loaded:
+    """The version, ready to answer. Raises BadInput where it cannot be served."""
+    threads = max(1, int(float(os.environ.get("CRO_CPUS") or 1)))
+    why = "it was asked for" if native_only else ""
+    if not native_only and _main_file(card).endswith(".joblib"):
+        compiled = compiling.outcome(registry, card) or _compiled_elsewhere(registry, card)
+        if compiled is None:
+            why = "compiling it failed: see the log"
+        elif compiled.why:
+            why = compiled.why
+        else:
+            try:
+                return Loaded(card, compiling.engine(registry, card, compiled, threads))
+            except Exception as error:  # the runtime raises anything for a file that it cannot use
+                why = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+    found = native(registry, card)
+    if isinstance(card.sample, list) and card.signature and found.signature:
+        try:
+            rows = compiling.mixed(card.sample, found.signature)
+        except ValueError:
+            return Loaded(card, found, why)
+        found.predict(Rows(1, {name: values[:1] for name, values in rows.columns.items()}))  # warm
+    return Loaded(card, found, why)
+
+
+def native(registry: Registry, card: ModelCard) -> Engine:
+    """The model itself, in its own library. Raises BadInput."""
+    path = _main_file(card)
+    content = _checked(registry, card, path)
+    what = f"{card.name}:{card.version}"
+    try:
+        if path.endswith(".joblib"):
+            import joblib
+
+            model = joblib.load(io.BytesIO(content))
+            if not hasattr(model, "predict"):
+                raise BadInput(f"{what} is a {type(model).__name__}: it cannot predict.")
+            return SklearnEngine(model, card.signature)
+        return _keras(registry, card, path, content)
+    except CroError:
+        raise
+    except ImportError as error:
+        raise BadInput(
+            f"{what} needs {error.name or 'a package'}, which is not installed here.",
+            "Install it, or serve another one.",
+        ) from error
+    except Exception as error:  # a file that its library cannot read makes it raise anything
+        said = str(error).strip().splitlines()
+        raise BadInput(
+            f"{what} cannot be loaded: {(said or [type(error).__name__])[0][:300]}",
+            "Register it again from its job.",
+        ) from error
+
+
+def _main_file(card: ModelCard) -> str:
+    for file in card.files:
+        if file.path.endswith(_SUFFIXES):
+            return file.path
+    raise BadInput(
+        f"{card.name}:{card.version} has no file that can be served, only {card.files[0].path}.",
+        f"Served are {', '.join(_SUFFIXES)}.",
+    )
+
+
+def _checked(registry: Registry, card: ModelCard, path: str) -> bytes:
+    """The file's bytes, which are those that were registered."""
+    what = f"{path} of {card.name}:{card.version}"
+    try:
+        content = (registry.content(card) / path).read_bytes()
+    except OSError as error:
+        raise BadInput(
+            f"{what} cannot be read: {error.strerror}.", "Register it again from its job."
+        ) from error
+    expected = next(file.sha256 for file in card.files if file.path == path)
+    if hashlib.sha256(content).hexdigest() != expected:
+        raise BadInput(
+            f"{what} is damaged: it is not what was registered.", "Register it again from its job."
+        )
+    return content
+
+
+def _keras(registry: Registry, card: ModelCard, path: str, content: bytes) -> KerasEngine:
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    import tensorflow
+
+    beside = str(Path(path).with_suffix(".json"))
+    schema = None
+    if any(file.path == beside for file in card.files):
+        schema = json.loads(_checked(registry, card, beside))
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / "model.keras"
+        copy.write_bytes(content)
+        model = tensorflow.keras.models.load_model(copy, compile=False, safe_mode=True)
+    return KerasEngine(model, schema, card.signature)
+
+
+def _compiled_elsewhere(registry: Registry, card: ModelCard) -> compiling.Compiled | None:
+    models = registry.content(card).parent.parent
+    reference = f"{card.name}:{card.version}"
+    words = [sys.executable, "-P", "-m", "jobs.serving.compiling", str(models), reference]
+    print(f"compiling {reference} for ONNX Runtime", flush=True)
+    try:
+        subprocess.run(words, check=True, stdin=subprocess.DEVNULL, timeout=COMPILE_LIMIT_S)
+    except (OSError, subprocess.SubprocessError) as error:
+        print(f"compiling {reference} failed: {error}", flush=True)
+        return None
+    return compiling.outcome(registry, card)

@@ -1,0 +1,202 @@
+"""The routes of a service, and what stands before them: token, body limit, time-outs, counting.
+
+Every refusal is one JSON sentence; nothing that a request holds can end the service.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import json
+import sys
+import time
+import traceback
+from collections.abc import MutableMapping
+from dataclasses import asdict
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from jobs.serving import rows as reading
+from jobs.serving.model import BODY_LIMIT_BYTES
+from jobs.serving.rows import Refused
+from jobs.serving.schema import openapi
+from jobs.serving.stand import Stand
+
+OPEN = ("/ping", "/health", "/ready")  # asked by whoever watches it; they tell nothing that was sent
+BODY_TIMEOUT_S = 15.0
+QUICK_ROWS = 200  # more of them are handed to a thread, so that others are not kept waiting
+_DISCARDED_BYTES = 128 << 20  # of a body that is too large, so that its sender lives to read why
+
+
+def application(stand: Stand, token_sha256: str = "") -> ASGIApp:
+    """Everything that the service answers."""
+    turns = asyncio.Semaphore(1)  # native libraries use the granted cores by themselves
+
+    async def predicted(request: Request, *, full: bool) -> Response:
+        kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if kind != "application/json":
+            raise Refused("Send the rows as JSON, with the header Content-Type: application/json.", 415)
+        body = await _body(request)
+        loaded = stand.loaded
+        assert loaded is not None
+        engine = loaded.engine
+        rows = reading.read(body, engine.signature, engine.nullable)
+        if engine.quick and rows.count <= QUICK_ROWS:
+            answer = engine.predict(rows, probabilities=full)
+        else:
+            async with turns:
+                answer = await asyncio.to_thread(engine.predict, rows, probabilities=full)
+        stand.counts.predicted(rows.count)
+        table: dict[str, Any] = {"predictions": answer.predictions}
+        if full:
+            table["model"] = f"{loaded.card.name}:{loaded.card.version}"
+            if answer.probabilities is not None:
+                table |= {"probabilities": answer.probabilities, "classes": engine.classes}
+        return _json(table)
+
+    async def predict(request: Request) -> Response:
+        return await predicted(request, full=True)
+
+    async def invocations(request: Request) -> Response:
+        return await predicted(request, full=False)
+
+    async def ping(_: Request) -> Response:
+        return Response(b"\n")
+
+    async def ready(_: Request) -> Response:
+        return _json({"ready": True})
+
+    async def health(_: Request) -> Response:
+        assert stand.service is not None
+        counts = stand.counts
+        told = asdict(stand.service) | {"requests": counts.answered, "failed": counts.failed}
+        return _json(told | {"refused": counts.refused} | counts.latencies_ms())
+
+    async def metrics(_: Request) -> Response:
+        return Response(stand.counts.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+    async def described(_: Request) -> Response:
+        assert stand.loaded is not None
+        card, engine = stand.loaded.card, stand.loaded.engine
+        sample = card.sample if isinstance(card.sample, list) else []
+        return _json(openapi(card, engine.signature, engine.nullable, sample, token=bool(token_sha256)))
+
+    routes = [
+        Route("/predict", predict, methods=["POST"]),
+        Route("/invocations", invocations, methods=["POST"]),
+        Route("/ping", ping),
+        Route("/health", health),
+        Route("/ready", ready),
+        Route("/metrics", metrics),
+        Route("/openapi.json", described),
+    ]
+    return _Front(Starlette(routes=routes, exception_handlers=_HANDLERS), stand, token_sha256)
+
+
+class _Front:
+    """Counts what is answered, and lets nobody past without the token."""
+
+    def __init__(self, app: ASGIApp, stand: Stand, token_sha256: str) -> None:
+        self._app, self._stand, self._token_sha256 = app, stand, token_sha256
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        began, status = time.perf_counter(), 500
+        counts = self._stand.counts
+
+        async def told(message: MutableMapping[str, Any]) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        counts.began()
+        try:
+            if self._token_sha256 and scope["path"] not in OPEN and not self._has_token(scope):
+                answer = _error("A token is needed: send the header Authorization: Bearer TOKEN.", 401)
+                answer.headers["www-authenticate"] = "Bearer"
+                await answer(scope, receive, told)
+            else:
+                await self._app(scope, receive, told)
+        finally:
+            counts.ended(scope["path"], status, time.perf_counter() - began)
+
+    def _has_token(self, scope: Scope) -> bool:
+        given = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
+        scheme, _, token = given.partition(b" ")
+        digest = hashlib.sha256(token.strip()).hexdigest()
+        return bool(hmac.compare_digest(digest, self._token_sha256)) and scheme.lower() == b"bearer"
+
+
+async def _body(request: Request) -> bytes:
+    """The whole body. Raises Refused when it is too large, or does not come."""
+    announced = request.headers.get("content-length", "0")
+    parts: list[bytes] = []
+    size = 0
+    try:
+        async with asyncio.timeout(BODY_TIMEOUT_S):
+            if announced.isdigit() and int(announced) > _DISCARDED_BYTES:
+                raise _too_large()
+            async for part in request.stream():
+                size += len(part)
+                if size <= BODY_LIMIT_BYTES:
+                    parts.append(part)
+                elif size > _DISCARDED_BYTES:
+                    break
+    except TimeoutError:
+        raise Refused(f"The body did not come within {BODY_TIMEOUT_S:.0f} s.", 408) from None
+    if size > BODY_LIMIT_BYTES:
+        raise _too_large()
+    return b"".join(parts)
+
+
+def _too_large() -> Refused:
+    return Refused(f"The body is larger than {BODY_LIMIT_BYTES >> 20} MiB: send the rows in parts.", 413)
+
+
+def _json(value: object, status: int = 200) -> Response:
+    content = json.dumps(value, separators=(",", ":")).encode()
+    return Response(content, status, media_type="application/json")
+
+
+def _error(sentence: str, status: int) -> Response:
+    return _json({"error": sentence}, status)
+
+
+async def _refused(_: Request, error: Exception) -> Response:
+    assert isinstance(error, Refused)
+    return _error(error.sentence, error.status)
+
+
+async def _broken(_: Request, error: Exception) -> Response:
+    traceback.print_exception(error, file=sys.stderr)
+    return _error("The model failed on these values; the service's log says how.", 500)
+
+
+async def _gone(_: Request, error: Exception) -> Response:
+    return _error("The sender left before its request was whole.", 400)
+
+
+async def _unknown(request: Request, _: Exception) -> Response:
+    return _error(f"There is nothing at {request.url.path[:100]}: /openapi.json says what there is.", 404)
+
+
+async def _method(request: Request, _: Exception) -> Response:
+    return _error(f"{request.url.path} cannot be asked by {request.method[:10]}: see /openapi.json.", 405)
+
+
+_HANDLERS: Any = {
+    Refused: _refused,
+    ClientDisconnect: _gone,
+    404: _unknown,
+    405: _method,
+    Exception: _broken,
+}

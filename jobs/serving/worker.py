@@ -1,0 +1,90 @@
+"""The process that answers: uvicorn on a socket that it was given, around what `stand` serves.
+
+It begins to answer when its model is ready; until then, callers wait in the socket's queue. SIGTERM lets it
+finish what it has begun. It says of itself in `CRO_EVENTS` what it answers and how quickly.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import socket
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+
+from jobs.ports import CroError
+from jobs.serving.model import Asked
+from jobs.serving.routes import application
+from jobs.serving.stand import Stand
+
+CANNOT_SERVE = 3
+REPORT_EVERY_S = 10.0
+_LAST_REQUESTS_S = 5
+
+
+def work(asked: Asked, listening: socket.socket, url: str, output: Path | None) -> int:
+    """Answer until told to stop; CANNOT_SERVE when the model cannot be served at all."""
+    stand = Stand(asked, url, output)
+    try:
+        stand.open()
+    except CroError as error:
+        print(error, file=sys.stderr, flush=True)
+        return CANNOT_SERVE
+    with asyncio.Runner(loop_factory=_loop) as runner:
+        runner.run(_serve(stand, asked, listening))
+    return 0
+
+
+async def _serve(stand: Stand, asked: Asked, listening: socket.socket) -> None:
+    config = uvicorn.Config(
+        application(stand, asked.token_sha256),
+        log_level="warning",
+        access_log=False,
+        lifespan="off",
+        server_header=False,
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=_LAST_REQUESTS_S,
+    )
+    server = uvicorn.Server(config)
+    besides = [asyncio.create_task(stand.follow()), asyncio.create_task(_report(stand))]
+    try:
+        await server.serve(sockets=[listening])
+    finally:
+        for task in besides:
+            task.cancel()
+        await asyncio.gather(*besides, return_exceptions=True)
+
+
+async def _report(stand: Stand) -> None:
+    """A line for the job's row whenever there was something to say."""
+    told, phase = 0, ""
+    while True:
+        service, counts = stand.service, stand.counts
+        assert service is not None
+        now = f"serving {service.name}:{service.version} by {service.engine}"
+        if now != phase or counts.answered != told:
+            event: dict[str, Any] = {"phase": now, "requests": counts.answered, "failed": counts.failed}
+            event |= {name: round(value, 3) for name, value in counts.latencies_ms().items()}
+            phase, told = now, counts.answered
+            _say(event)
+        await asyncio.sleep(REPORT_EVERY_S)
+
+
+def _say(event: Mapping[str, Any]) -> None:
+    if path := os.environ.get("CRO_EVENTS"):
+        with contextlib.suppress(OSError), open(path, "a", encoding="utf-8") as file:
+            file.write(json.dumps(event) + "\n")
+
+
+def _loop() -> asyncio.AbstractEventLoop:
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.new_event_loop()
+    return uvloop.new_event_loop()
