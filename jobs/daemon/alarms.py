@@ -36,7 +36,13 @@ class Alarms:
     def mind(self, sample: Sample, capacity: Capacity, running: Iterable[Job]) -> Sample:
         """The sample with the alerts that stand; what is new or over is told."""
         before = self._watch.standing
-        readings = readings_of(sample, capacity, disk=self._disk(), log_shares=self._log_shares(running))
+        readings = readings_of(
+            sample,
+            capacity,
+            disk=self._disk(),
+            log_bytes=self._written(running),
+            log_kept_bytes=self._log_bytes,
+        )
         self._watch = watched(self._watch, readings, sample.at)
         after = self._watch.standing
         for key in after.keys() - before.keys():
@@ -52,15 +58,15 @@ class Alarms:
             return None
         return usage.free, usage.total
 
-    def _log_shares(self, running: Iterable[Job]) -> dict[JobId, float]:
-        shares = {}
+    def _written(self, running: Iterable[Job]) -> dict[JobId, int]:
+        sizes = {}
         for job in running:
             try:
                 size = os.stat(self._home.attempt(job.id, job.attempts) / "output.log").st_size
             except OSError:
                 continue
-            shares[job.id] = size / self._log_bytes
-        return shares
+            sizes[job.id] = size
+        return sizes
 
     def _tell(self, word: str, alert: Alert) -> None:
         log.warning("alert %s: %s (%s %s)", word, alert.text, alert.kind, alert.subject)

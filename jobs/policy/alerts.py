@@ -96,10 +96,11 @@ def readings_of(
     capacity: Capacity,
     *,
     disk: tuple[int, int] | None = None,
-    log_shares: Mapping[JobId, float] | None = None,
+    log_bytes: Mapping[JobId, int] | None = None,
+    log_kept_bytes: int = 0,
 ) -> list[Reading]:
     """What of a sample is watched. `disk` is the free and the whole bytes of the state folder's file
-    system, `log_shares` how much of what a log may grow to each running job's has reached (0..1)."""
+    system, `log_bytes` what each running job has written, `log_kept_bytes` how much of that is kept."""
     found = []
     stalls = sample.pressure.memory_full_avg10
     if stalls is not None:
@@ -129,9 +130,9 @@ def readings_of(
         if reading.temperature_c is not None:
             text = f"{name} is at {reading.temperature_c:.0f} degrees Celsius."
             found.append(Reading(AlertKind.HEAT, name, reading.temperature_c, text))
-    for job_id, share in (log_shares or {}).items():
-        text = f"The log of job #{job_id} has reached {100 * share:.0f} % of what is kept of one."
-        found.append(Reading(AlertKind.LOG, f"#{job_id}", 100.0 * share, text))
+    for job_id, written in (log_bytes or {}).items():
+        text = f"Job #{job_id} has written {_mib(written)} to its log; {_mib(log_kept_bytes)} are kept."
+        found.append(Reading(AlertKind.LOG, f"#{job_id}", 100.0 * written / max(log_kept_bytes, 1), text))
     return found
 
 

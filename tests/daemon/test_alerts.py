@@ -29,7 +29,7 @@ def test_a_runaway_log_is_told_pauses_the_queue_and_is_over_with_its_job(
     sample = installation.api.snapshot().sample
     assert sample is not None
     (alert,) = [alert for alert in sample.alerts if alert.kind is AlertKind.LOG]
-    assert alert.subject == f"#{loud}" and f"log of job #{loud}" in alert.text
+    assert alert.subject == f"#{loud}" and f"Job #{loud} has written 2 MiB" in alert.text
     (next_,) = installation.submit(command("true"))
     installation.until(
         lambda: [reason.code for reason in installation.api.explain(next_).reasons] == [ReasonCode.ALERT],

@@ -78,7 +78,9 @@ def test_everything_that_is_watched_has_its_sentence_and_its_level() -> None:
         devices=(DeviceSample("a", temperature_c=95.0, throttled=True, ecc_errors=2),),
         gpu_note="lost GPU 1: it fell off the bus",
     )
-    readings = readings_of(sample, capacity, disk=(GIB, 100 * GIB), log_shares={JobId(7): 0.95})
+    readings = readings_of(
+        sample, capacity, disk=(GIB, 100 * GIB), log_bytes={JobId(7): 5 * GIB}, log_kept_bytes=GIB
+    )
     watch = watched(watched(Watch(), readings, 0.0), readings, 60.0)
     assert [alert.text for alert in watch.alerts] == [
         "GPU 1 cannot be read: lost GPU 1: it fell off the bus.",
@@ -88,7 +90,7 @@ def test_everything_that_is_watched_has_its_sentence_and_its_level() -> None:
         "GPU 0 has had 2 memory errors that could not be corrected.",
         "GPU 0 is too hot: its clocks are held down.",
         "GPU 0 is at 95 degrees Celsius.",
-        "The log of job #7 has reached 95 % of what is kept of one.",
+        "Job #7 has written 5.0 GiB to its log; 1.0 GiB are kept.",
     ]
     assert readings_of(Sample(0.0), Capacity(8, GIB)) == []  # what is not read is not wrong
 
