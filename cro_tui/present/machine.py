@@ -79,7 +79,12 @@ def _gpu_line(device: Device, live: DeviceSample | None) -> str:
     if live.temperature_c is not None:
         parts.append(f"{live.temperature_c:.0f}C")
     if live.power_w is not None:
-        parts.append(f"{live.power_w:.0f}W")
+        limit = f" of {live.power_limit_w:.0f}W" if live.power_limit_w else ""
+        parts.append(f"{live.power_w:.0f}W{limit}")
+    if live.throttled:
+        parts.append("slowed by heat")
+    if live.ecc_errors:
+        parts.append(f"{live.ecc_errors} memory errors")
     return f"{label:<5} {percent_text(live.utilisation):>4}  {', '.join(parts)} ({name})"
 
 

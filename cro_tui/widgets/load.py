@@ -73,7 +73,11 @@ def mem_gauge(
 
 def gpu_gauge(device: Device, live: DeviceSample | None, active: Sequence[Job]) -> Gauge:
     heat = "-" if live is None or live.temperature_c is None else f"{live.temperature_c:.0f}C"
+    if live is not None and live.throttled:
+        heat += " slowed"
     power = "-" if live is None or live.power_w is None else f"{live.power_w:.0f}W"
+    if live is not None and live.power_w is not None and live.power_limit_w:
+        power = f"{live.power_w:.0f}/{live.power_limit_w:.0f}W"
     users = [f"#{job.id}" for job in active if _uses(job, device)]
     foot = f"{heat}  {power}" + (f"  job {' '.join(users[:2])}" if users else "")
     share = live.utilisation if live else None

@@ -13,7 +13,7 @@ CAPACITY = Capacity(
 
 
 def test_a_full_reading() -> None:
-    live = DeviceSample("GPU-1", 17 * GIB, 11 * GIB, 1, 0.97, 74.0, 281.0)
+    live = DeviceSample("GPU-1", 17 * GIB, 11 * GIB, 1, 0.97, 74.0, 281.0, 350.0, True, 2)
     sample = Sample(
         0.0,
         cpu_busy=8,
@@ -27,7 +27,8 @@ def test_a_full_reading() -> None:
     assert present.machine_lines(sample, CAPACITY) == (
         "CPU    50%  8 of 16 cores busy, others use 1.5, load 7.5",
         "MEM    25%  48.0G available of 64.0G, swap 1.0G",
-        "GPU0   97%  17.0G of 24.0G used, others use 11.0G, 74C, 281W (A100[2J)",
+        "GPU0   97%  17.0G of 24.0G used, others use 11.0G, 74C, 281W of 350W, "
+        "slowed by heat, 2 memory errors (A100[2J)",
         "GPU1     -  1.0G, not read (T4)",
     )
 
