@@ -26,6 +26,7 @@ from cro_tui.screens.place import Place
 from cro_tui.widgets.lines import FooterLine, HeaderLine, NoticeLine
 from cro_tui.widgets.strips import fit
 from jobs.tracking.model import CHALLENGER, CHAMPION, ModelCard, RegisteredModel
+from jobs.views import NeedsRequest
 
 _EMPTY = """No models.
 
@@ -223,6 +224,31 @@ class ModelsScreen(Place[None]):
                 )
 
         self.app.push_screen(Ask(f"Roll back the champion of {model.name}?", lines, answers), answered)
+
+    def action_serve(self) -> None:
+        here = self._here
+        if here is None:
+            return
+        model, card = here
+        aliases = model.aliases_of(card.version)
+        answers = [Answer("v", f"this version, {reference_text(card)}", reference_text(card))]
+        if aliases:
+            alias = CHAMPION if CHAMPION in aliases else aliases[0]
+            name = f"{card.name}@{alias}"
+            answers.insert(0, Answer("a", f"what {name} means, now and later", name))
+        lines = [
+            "It is queued as a job, answers on this machine alone, and goes on until it is stopped.",
+            "Its log, and cro-tui serve --list, say its address.",
+        ]
+
+        def answered(reference: str | None) -> None:
+            if reference is not None:
+                self.desk.write(
+                    lambda: self.desk.source.serve_model(reference, NeedsRequest()),
+                    lambda job_id: self.desk.say(f"#{job_id} serves {reference} once it starts."),
+                )
+
+        self.app.push_screen(Ask(f"Serve {reference_text(card)}?", lines, answers), answered)
 
     def action_export(self) -> None:
         here = self._here

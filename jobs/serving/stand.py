@@ -27,7 +27,7 @@ class Stand:
         self._registry = Registry(Path(asked.models))
         self._name = asked.reference.partition("@")[0].partition(":")[0]
         self._seen: int | None = None
-        self._tried: int | None = None
+        self._failed: int | None = None  # the version that could not be served
         self.counts = Counts()
         self.loaded: Loaded | None = None
         self.service: nouns.Service | None = None
@@ -40,12 +40,16 @@ class Stand:
 
     async def follow(self) -> None:
         """Go with the alias until cancelled. What cannot be served is said, and what is served stays."""
+        again = False  # two changes can bear one time: after each, there is one more look
         while True:
             await asyncio.sleep(LOOK_EVERY_S)
             changed = self._changed_ns()
-            if changed == self._seen:
+            if changed != self._seen:
+                self._seen, self._failed, again = changed, None, True
+            elif again:
+                again = False
+            else:
                 continue
-            self._seen = changed
             await self._look()
 
     async def _look(self) -> None:
@@ -55,6 +59,9 @@ class Stand:
             if card.version == self.loaded.card.version:
                 self._trouble("")
                 return
+            if card.version == self._failed:
+                return
+            self._failed = card.version
             print(f"{self._asked.reference} means {card.name}:{card.version} now: loading it", flush=True)
             found = await asyncio.to_thread(load, self._registry, card, native_only=self._asked.native)
         except CroError as error:
@@ -95,8 +102,11 @@ class Stand:
         self.service = service
         if self._output is not None:
             waiting = self._output / f"{nouns.SERVICE}.part"
-            waiting.write_text(nouns.service_text(service))
-            waiting.replace(self._output / nouns.SERVICE)
+            try:
+                waiting.write_text(nouns.service_text(service))
+                waiting.replace(self._output / nouns.SERVICE)
+            except OSError as error:  # a full disk, say: it goes on answering
+                print(f"{nouns.SERVICE} cannot be written: {error.strerror}", file=sys.stderr, flush=True)
 
     def _changed_ns(self) -> int | None:
         """Versions and aliases appear by a rename in this folder."""

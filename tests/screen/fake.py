@@ -332,6 +332,10 @@ class FakeSource:
         self._enter("export_model", (reference, folder))
         return self.registry.export(reference, self.logs / folder)
 
+    def serve_model(self, reference: str, needs: NeedsRequest) -> JobId:
+        self._enter("serve_model", (reference, needs))
+        return JobId(77)
+
     def recipes(self) -> FakeCatalogue:
         self._enter("recipes", None)
         return self.catalogue

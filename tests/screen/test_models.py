@@ -101,3 +101,17 @@ async def test_export_says_where_it_is(models: FakeSource) -> None:
         await screen.press("e")
         await screen.shows("digits_forest:3 is in")
         assert (models.logs / "digits_forest-3" / "model.joblib").stat().st_size == 2_400_000
+
+
+async def test_a_version_is_served_by_its_alias_or_as_it_is(models: FakeSource) -> None:
+    async with opened(models) as screen:
+        await screen.press("3")
+        await screen.shows("digits_forest:3")
+        await screen.press("v")
+        await screen.shows("Serve digits_forest:3?")
+        await screen.press("escape")
+        assert not models.called("serve_model")
+        await screen.press("v", "v")
+        await screen.shows("#77 serves digits_forest:3 once it starts.")
+        await screen.press("j", "v", "a")
+        await screen.shows("#77 serves digits_forest@champion once it starts.")

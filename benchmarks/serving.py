@@ -1,0 +1,261 @@
+"""How soon and how quickly a forest answers: our service, compiled and not, Flask with waitress, MLflow.
+
+`uv run python -m benchmarks.serving [--without-mlflow]`. The same 100 trees on 20 features, one row a
+request, the same client for all: a process of its own that keeps its connections open. Peers run in
+throw-away environments that uv makes. Client and server share the machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import json
+import os
+import socket
+import statistics
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+import psutil
+
+from benchmarks.measure import machine, scratch
+from jobs.tracking.registry import Registry
+from jobs.tracking.signature import signature_of
+
+FEATURES = 20
+READY_LIMIT_S, ASK_S, WARM_UP_S = 120.0, 4.0, 1.0
+FLASK = """
+import sys, joblib, numpy
+from flask import Flask, jsonify, request
+from waitress import serve
+model, app = joblib.load(sys.argv[1]), Flask(__name__)
+@app.get("/ping")
+def ping():
+    return ""
+@app.post("/invocations")
+def invocations():
+    rows = numpy.array([list(row.values()) for row in request.get_json()["dataframe_records"]])
+    return jsonify(predictions=model.predict(rows).tolist())
+serve(app, host="127.0.0.1", port=int(sys.argv[2]), threads=4)
+"""
+CLIENT = """
+import sys
+from benchmarks.serving import ask
+ask(int(sys.argv[1]), sys.stdin.buffer.read(), int(sys.argv[2]))
+"""
+MLFLOW = """
+import sys, joblib, mlflow.sklearn
+mlflow.sklearn.save_model(joblib.load(sys.argv[1]), sys.argv[2], serialization_format="cloudpickle",
+                          pip_requirements=["scikit-learn"])
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    name: str
+    ready_s: float
+    requests_s: tuple[float, float]  # on 1 and on 16 connections
+    p50_ms: tuple[float, float]
+    p99_ms: tuple[float, float]
+    pss_bytes: int
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--without-mlflow", action="store_true")
+    options = parser.parse_args()
+    print(machine())
+    rows: list[Measured | None] = []
+    with scratch() as folder:
+        sample = _trained(folder)
+        body = json.dumps({"dataframe_records": sample[:1]}).encode()
+        ours = [sys.executable, "-P", "-m", "jobs.serving", "--models", str(folder / "models")]
+        for name, words in (("compiles it first", ()), ("compiled", ()), ("native", ("--native",))):
+            rows.append(_measured(f"cro-tui, {name}", _ours(ours, words), body))
+        model = str(folder / "model.joblib")
+        flask = _uv("flask", "waitress", f"joblib=={metadata.version('joblib')}")
+        (folder / "peer.py").write_text(FLASK)
+        rows.append(
+            _tried(
+                "Flask + waitress",
+                flask,
+                lambda port: [*flask, "python", str(folder / "peer.py"), model, port],
+                body,
+            )
+        )
+        if not options.without_mlflow:
+            mlflow = _uv("mlflow")
+            (folder / "save.py").write_text(MLFLOW)
+            with contextlib.suppress(subprocess.SubprocessError):
+                saved = [*mlflow, "python", str(folder / "save.py"), model, str(folder / "saved")]
+                subprocess.run(saved, check=True, capture_output=True, timeout=300)
+            serve = [
+                *mlflow,
+                "mlflow",
+                "models",
+                "serve",
+                "-m",
+                str(folder / "saved"),
+                "--env-manager",
+                "local",
+            ]
+            rows.append(
+                _tried("mlflow models serve", mlflow, lambda port: [*serve, "-w", "1", "-p", port], body)
+            )
+    print("| | ready s | requests/s, 1 | p50 ms | p99 ms | requests/s, 16 | p99 ms | memory (PSS) MB |")
+    print("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
+    for row in filter(None, rows):
+        cells = [f"{row.ready_s:.2f}", f"{row.requests_s[0]:,.0f}", f"{row.p50_ms[0]:.2f}"]
+        cells += [f"{row.p99_ms[0]:.2f}", f"{row.requests_s[1]:,.0f}", f"{row.p99_ms[1]:.1f}"]
+        print("|", " | ".join([row.name, *cells, f"{row.pss_bytes / 1e6:.0f}"]), "|")
+
+
+def _trained(folder: Path) -> list[dict[str, float]]:
+    """The forest in its file and in a registry, and rows that it takes."""
+    import joblib
+    import pandas
+    from sklearn.datasets import make_classification
+    from sklearn.ensemble import RandomForestClassifier
+
+    values, answers = make_classification(2_000, FEATURES, n_informative=10, random_state=0)
+    names = [f"x{at}" for at in range(FEATURES)]
+    table = pandas.DataFrame(values.round(4), columns=names)
+    model = RandomForestClassifier(100, random_state=0).fit(table.to_numpy(), answers)
+    joblib.dump(model, folder / "model.joblib")
+    sample: list[dict[str, float]] = table.head(20).to_dict("records")
+    card = {
+        "name": "forest",
+        "flavor": "sklearn",
+        "registered_at": time.time(),
+        "job_id": 1,
+        "attempt": 1,
+        "signature": signature_of(sample),
+        "sample": sample,
+    }
+    Registry(folder / "models").register(folder, ["model.joblib"], card)
+    return sample
+
+
+def _ours(command: Sequence[str], words: Sequence[str]) -> Callable[[str], Sequence[str]]:
+    return lambda port: [*command, "--port", port, *words, "forest"]
+
+
+def _uv(*packages: str) -> list[str]:
+    wanted = [
+        *packages,
+        f"scikit-learn=={metadata.version('scikit-learn')}",
+        f"numpy=={metadata.version('numpy')}",
+    ]
+    python = f"{sys.version_info.major}.{sys.version_info.minor}"
+    words = ["uv", "run", "--no-project", "--quiet", "--python", python]
+    return [*words, *(word for package in wanted for word in ("--with", package))]
+
+
+def _tried(
+    name: str, environment: Sequence[str], command: Callable[[str], Sequence[str]], body: bytes
+) -> Measured | None:
+    """The same of a peer; its environment is made before the clock starts."""
+    try:
+        made = [*environment, "python", "-c", ""]
+        subprocess.run(made, check=True, capture_output=True, timeout=400)
+        return _measured(name, command, body)
+    except (OSError, AssertionError, asyncio.IncompleteReadError, subprocess.SubprocessError) as error:
+        print(f"{name}: not measured, {error}")
+        return None
+
+
+def _measured(name: str, command: Callable[[str], Sequence[str]], body: bytes) -> Measured:
+    with _serving(command) as (port, ready_s, process):
+        asyncio.run(_asked(port, body, 1, WARM_UP_S))
+        one, many = (_in_a_process(port, body, connections) for connections in (1, 16))
+        return Measured(
+            name,
+            ready_s,
+            (len(one) / ASK_S, len(many) / ASK_S),
+            (statistics.median(one) * 1e3, statistics.median(many) * 1e3),
+            (_high(one), _high(many)),
+            sum(each.memory_full_info().pss for each in (process, *process.children(recursive=True))),
+        )
+
+
+@contextmanager
+def _serving(command: Callable[[str], Sequence[str]]) -> Iterator[tuple[int, float, psutil.Process]]:
+    """A server on a free port, once it answers, and how long that took."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = int(free.getsockname()[1])
+    environ = {**os.environ, "OMP_NUM_THREADS": "1", "CRO_CPUS": "1", "MLFLOW_DISABLE_TELEMETRY": "true"}
+    began = time.perf_counter()
+    null = subprocess.DEVNULL
+    started = subprocess.Popen(list(command(str(port))), env=environ, stdout=null, stderr=null)
+    process = psutil.Process(started.pid)
+    try:
+        while True:
+            assert started.poll() is None, f"it ended with {started.returncode}"
+            assert time.perf_counter() - began < READY_LIMIT_S, "it was never ready"
+            with contextlib.suppress(OSError):
+                urllib.request.urlopen(f"http://127.0.0.1:{port}/ping", timeout=READY_LIMIT_S).close()
+                break
+            time.sleep(0.005)
+        yield port, time.perf_counter() - began, process
+    finally:
+        for each in (*process.children(recursive=True), process):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                each.terminate()
+        started.wait(30)
+
+
+def _in_a_process(port: int, body: bytes, connections: int) -> list[float]:
+    words = [sys.executable, "-c", CLIENT, str(port), str(connections)]
+    done = subprocess.run(words, input=body, capture_output=True, check=True)
+    found: list[float] = json.loads(done.stdout)
+    return found
+
+
+def ask(port: int, body: bytes, connections: int) -> None:
+    """What the client's process does: print the seconds of each request."""
+    print(json.dumps(asyncio.run(_asked(port, body, connections, ASK_S))))
+
+
+async def _asked(port: int, body: bytes, connections: int, for_s: float) -> list[float]:
+    until = time.perf_counter() + for_s
+    fields = f"Host: x\r\nContent-Type: application/json\r\nContent-Length: {len(body)}"
+    head = f"POST /invocations HTTP/1.1\r\n{fields}\r\n\r\n"
+    parts = await asyncio.gather(
+        *(_connection(port, head.encode() + body, until) for _ in range(connections))
+    )
+    return [took for part in parts for took in part]
+
+
+async def _connection(port: int, request: bytes, until: float) -> list[float]:
+    """Ask again and again on one connection; one that the server closes is opened again."""
+    took: list[float] = []
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    while (began := time.perf_counter()) < until:
+        writer.write(request)
+        head = await reader.readuntil(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 200"), head
+        fields = dict(line.lower().split(b": ", 1) for line in head.split(b"\r\n")[1:] if line)
+        await reader.readexactly(int(fields[b"content-length"]))
+        took.append(time.perf_counter() - began)
+        if fields.get(b"connection") == b"close":
+            writer.close()
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.close()
+    return took
+
+
+def _high(seconds: Sequence[float]) -> float:
+    return sorted(seconds)[int(len(seconds) * 0.99)] * 1e3
+
+
+if __name__ == "__main__":
+    main()
