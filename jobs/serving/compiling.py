@@ -25,6 +25,7 @@ from jobs.tracking.registry import Registry
 
 TOLERANCE = 1e-5
 MIXED_ROWS = 100  # besides the stored rows: each column's values in other company
+_STRANGE = "\u2603 never seen"
 _PACKAGES = ("scikit-learn", "skl2onnx", "onnxruntime", "onnx")
 
 
@@ -148,6 +149,10 @@ def _try(model: Any, card: ModelCard, threads: int) -> tuple[Compiled, bytes]:
         return Compiled(f"it cannot be converted: {(said or [type(error).__name__])[0][:200]}", known), b""
     if differs:
         return Compiled(f"compiled, it answers differently: {differs}", known), b""
+    for column in model.signature:
+        if column.kind == "text" and not _same_with(model, made, rows, column.name, _STRANGE):
+            why = f"compiled, it treats words in {column.name!r} that it has never seen differently"
+            return Compiled(why, known), b""
     compiled = Compiled(
         "",
         known,
@@ -155,7 +160,7 @@ def _try(model: Any, card: ModelCard, threads: int) -> tuple[Compiled, bytes]:
         inputs,
         [[column.name, column.kind] for column in model.signature],
         model.classes,
-        [column.name for column in model.signature if _takes_null(model, made, rows, column.name)],
+        [column.name for column in model.signature if _same_with(model, made, rows, column.name, None)],
         dict(rows.columns),
         expected.predictions,
         expected.probabilities,
@@ -176,17 +181,27 @@ def mixed(sample: list[Any], signature: Sequence[Column]) -> Rows:
     return Rows(len(whole), {name: [row[at] for row in whole] for at, name in enumerate(names)})
 
 
-def _takes_null(model: SklearnEngine, made: OnnxEngine, rows: Rows, name: str) -> bool:
-    """Whether both answer the same where this column is missing."""
+def _same_with(model: SklearnEngine, made: OnnxEngine, rows: Rows, name: str, value: str | None) -> bool:
+    """Whether both answer the same where this column has that value; or both refuse a word."""
     columns = {each: values[:20] for each, values in rows.columns.items()}
-    columns[name] = [None] * len(columns[name])
+    columns[name] = [value] * len(columns[name])
     given = Rows(len(columns[name]), columns)
     try:
-        return not difference(model.predict(given), made.predict(given))
+        expected = model.predict(given)
     except Refused:
-        return False
+        return value is not None and _refuses(made, given)
+    try:
+        return not difference(expected, made.predict(given))
     except Exception:  # libraries raise anything for what they do not take
         return False
+
+
+def _refuses(made: OnnxEngine, given: Rows) -> bool:
+    try:
+        made.predict(given)
+    except Refused:
+        return True
+    return False
 
 
 def _converted(model: SklearnEngine) -> tuple[bytes, dict[str, str] | str]:

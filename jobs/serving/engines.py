@@ -62,7 +62,7 @@ class OnnxEngine(Engine):
 
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = threads
-        options.log_severity_level = 3
+        options.log_severity_level = 4  # what it refuses is told to the caller
         self._session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
         self._outputs = [output.name for output in self._session.get_outputs()]
         self._numpy = numpy
@@ -85,7 +85,10 @@ class OnnxEngine(Engine):
                 ).reshape(-1, 1)
                 for name, kind in self._columns
             }
-        found = self._session.run(self._outputs, feed)
+        try:
+            found = self._session.run(self._outputs, feed)
+        except Exception as error:  # the runtime has its own kind for each way to fail
+            raise Refused("The model cannot take these values.") from error
         if not self.classes or len(found) < 2:
             return Answer(plain(found[0].reshape(rows.count, -1)[:, 0]))
         chances = found[1]

@@ -16,7 +16,7 @@ import pytest
 
 from jobs.serving import compiling
 from jobs.tracking.registry import Registry
-from tests.serving.conftest import JSON, Client, Start, Trained
+from tests.serving.conftest import JSON, Client, Start, Trained, train
 
 CHAMPION = "wine@champion"
 
@@ -232,3 +232,23 @@ def test_what_was_begun_is_finished_when_it_is_told_to_stop(served: Trained, sta
     for thread in threads:
         thread.join()
     assert set(statuses) == {200}
+
+
+def test_a_word_that_was_never_seen_is_answered_as_scikit_learn_answers(
+    tmp_path: Path, registry: Registry, start: Start
+) -> None:
+    sizes = ("small", "big")
+    lines = [f"{at % 7},{sizes[at % 2]},{'yes' if at % 2 else 'no'}" for at in range(80)]
+    data = tmp_path / "rows.csv"
+    data.write_text("\n".join(["length,size,answer", *lines]) + "\n")
+    flags = ("--data", str(data), "--target", "answer", "--n-estimators", "10")
+    trained = train(tmp_path / "forest", "sklearn_forest", *flags)
+    trained.register(registry, "words")
+    rows = [{"length": 3, "size": "huge"}, {"length": 3, "size": "big"}]
+    model = joblib.load(trained.output / trained.file)
+    running = start("words")
+    answer = running.client().post("/predict", rows)
+    assert answer.status == 200, answer.body
+    assert answer.json["predictions"] == model.predict(pandas.DataFrame(rows)).tolist()
+    service = running.service()
+    assert service.engine == "onnx" or "never seen" in service.why_native
