@@ -18,6 +18,7 @@ from itertools import product
 from pathlib import Path
 
 from benchmarks.measure import machine
+from benchmarks.packing import packing_bound_s
 from jobs.machine import Capacity
 from jobs.model import Job, Queued
 from jobs.policy.backfill import fresh_holding, start_pass
@@ -191,7 +192,8 @@ def measured(job: tuple[Scenario, str, float]) -> Row:
     capacity, trace = scenario.load_trace()
     setting = replace(POLICIES[policy], coverage=coverage)
     found = figures(trace, capacity, replay(trace, capacity, setting))
-    return Row(scenario, policy, coverage, found, bound_s(trace, capacity))
+    least_s = bound_s(trace, capacity) if scenario.load is not None else packing_bound_s(trace, capacity)
+    return Row(scenario, policy, coverage, found, least_s)
 
 
 def rows(work: Sequence[tuple[Scenario, str, float]], workers: int) -> Iterator[Row]:
