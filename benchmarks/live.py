@@ -279,7 +279,8 @@ def one(file: Path, options: argparse.Namespace) -> None:
             ratio = compare(api, lived, whole, known, restart_s)
             print(
                 f"\nSimulated to lived {ratio:.3f}. In {lived.seconds} looks, a second apart, "
-                f"{lived.beyond} had more reserved than there is; at most {lived.most_cpus:.2f} of {CPUS} cores, "
+                f"{lived.beyond} had more reserved than there is; "
+                f"at most {lived.most_cpus:.2f} of {CPUS} cores, "
                 f"{lived.most_mem_bytes / GIB:.2f} of {mem_bytes / GIB:.1f} GiB reserved and "
                 f"{lived.most_used_bytes / GIB:.2f} used. Not ended well: {bad or 'none'}. "
                 f"An eviction cost {restart_s:.2f} s.",

@@ -331,7 +331,7 @@ class Job:
     earlier attempts that is kept in its checkpoint, `lost_s` what had to be done again. `forecast` is
     refreshed as runs end and never stored. `failed_saves` counts the times that it did not save when asked.
     `memory_tries` counts the attempts that ran out of memory and were followed by another, which reserves
-    `grown_mem_bytes`.
+    `grown_mem_bytes`, or `grown_gpu_mem_bytes` of each device.
     """
 
     id: JobId
@@ -350,6 +350,7 @@ class Job:
     failed_saves: int = 0
     memory_tries: int = 0
     grown_mem_bytes: int = 0
+    grown_gpu_mem_bytes: int = 0
     forecast: Forecast | None = None
 
     @property
@@ -362,6 +363,8 @@ class Job:
         needs = (self.forecast and self.forecast.needs) or self.spec.needs
         if needs.mem_bytes < self.grown_mem_bytes:
             needs = replace(needs, mem_bytes=self.grown_mem_bytes)
+        if needs.gpu_mem_bytes is not None and needs.gpu_mem_bytes < self.grown_gpu_mem_bytes:
+            needs = replace(needs, gpu_mem_bytes=self.grown_gpu_mem_bytes)
         return needs
 
     @property

@@ -100,7 +100,10 @@ class ExitCause(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Exit:
-    """How an attempt ended, as its supervisor wrote it down."""
+    """How an attempt ended, as its supervisor wrote it down.
+
+    `out_of_gpu_memory`: it failed, and its framework's last words were that a GPU had no more memory.
+    """
 
     cause: ExitCause
     exit_code: int | None
@@ -111,6 +114,7 @@ class Exit:
     detail: str = ""
     mem_limit_bytes: int | None = None
     metrics: tuple[tuple[str, float], ...] = ()
+    out_of_gpu_memory: bool = False
 
 
 @dataclass(frozen=True, slots=True)

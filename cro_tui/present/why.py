@@ -134,10 +134,9 @@ def _on_the_way(job: Job) -> list[str]:
         times = "once" if job.evictions == 1 else f"{job.evictions} times"
         kept, lost = duration_text(job.attained_s), duration_text(job.lost_s)
         lines.append(f"It made room for shorter jobs {times}: {kept} of work kept, {lost} lost.")
-    if job.memory_tries:
-        lines.append(
-            f"It ran out of memory before and was tried again with {bytes_text(job.grown_mem_bytes)}."
-        )
+    for grown, what in ((job.grown_mem_bytes, "memory"), (job.grown_gpu_mem_bytes, "GPU memory")):
+        if grown:
+            lines.append(f"It ran out of {what} before and was tried again with {bytes_text(grown)}.")
     return lines
 
 

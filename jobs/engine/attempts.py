@@ -21,6 +21,7 @@ from jobs.model import (
     GIB,
     Active,
     Cancelled,
+    Ended,
     Failed,
     Held,
     Job,
@@ -33,7 +34,7 @@ from jobs.model import (
     Starting,
     Usage,
 )
-from jobs.policy.sizing import MEMORY_TRIES, more_memory
+from jobs.policy.sizing import MEMORY_TRIES, more_gpu_memory, more_memory
 from jobs.ports import Exit, ExitCause
 from jobs.world import World
 
@@ -123,7 +124,7 @@ def attempt_ended(world: World, event: AttemptEnded) -> Answer:
     if (answer := _saved(world, job, state, event.exit)) is not None:
         return answer
     ended = ending(state, job.spec.needs, event.exit)
-    if isinstance(ended, OutOfMemory) and (answer := _with_more_memory(world, job, state, ended)):
+    if (answer := _with_more_memory(world, job, state, ended, event.exit)) is not None:
         return answer
     job = replace(job, metrics=event.exit.metrics)
     return end(world, job, ended, getattr(ended, "cause", ""), state.attempt)
@@ -174,32 +175,36 @@ def _saved(world: World, job: Job, state: Active, exit_: Exit) -> Answer | None:
     return back(leave(world, job.id), waiting), (Save(waiting), told, learned)
 
 
-def _with_more_memory(world: World, job: Job, state: Active, ended: OutOfMemory) -> Answer | None:
+def _with_more_memory(world: World, job: Job, state: Active, ended: Ended, exit_: Exit) -> Answer | None:
     """Have a job tried again that ran out of memory, with more of it; None where that is not for us to do.
 
     The person's own limit is kept, and only what says that it can be repeated is repeated.
     """
     spec = job.spec
     repeatable = spec.checkpoint or spec.on_reboot is OnReboot.REQUEUE
-    if not world.rules.learned_needs or "mem" in spec.fixed or not repeatable or isinstance(state, Paused):
+    if not world.rules.learned_needs or not repeatable or isinstance(state, Paused):
         return None
     if job.memory_tries >= MEMORY_TRIES or stop_asked_at(state) is not None:
         return None
-    had = ended.limit_bytes or job.needs.mem_bytes
-    grown = more_memory(had, ended.peak_bytes, world.capacity, world.rules)
+    capacity, rules, shared = world.capacity, world.rules, job.needs.gpu_mem_bytes
+    if isinstance(ended, OutOfMemory) and "mem" not in spec.fixed:
+        what, had = "memory", ended.limit_bytes or job.needs.mem_bytes
+        grown = more_memory(had, ended.peak_bytes, capacity, rules)
+        grew = replace(job, grown_mem_bytes=grown or 0)
+    elif isinstance(ended, Failed) and exit_.out_of_gpu_memory and shared and "vram" not in spec.fixed:
+        what, had = "GPU memory", shared
+        grown = more_gpu_memory(had, job.usage.gpu_mem_bytes, capacity, rules)
+        grew = replace(job, grown_gpu_mem_bytes=grown or 0)
+    else:
+        return None
     if grown is None:
         return None
-    job = replace(
-        job,
-        usage=ended.usage,
-        memory_tries=job.memory_tries + 1,
-        grown_mem_bytes=grown,
-        lost_s=job.lost_s + max(0.0, ended.finished_at - ended.started_at),
-    )
-    again = f"again with {grown / GIB:.1f} GiB, {job.memory_tries} of {MEMORY_TRIES}"
-    told = f"with {had / GIB:.1f} GiB; {again}"
+    ran_s = max(0.0, exit_.finished_at - (exit_.started_at or exit_.finished_at))
+    tries = job.memory_tries + 1
+    job = replace(grew, usage=exit_.usage, memory_tries=tries, lost_s=job.lost_s + ran_s)
+    told = f"with {had / GIB:.1f} GiB; again with {grown / GIB:.1f} GiB, {tries} of {MEMORY_TRIES}"
     waiting = job.to(Queued(world.now))
-    effects = (Save(waiting), Record(world.now, job.id, "ran out of memory", state.attempt, told))
+    effects = (Save(waiting), Record(world.now, job.id, f"ran out of {what}", state.attempt, told))
     return back(leave(world, job.id), waiting), effects
 
 

@@ -39,7 +39,10 @@ def ending(state: Active, needs: Needs, exit_: Exit) -> Ended:
         case ExitCause.EXITED if asked and signal in _STOP_SIGNALS:
             return Cancelled(exit_.started_at, finished_at, code, signal, usage)
         case ExitCause.EXITED | ExitCause.CANCELLED:
-            return Failed(started_at, finished_at, code, signal, _cause(exit_), usage)
+            cause = _cause(exit_)
+            if exit_.out_of_gpu_memory:
+                cause = f"it ran out of GPU memory ({cause})"
+            return Failed(started_at, finished_at, code, signal, cause, usage)
         case ExitCause.TIMED_OUT:
             limit_s = needs.time_limit_s if needs.time_limit_s is not None else finished_at - started_at
             return TimedOut(started_at, finished_at, code, signal, limit_s, usage)

@@ -14,7 +14,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from typing import Any
 from jobs.boxed import bundle, cgroup, proctree
 from jobs.executors import checkpoints
 from jobs.executors.forker import Forker
-from jobs.executors.records import exit_of, how_started, supervisor_cpu_s, usage_of
+from jobs.executors.records import exit_of, how_started, says_out_of_gpu_memory, supervisor_cpu_s, usage_of
 from jobs.executors.watch import Watch, kill_if, make_sure_files_can_be_read, watch
 from jobs.executors.zygotes import Zygotes
 from jobs.model import Usage
@@ -33,6 +33,7 @@ NAME = re.compile(r"cro-[a-z0-9]+-([0-9]{1,18})-([0-9]{1,9})", re.ASCII)
 _LAUNCH = tuple(each.name for each in fields(Launch))
 SWEEP_ROUNDS = 20
 SWEEP_AGAIN_S = 0.02
+_LAST_WORDS_BYTES = 64 * 1024
 
 
 class LocalExecutor:
@@ -230,6 +231,11 @@ class LocalExecutor:
         record = bundle.read_json(os.path.join(folder, bundle.EXIT))
         if record is None or (ended := exit_of(record)) is None:
             return None
+        if ended.exit_code and _has_gpus(folder):
+            with contextlib.suppress(OSError), open(os.path.join(folder, bundle.LOG), "rb") as log:
+                log.seek(max(0, os.fstat(log.fileno()).st_size - _LAST_WORDS_BYTES))
+                last_words = log.read(_LAST_WORDS_BYTES).decode("utf-8", "replace")
+                ended = replace(ended, out_of_gpu_memory=says_out_of_gpu_memory(last_words))
         if name in self._uncounted:
             self._uncounted.discard(name)
             self._cpu_of_ended_s += (ended.usage.cpu_s or 0.0) + supervisor_cpu_s(record)
@@ -267,6 +273,12 @@ class LocalExecutor:
         known = self._watched.get(name)
         if known is not None:
             known.send(number)
+
+
+def _has_gpus(folder: str) -> bool:
+    spec = bundle.read_json(os.path.join(folder, bundle.SPEC)) or {}
+    extra = spec.get("extra_env")
+    return isinstance(extra, dict) and bool(extra.get("CUDA_VISIBLE_DEVICES"))
 
 
 def _belongs(job: Mapping[str, Any], mark: bytes, pid: int) -> bool:

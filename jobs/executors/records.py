@@ -5,6 +5,7 @@ Pure. A record that does not make sense answers None, as if it were not there.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,6 +15,11 @@ from jobs.ports import Exit, ExitCause
 MAX_DETAIL = 2000
 MAX_METRIC_NAME = 100
 MAX_NUMBER = 1e308
+_OUT_OF_GPU_MEMORY = re.compile(
+    r"CUDA out of memory|HIP out of memory|CUDA_ERROR_OUT_OF_MEMORY|cudaErrorMemoryAllocation"
+    r"|hipErrorOutOfMemory|OOM when allocating tensor.{0,300}device:GPU"
+    r"|RESOURCE_EXHAUSTED: Out of memory"
+)
 
 
 def usage_of(record: Mapping[str, Any]) -> Usage:
@@ -62,6 +68,15 @@ def how_started(record: Mapping[str, Any]) -> str:
         return "started warm" if took_s is None else f"started warm in {took_s * 1000:.0f} ms"
     why = _words(record.get("why_cold") or "", MAX_DETAIL)
     return f"started cold: {why}" if why else ""
+
+
+def says_out_of_gpu_memory(last_words: str) -> bool:
+    """Whether a framework said at the end of a log that a GPU had no more memory.
+
+    The words of PyTorch, TensorFlow, JAX and the drivers of NVIDIA and AMD. What a program prints is its
+    own affair: it may cost a try with more, never more than that.
+    """
+    return _OUT_OF_GPU_MEMORY.search(last_words) is not None
 
 
 def supervisor_cpu_s(record: Mapping[str, Any]) -> float:

@@ -101,7 +101,8 @@ def class_of(spec: JobSpec) -> object:
 
 
 def _place_of(job: Job) -> object:
-    return class_of(job.spec), job.attained_s, job.attempts == 0, job.grown_mem_bytes
+    grown = job.grown_mem_bytes, job.grown_gpu_mem_bytes
+    return class_of(job.spec), job.attained_s, job.attempts == 0, grown
 
 
 def _class(job: Job) -> object:

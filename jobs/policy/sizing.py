@@ -97,6 +97,15 @@ def more_memory(had: int, peak: int | None, capacity: Capacity, rules: Rules) ->
     return grown if grown > had else None
 
 
+def more_gpu_memory(had: int, peak: int | None, capacity: Capacity, rules: Rules) -> int | None:
+    """The like, of the memory of each device, where devices are shared; None when it had a whole one."""
+    most = max(
+        (device.mem_bytes - gpu_headroom_bytes(device, rules) for device in capacity.devices), default=0
+    )
+    grown = min(most, max(2 * had, int(1.25 * (peak or 0))))
+    return grown if grown > had else None
+
+
 def _runs(spec: JobSpec, remembered: Callable[[str], History | None]) -> History:
     """The runs that are most like it: the very same, else as much of the same program, else more of it."""
     keys = size_keys(spec)

@@ -46,6 +46,7 @@ _COUNTED: Mapping[str, type[int] | type[float]] = {
     "failed_saves": int,
     "memory_tries": int,
     "grown_mem_bytes": int,
+    "grown_gpu_mem_bytes": int,
 }
 
 _ENCODER = json.JSONEncoder(separators=(",", ":"))  # json.dumps would make one for each call

@@ -26,7 +26,7 @@ from jobs.engine.events import (
     WakeAt,
 )
 from jobs.engine.step import step, wants_head
-from jobs.machine import Capacity, Sample
+from jobs.machine import Capacity, DeviceSample, Sample
 from jobs.model import (
     GIB,
     TRANSITIONS,
@@ -65,6 +65,7 @@ def calm(at: float, capacity: Capacity, jobs: Mapping[JobId, Job] | None = None)
         cpu_foreign=0.0,
         mem_total_bytes=capacity.mem_bytes,
         mem_available_bytes=capacity.mem_bytes - used,
+        devices=tuple(DeviceSample(device.uuid, 0, 0, 0) for device in capacity.devices),
         jobs=live,
     )
 

@@ -23,7 +23,7 @@ from jobs.engine.events import (
     StopAttempt,
 )
 from jobs.engine.step import unfinished, wants_head
-from jobs.machine import Capacity
+from jobs.machine import Capacity, Device
 from jobs.model import (
     GIB,
     Cancelled,
@@ -48,6 +48,7 @@ from jobs.model import (
     Usage,
 )
 from jobs.ports import Exit, ExitCause
+from jobs.rules import Rules
 from tests.engine.shell import Shell, ended, exited, plain
 
 ONE = JobId(1)
@@ -413,6 +414,45 @@ def test_a_job_that_already_had_all_of_the_memory_ends() -> None:
     run(shell, 2)
     out_of_memory(shell, 2, limit=15 * GIB)
     assert shell.state(1) is StateName.OUT_OF_MEMORY
+
+
+def out_of_gpu_memory(shell: Shell, attempt: int) -> None:
+    shell.at += 100.0
+    usage = Usage()
+    exit_ = Exit(ExitCause.EXITED, 1, None, shell.at - 10, shell.at, usage, out_of_gpu_memory=True)
+    shell.tell(AttemptEnded(shell.at, ONE, attempt, exit_))
+
+
+def test_out_of_gpu_memory_is_tried_again_with_more_until_the_whole_device_was_too_small() -> None:
+    devices = (Device("GPU-1", 0, "card", 20 * GIB),)
+    shell = Shell(capacity=Capacity(4.0, 64 * GIB, devices), rules=Rules(gpu_mem_headroom_fraction=0.05))
+    shell.submit(1, replace(REPEATABLE, needs=Needs(gpus=1, gpu_mem_bytes=6 * GIB)))
+    for attempt, reserved in enumerate([6 * GIB, 12 * GIB, 19 * GIB], 1):
+        run(shell, attempt)
+        assert shell.saved[ONE].needs.gpu_mem_bytes == reserved
+        out_of_gpu_memory(shell, attempt)
+    state = shell.saved[ONE].state
+    assert isinstance(state, Failed)
+    assert state.cause == "it ran out of GPU memory (exit code 1)"
+    assert shell.words(1).count("ran out of GPU memory") == 2
+    assert shell.saved[ONE].needs.mem_bytes == Needs().mem_bytes
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        plain(Needs(gpus=1, gpu_mem_bytes=6 * GIB)),
+        replace(REPEATABLE, needs=Needs(gpus=1, gpu_mem_bytes=6 * GIB), fixed=("vram",)),
+        replace(REPEATABLE, needs=Needs(gpus=1)),
+    ],
+    ids=["cannot be repeated", "the person's own amount", "a whole device"],
+)
+def test_out_of_gpu_memory_ends_what_is_not_ours_to_repeat(spec: JobSpec) -> None:
+    shell = Shell(capacity=Capacity(4.0, 64 * GIB, (Device("GPU-1", 0, "card", 20 * GIB),)))
+    shell.submit(1, spec)
+    run(shell, 1)
+    out_of_gpu_memory(shell, 1)
+    assert shell.state(1) is StateName.FAILED
 
 
 def test_what_was_learned_is_reserved_from_the_start_to_the_end() -> None:

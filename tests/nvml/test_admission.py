@@ -120,6 +120,30 @@ def test_a_foreign_process_on_the_gpu_keeps_a_job_waiting_until_it_leaves(machin
     assert machine.run("wait", str(job_id)).returncode == 0
 
 
+HUNGRY = """\
+# /// script
+# [tool.cro]
+# title = "Out of GPU memory at the first try"
+# repeatable = true
+# resources = { cpus = 0.1, mem = "64M", gpus = 1, vram = "4G", time = "1m" }
+# ///
+import os, sys
+if os.environ["CRO_ATTEMPT"] == "1":
+    sys.exit("torch.cuda.OutOfMemoryError: CUDA out of memory. Tried to allocate 6.00 GiB")
+"""
+
+
+def test_what_ran_out_of_gpu_memory_is_tried_again_with_more(machine: Machine, tmp_path: Path) -> None:
+    (tmp_path / "recipes").mkdir(exist_ok=True)
+    (tmp_path / "recipes" / "hungry.py").write_text(HUNGRY)
+    done = machine.run("submit", "-q", "hungry")
+    assert done.returncode == 0, done.stderr
+    assert machine.run("wait", done.stdout.strip()).returncode == 0
+    shown = machine.run("show", done.stdout.strip()).stdout
+    assert "ran out of GPU memory" in shown
+    assert "again with 8.0 GiB, 1 of 3" in shown
+
+
 def test_more_than_any_gpu_has_is_refused_with_the_numbers(machine: Machine) -> None:
     done = machine.run("submit", "--gpus", "1", "--vram", "40G", "--", "true")
     assert (done.returncode, done.stdout) == (2, "")
