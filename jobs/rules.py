@@ -15,9 +15,10 @@ class Rules:
     `foreign_cpu_tolerance`: share of all cores that programs outside the queue may use before their
     load counts as taken. `settle_s`: how long a fresh job's whole reservation is withheld from what the
     machine reports as available. `*_close`: pressure-stall percentages above which nothing starts;
-    the gate reopens after `pressure_reopen_s` below half of them. `window`: how many waiting jobs one
-    decision looks at (of a long queue in the learned order, up to twice as many). A sample older than
-    `max_sample_age_s` counts as no sample. `warm_starts`: whether processes that have imported a framework
+    the gate reopens after `pressure_reopen_s` below half of them. Above `memory_full_evict` a job that uses
+    more than it reserved and can save is stopped; above `io_some_slow` one job a minute starts. `window`:
+    how many waiting jobs one decision looks at (of a long queue in the learned order, up to twice as many).
+    A sample older than `max_sample_age_s` counts as no sample. `warm_starts`: whether processes that have imported a framework
     are kept for its recipes, for `warm_idle_s` after the last use.
 
     `learned_order`: smallest expected box time first, else first come first served. `ageing_s`: a wait so
@@ -41,7 +42,9 @@ class Rules:
     start_retry_s: float = 30.0
     memory_full_close: float = 5.0
     memory_some_close: float = 20.0
+    memory_full_evict: float = 20.0
     cpu_some_close: float = 80.0
+    io_some_slow: float = 60.0
     pressure_reopen_s: float = 30.0
     pause_on_alert: bool = False
     window: int = 256

@@ -81,10 +81,14 @@ class Start:
 
 @dataclass(frozen=True, slots=True)
 class Eviction:
-    """A checkpointable job that is to save and stop, and the waiting jobs that get its place."""
+    """A checkpointable job that is to save and stop, and the waiting jobs that get its place.
+
+    Where there are none, `cause` says in words why it is asked.
+    """
 
     job_id: JobId
     for_jobs: tuple[JobId, ...]
+    cause: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -126,7 +126,7 @@ def _made_room(job: Job) -> str:
     if not job.evictions:
         return ""
     kept, lost = duration_text(job.attained_s), duration_text(job.lost_s)
-    return f"{counted(job.evictions, 'time')} for shorter jobs: {kept} of work kept, {lost} lost"
+    return f"{counted(job.evictions, 'time')} for others: {kept} of work kept, {lost} lost"
 
 
 def _model(reported: Reported) -> str:

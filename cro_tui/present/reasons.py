@@ -187,9 +187,7 @@ def _cause(reason: Reason) -> str:
         case ReasonCode.OVERDUE:
             return "It has waited very long: it gets slices of the machine, and is next for one."
         case ReasonCode.EVICTED:
-            return (
-                f"It saved and made room for shorter jobs; {duration_text(reason.needed)} of work are kept."
-            )
+            return f"It saved and made room for others; {duration_text(reason.needed)} of work are kept."
         case ReasonCode.TRIAL:
             return "Its program has not run here before: longer jobs make room for a short trial."
         case ReasonCode.FAIR:

@@ -133,9 +133,9 @@ def _on_the_way(job: Job) -> list[str]:
     if job.evictions:
         times = "once" if job.evictions == 1 else f"{job.evictions} times"
         kept, lost = duration_text(job.attained_s), duration_text(job.lost_s)
-        lines.append(f"It made room for shorter jobs {times}: {kept} of work kept, {lost} lost.")
+        lines.append(f"It made room for others {times}: {kept} of work kept, {lost} lost.")
     for grown, what in ((job.grown_mem_bytes, "memory"), (job.grown_gpu_mem_bytes, "GPU memory")):
-        if grown:
+        if grown and job.memory_tries:
             lines.append(f"It ran out of {what} before and was tried again with {bytes_text(grown)}.")
     return lines
 
@@ -143,8 +143,8 @@ def _on_the_way(job: Job) -> list[str]:
 def _saved(job: Job) -> str:
     """Of a job that made room for others: what it has kept."""
     if job.failed_saves:
-        return "It made room for shorter jobs without saving, and is not asked again."
-    return f"It saved and made room for shorter jobs; {duration_text(job.attained_s)} of work are kept."
+        return "It made room for others without saving, and is not asked again."
+    return f"It saved and made room for others; {duration_text(job.attained_s)} of work are kept."
 
 
 def learned_text(asked: Needs, learned: Needs, runs: int) -> str:

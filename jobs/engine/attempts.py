@@ -155,6 +155,9 @@ def _saved(world: World, job: Job, state: Active, exit_: Exit) -> Answer | None:
         lost_s=job.lost_s + ran_s - done_s,
         evictions=job.evictions + (asked_at is not None),
     )
+    if isinstance(state, Running) and asked_at is not None and not state.evict_for:
+        peak_bytes = exit_.usage.peak_mem_bytes or 0  # it was asked because it used more than it reserved
+        job = replace(job, grown_mem_bytes=max(job.grown_mem_bytes, peak_bytes))
     if asked_at is None:
         told = Record(
             world.now, job.id, "saved and stopped", state.attempt, "by itself; release it to go on"

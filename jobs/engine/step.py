@@ -214,9 +214,10 @@ def _evict(jobs: dict[JobId, Job], eviction: Eviction, now: float) -> tuple[Effe
     asked = job.to(replace(state, evict_requested_at=now, evict_for=eviction.for_jobs))
     jobs[job.id] = asked
     others = ", ".join(f"#{job_id}" for job_id in eviction.for_jobs)
+    why = f"to make room for {others}" if others else eviction.cause
     return (
         Save(asked),
-        Record(now, job.id, "asked to save and stop", state.attempt, f"to make room for {others}"),
+        Record(now, job.id, "asked to save and stop", state.attempt, why),
         StopAttempt(job.id, state.attempt, job.spec.grace_s),
     )
 

@@ -29,6 +29,7 @@ from jobs.policy.gate import next_gate, pressure_reason, reopens_at
 from jobs.policy.head import rank
 from jobs.policy.order import Order, overdue, slice_due_at
 from jobs.policy.outlook import starts_ahead
+from jobs.policy.relief import DISK_PAUSE_S, disks_stall, relief
 from jobs.policy.remarks import Remarks
 from jobs.policy.room import build, readable
 from jobs.policy.shortage import Shortages
@@ -44,14 +45,16 @@ def decide(world: World) -> Plan:
     closed = _closed(world)
     if closed or not candidates:
         held.update((job.id, closed) for job in candidates)
-        return Plan(held=held, wake_at=_wake_at(world, ()))
+        return Plan(
+            evictions=relief(world), held=held, wake_at=_wake_at(world, (closed,) if closed else ())
+        )
     room = build(world)
     order = Order.of(world)
     result = start_pass(room, candidates, world.now, _places_kept(world))
     shortages = Shortages(room, world.now)
     behind = _backfill_reason(result)
     left = [job for jobs in result.left.values() for job in jobs]
-    makes_room = evictions(world, room, left, order)
+    makes_room = relief(world) or evictions(world, room, left, order)
     remarks = Remarks.of(world, order, candidates, makes_room)
     explained = []
     for jobs in result.left.values():
@@ -60,6 +63,10 @@ def decide(world: World) -> Plan:
         for job in jobs:
             held[job.id] = remarks.on(job, reasons)
     starts = tuple(Start(job.id, grant) for job, grant in result.starts)
+    if starts[1:] and (slow := disks_stall(world)) is not None:
+        starts, later = starts[:1], replace(slow, until_at=world.now + DISK_PAUSE_S)
+        held.update((job.id, (later,)) for job, _ in result.starts[1:])
+        explained.append((later,))
     return Plan(starts, makes_room, held, wake_at=_wake_at(world, explained))
 
 
@@ -152,6 +159,8 @@ def _closed(world: World) -> tuple[Reason, ...]:
         reasons.append(Reason(ReasonCode.NO_SAMPLE))
     if pressure := pressure_reason(world.gate, world.rules):
         reasons.append(pressure)
+    if (slow := disks_stall(world)) is not None and (slow.until_at or 0.0) > world.now:
+        reasons.append(slow)
     if world.rules.pause_on_alert and world.sample is not None and world.sample.alerts:
         reasons.append(Reason(ReasonCode.ALERT, detail=world.sample.alerts[0].text))
     return tuple(reasons)
@@ -175,6 +184,6 @@ def _wake_at(world: World, held: Iterable[tuple[Reason, ...]]) -> float | None:
         reason.until_at
         for reasons in held
         for reason in reasons
-        if reason.code is ReasonCode.SETTLING and reason.until_at is not None
+        if reason.code in (ReasonCode.SETTLING, ReasonCode.PRESSURE) and reason.until_at is not None
     ]
     return min((moment for moment in moments if moment > world.now), default=None)

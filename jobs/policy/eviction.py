@@ -27,7 +27,7 @@ _FOR_OVERDUE = 2.0  # times the usual share of progress may go into restarts for
 def evictions(world: World, room: Room, waiting: Sequence[Job], order: Order) -> tuple[Eviction, ...]:
     """Who makes room now and for whom. `room` is what the start pass has left, `waiting` whom it left."""
     rules = world.rules
-    if not rules.evict or not waiting or _under_way(world):
+    if not rules.evict or not waiting or under_way(world):
         return ()
     victims = sorted(
         ((order.remaining(job), job) for job in world.jobs.values() if had_its_turn(job, world.now, rules)),
@@ -112,7 +112,8 @@ def may_change_at(world: World) -> float | None:
     return min((moment for moment in moments if moment > world.now), default=None)
 
 
-def _under_way(world: World) -> bool:
+def under_way(world: World) -> bool:
+    """Whether somebody is saving and stopping, or was asked to so lately that nobody else is now."""
     if world.evicted_at is not None and 0 <= world.now - world.evicted_at < world.rules.evict_every_s:
         return True
     return any(

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from jobs.engine.attempts import INTERRUPTED_TRIES, LAUNCH_TRIES, REBOOT_TRIES
+from jobs.engine.attempts import INTERRUPTED_TRIES, LAUNCH_TRIES, REBOOT_TRIES, SAVED
 from jobs.engine.events import (
     AttemptEnded,
     AttemptMissing,
@@ -23,7 +23,7 @@ from jobs.engine.events import (
     StopAttempt,
 )
 from jobs.engine.step import unfinished, wants_head
-from jobs.machine import Capacity, Device
+from jobs.machine import Capacity, Device, Pressure
 from jobs.model import (
     GIB,
     Cancelled,
@@ -49,7 +49,7 @@ from jobs.model import (
 )
 from jobs.ports import Exit, ExitCause
 from jobs.rules import Rules
-from tests.engine.shell import Shell, ended, exited, plain
+from tests.engine.shell import Shell, calm, ended, exited, plain
 
 ONE = JobId(1)
 
@@ -467,3 +467,18 @@ def test_what_was_learned_is_reserved_from_the_start_to_the_end() -> None:
     assert state.grant.reserves == learned
     shell.tell(ForecastsMade(shell.at, {ONE: Forecast(60.0, 1.0, 7)}))
     assert shell.saved[ONE].needs == learned, "a running job keeps what it was started with"
+
+
+def test_who_saved_because_memory_stalled_reserves_what_it_used_from_then_on() -> None:
+    shell = Shell(capacity=Capacity(cpus=4.0, mem_bytes=16 * GIB))
+    shell.submit(1, replace(plain(Needs(mem_bytes=2 * GIB)), checkpoint=True))
+    run(shell, 1)
+    shell.at += 50.0
+    calm_one = calm(shell.at, shell.capacity, shell.world.jobs)
+    used = {ONE: Usage(mem_bytes=5 * GIB)}
+    shell.decide(sample=replace(calm_one, jobs=used, pressure=Pressure(memory_full_avg10=40.0)))
+    assert "asked to save and stop" in shell.words(1)
+    exit_ = Exit(ExitCause.EXITED, SAVED, None, shell.at - 50, shell.at, Usage(peak_mem_bytes=6 * GIB))
+    shell.tell(AttemptEnded(shell.at, ONE, 1, exit_))
+    assert shell.state(1) is StateName.QUEUED
+    assert shell.saved[ONE].needs.mem_bytes == 6 * GIB

@@ -15,7 +15,7 @@ def said(**changes: object) -> list[str]:
 
 def test_it_says_what_was_kept() -> None:
     first = said(evictions=1, attained_s=125.0)[0]
-    assert first == "It saved and made room for shorter jobs; 00:02:05 of work are kept."
+    assert first == "It saved and made room for others; 00:02:05 of work are kept."
 
 
 def test_it_says_that_nothing_was_saved() -> None:
@@ -31,5 +31,5 @@ def test_of_an_ended_job_it_says_what_befell_it_on_the_way() -> None:
     lines = said(
         state=ended, evictions=2, attained_s=300.0, lost_s=40.0, memory_tries=1, grown_mem_bytes=4 * GIB
     )
-    assert "It made room for shorter jobs 2 times: 00:05:00 of work kept, 00:00:40 lost." in lines
+    assert "It made room for others 2 times: 00:05:00 of work kept, 00:00:40 lost." in lines
     assert "It ran out of memory before and was tried again with 4.0G." in lines
