@@ -18,8 +18,8 @@ class Rules:
     the gate reopens after `pressure_reopen_s` below half of them. Above `memory_full_evict` a job that uses
     more than it reserved and can save is stopped; above `io_some_slow` one job a minute starts. `window`:
     how many waiting jobs one decision looks at (of a long queue in the learned order, up to twice as many).
-    A sample older than `max_sample_age_s` counts as no sample. `warm_starts`: whether processes that have imported a framework
-    are kept for its recipes, for `warm_idle_s` after the last use.
+    A sample older than `max_sample_age_s` counts as no sample. `warm_starts`: whether processes that have
+    imported a framework are kept for its recipes, for `warm_idle_s` after the last use.
 
     `learned_order`: smallest expected box time first, else first come first served. `ageing_s`: a wait so
     long (or 20 times its own run) halves a job's score. `usage_half_life_s`, `fair_weight`: how long what a

@@ -23,6 +23,7 @@ from jobs.engine.events import CapacityChanged, Sampled, WarmChanged
 from jobs.engine.step import unfinished
 from jobs.machine import Sample
 from jobs.model import JobId, Paused, Running, Usage
+from jobs.policy.relief import relief
 from jobs.ports import Clock, Sensor
 from jobs.sensing import vitals
 from jobs.sensing.vitals import Vitals
@@ -165,7 +166,7 @@ class Daemon:
                 self._wake.set()
         self._sample(now)
         now = self._clock()
-        if (cycle.due or cycle.is_time(now)) and self._store.waiting():
+        if (cycle.due or cycle.is_time(now)) and (self._store.waiting() or relief(cycle.world)):
             cycle.decide(now)
         self._keep_warm(now)
         for job_id in self._pruning.mind():
