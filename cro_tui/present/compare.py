@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from cro_tui.present.amounts import MISSING, bytes_text, clean, duration_text, number_text
 from cro_tui.present.jobs import elapsed_s, state_word
 from jobs.model import Job
+from jobs.tracking.model import Curve
 
 Row = tuple[str, ...]
 _CELL = 200
@@ -45,6 +46,15 @@ def rows(jobs: Sequence[Job], better: Mapping[str, str] = {}, now: float = 0.0) 
     made.append(("CPU s", *(number_text(job.usage.cpu_s) for job in jobs)))
     made.append(("peak", *(bytes_text(job.usage.peak_mem_bytes) for job in jobs)))
     return made
+
+
+def curve_names(curves: Sequence[Mapping[str, Curve]], better: Mapping[str, str] = {}) -> list[str]:
+    """The metrics that have a curve in one of the jobs, of two points at least.
+
+    Those that the recipe names come first, then as reported.
+    """
+    known = dict.fromkeys(name for each in curves for name, curve in each.items() if len(curve) > 1)
+    return [name for name in better if name in known] + [name for name in known if name not in better]
 
 
 def outcome_sentence(job: Job, before: Job) -> str:

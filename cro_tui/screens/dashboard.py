@@ -29,6 +29,7 @@ from cro_tui.widgets.strips import plain
 from cro_tui.widgets.why_panel import WhyPanel
 from jobs.load_history import EVERY_S, Point
 from jobs.model import Ended, Job, JobId, ReasonCode, Succeeded, Waiting
+from jobs.tracking.model import Curve
 from jobs.views import JobQuery, Outlook, SortKey
 
 _SORTS = (
@@ -87,10 +88,14 @@ class Dashboard(LogPane, JobActs):
             return
         source, now = self.desk.source, self.desk.now()
 
-        def came(better: Mapping[str, str]) -> None:
-            self.app.push_screen(Compare(jobs, better, now))
+        def read() -> tuple[Mapping[str, str], list[Mapping[str, Curve]]]:
+            return source.better_metrics(jobs[0]), [source.curves(job.id) for job in jobs]
 
-        self.desk.read(lambda: source.better_metrics(jobs[0]), came, key="compare")
+        def came(found: tuple[Mapping[str, str], list[Mapping[str, Curve]]]) -> None:
+            better, curves = found
+            self.app.push_screen(Compare(jobs, better, now, curves))
+
+        self.desk.read(read, came, key="compare")
 
     def action_zoom(self, step: int) -> None:
         self._zoom = max(0, min(len(_SPANS) - 1, self._zoom + step))

@@ -17,6 +17,7 @@ from jobs.store.intents import no_such_job
 from jobs.views import HistoryEntry, JobQuery, Snapshot
 
 if TYPE_CHECKING:
+    from jobs.tracking.model import Curve
     from jobs.tracking.sweeps import Sweep
     from jobs.usage_trace import Moment
 
@@ -108,6 +109,12 @@ class Reading(Recipes):
     def events_path(self, job_id: JobId, attempt: int | None = None) -> Path:
         """What an attempt reports of itself (default: the latest); see `jobs.tracking.reports`."""
         return self._attempt(job_id, attempt) / "events.jsonl"
+
+    def curves(self, job_id: JobId) -> Mapping[str, Curve]:
+        """How each metric went over the steps of the latest attempt, thinned; empty if it said nothing."""
+        from jobs.tracking.curves import read_curves
+
+        return read_curves(self.events_path(job_id))
 
     def output_dir(self, job_id: JobId, attempt: int | None = None) -> Path:
         """Where an attempt leaves its files (default: the latest); it may not exist yet."""

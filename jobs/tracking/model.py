@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+Curve = tuple[tuple[float, float], ...]  # (step, value) of a metric, in the order of their reports
+
 
 @dataclass(frozen=True, slots=True)
 class Flagged:

@@ -39,7 +39,8 @@ from jobs.model import (
 )
 from jobs.ports import CroError
 from jobs.processes import Group, Kind, Process
-from jobs.tracking.model import ModelCard, RegisteredModel
+from jobs.tracking.curves import read_curves
+from jobs.tracking.model import Curve, ModelCard, RegisteredModel
 from jobs.tracking.registry import Registry
 from jobs.tracking.sweeps import Sweep, sweep_of
 from jobs.usage_trace import Moment
@@ -291,6 +292,10 @@ class FakeSource:
     def signal(self, processes: Iterable[Process], number: int) -> tuple[str, ...]:
         self._enter("signal", (tuple(process.pid for process in processes), number))
         return ()
+
+    def curves(self, job_id: JobId) -> dict[str, Curve]:
+        self._enter("curves", job_id)
+        return read_curves(self.events_path(job_id))
 
     def better_metrics(self, job: Job) -> dict[str, str]:
         return {"accuracy": "max", "loss": "min"}

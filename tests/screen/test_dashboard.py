@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from rich.cells import cell_len
 
@@ -256,6 +258,20 @@ async def test_help_names_every_key(source: FakeSource) -> None:
         await screen.shows("Everywhere")
         await screen.press("escape")
         await screen.hides("Everywhere")
+
+
+async def test_the_curves_of_marked_jobs_lie_over_each_other(source: FakeSource) -> None:
+    for job_id, slope in ((41, 1.0), (39, 0.5)):
+        lines = [{"step": n, "accuracy": 1 - 1 / (1 + slope * n), "loss": 1 / n} for n in range(1, 30)]
+        source.events_path(JobId(job_id)).write_text("\n".join(map(json.dumps, lines)))
+    async with opened(source, WIDE) as screen:
+        await screen.press("space", "space", "c")
+        await screen.shows("accuracy by step")
+        assert "oo #41" in screen.text() and "xx #39" in screen.text()
+        await screen.press("m")
+        await screen.shows("loss by step")
+        await screen.press("m", "escape")
+        await screen.hides("Side by side")
 
 
 @pytest.mark.parametrize("size", [WIDE, NARROW], ids=["120x40", "80x24"])
