@@ -37,7 +37,7 @@ CPUS, GPUS = 2, 8  # of the machine in the traces: 64 and 8
 HEADROOM_BYTES = 3 * GIB
 SHORTEST_S, TAU_S = 1.0, 1.0
 RECIPE_EVERY = 12  # one job of so many is a shipped recipe
-_DRIFT_BYTES = GIB  # what others use of the memory comes and goes
+_DRIFT_BYTES = 2 * GIB  # by so much what others use of the memory comes and goes
 LIVELY = frozenset({StateName.STARTING, StateName.RUNNING})
 
 SLEEPER = """\
@@ -268,7 +268,7 @@ def one(file: Path, options: argparse.Namespace) -> None:
         with running_api(folder, settings) as api:
             whole = api.capacity()
             foreign_bytes = psutil.virtual_memory().used
-            mem_bytes = whole.mem_bytes - foreign_bytes - HEADROOM_BYTES
+            mem_bytes = whole.mem_bytes - foreign_bytes - HEADROOM_BYTES - _DRIFT_BYTES
             trace = stretch(file, mem_bytes, options.minutes, options.jobs, options.load)
             lived = live(api, trace, mem_bytes, folder, not options.no_recipes)
             bad = [str(job.state) for job in lived.jobs if not isinstance(job.state, Succeeded)]
