@@ -15,6 +15,8 @@ from typing import ClassVar, NewType
 JobId = NewType("JobId", int)
 
 MIB = 1024**2
+CANCELLED_BY_YOU = "cancelled by you"
+PRUNED = "pruned"
 GIB = 1024**3
 
 
@@ -73,7 +75,8 @@ class JobSpec:
     save and exit with 75 within `grace_s` of a SIGTERM, and to go on from `CRO_RESUME` when started again.
     `fixed` are the needs that the person named ("cpus", "mem", "vram"): nothing learned replaces them.
     `input_bytes` is the size of the files that its arguments named at submit. `sweep` is set on jobs that
-    were queued together for several values of a parameter: the first one's id, and how many there were.
+    were queued together for several values of a parameter: the first one's id, and how many there were; on
+    the trials of an optimisation, its controller's id and 0.
     """
 
     name: str
@@ -158,13 +161,15 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class Starting:
-    """`cancel_requested_at` is set when a stop was asked for before the launch was known to work."""
+    """`cancel_requested_at` is set when a stop was asked for before the launch was known to work, and
+    `cancel_cause` when that was not a person: see `Cancelled.cause`."""
 
     name: ClassVar[StateName] = StateName.STARTING
     since_at: float
     attempt: int
     grant: Grant
     cancel_requested_at: float | None = None
+    cancel_cause: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +189,7 @@ class Running:
     evict_requested_at: float | None = None
     evict_for: tuple[JobId, ...] = ()
     hold_after: bool = False
+    cancel_cause: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,7 +228,10 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class Cancelled:
-    """`started_at` None: it never ran. A job can still have left an exit code when it was stopped."""
+    """`started_at` None: it never ran. A job can still have left an exit code when it was stopped.
+
+    `cause` begins with `PRUNED` where an optimisation stopped it because others did better.
+    """
 
     name: ClassVar[StateName] = StateName.CANCELLED
     started_at: float | None
@@ -230,7 +239,7 @@ class Cancelled:
     exit_code: int | None
     signal: int | None
     usage: Usage
-    cause: str = "cancelled by you"
+    cause: str = CANCELLED_BY_YOU
 
 
 @dataclass(frozen=True, slots=True)

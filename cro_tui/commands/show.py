@@ -36,6 +36,7 @@ from cro_tui.present.compare import outcome_sentence
 from cro_tui.present.sweep import sweep_line
 from jobs.api import Api
 from jobs.model import DependencyKind, Ended, Job, JobId
+from jobs.optimizing.model import in_sweep
 from jobs.tracking.model import Reported
 from jobs.tracking.reports import read
 from jobs.views import JobQuery
@@ -58,7 +59,7 @@ def show(id_: JobId, as_json: bool) -> int:
         log, output = str(api.log_path(id_)), str(api.output_dir(id_))
         removed_at = api.files_removed_at(id_)
         before = _first(api, job.spec.retry_of)
-        sweep = None if job.spec.sweep is None else api.sweep(id_)
+        sweep = api.sweep(id_) if in_sweep(job) else None
         reported = read(api.events_path(id_), ended=isinstance(job.state, Ended))
     if as_json:
         table = job_json(job, now)

@@ -17,13 +17,14 @@ from cro_tui.commands.options import (
     needs_request,
     whole,
 )
-from cro_tui.present import job_json, name_text
-from cro_tui.present.sweep import grid, name_of, values_of
+from cro_tui.present import counted, job_json, name_text
+from cro_tui.present.sweep import grid, name_of, sweep_line, values_of
 from jobs.api import Api
 from jobs.model import JobId
 from jobs.ports import BadInput
 from jobs.views import JobQuery, SortKey, SubmitRequest
 
+_TRIALS = 40
 _MANY, _MOST = 1_000, 100_000  # jobs of a sweep: beyond the first it is asked for, beyond the other refused
 
 
@@ -71,6 +72,20 @@ class _Submit(click.Command):
     help="It saves and exits with 75 on TERM and goes on from CRO_RESUME: it may be stopped for others"
     " (default: what its recipe says).",
 )
+@click.option(
+    "--optimize",
+    metavar="METRIC",
+    help="Let Optuna choose the parameters that make this metric best: -p n=50..200 is a range,"
+    " -p lr=1e-4..1e-1:log one by factors, -p kind=a,b a choice.",
+)
+@click.option(
+    "--trials", type=whole("trials", "40"), metavar="N", help="How many jobs --optimize tries (default 40)."
+)
+@click.option(
+    "--prune/--no-prune",
+    default=True,
+    help="Stop a trial that reports worse than the others did at its step (default: yes).",
+)
 @click.option("--hold", is_flag=True, help="Queue it held; cro-tui release lets it go.")
 @click.option("--wait", "waits", is_flag=True, help="Wait for its end and leave with its fate.")
 @click.option("--follow", is_flag=True, help="Show what it prints, and leave with its fate.")
@@ -90,6 +105,9 @@ def submit(  # noqa: PLR0917 - click calls it by keyword
     grace: float | None,
     on_reboot: str | None,
     checkpoint: bool | None,
+    optimize: str | None,
+    trials: int | None,
+    prune: bool,
     hold: bool,
     waits: bool,
     follow: bool,
@@ -106,12 +124,15 @@ def submit(  # noqa: PLR0917 - click calls it by keyword
     \b
       cro-tui submit sklearn_forest -p n_estimators=200 -p data=wine
       cro-tui submit sklearn_forest -p n_estimators=50,100,200 -p max_depth=0,8
+      cro-tui submit sklearn_forest -p n_estimators=20..300 --optimize accuracy --trials 40
       cro-tui submit --cpus 2 --mem 4G --time 2h -- python train.py --lr 0.1
       cro-tui submit --after 12 sklearn_evaluate -p model=forest.joblib
     """
     command: tuple[str, ...] = ctx.meta.get("command", ())
     if hold and (waits or follow):
         raise BadInput("A held job cannot be waited for: leave out --hold, --wait or --follow.")
+    if trials is not None and optimize is None:
+        raise BadInput("--trials is for --optimize: name the metric, like --optimize accuracy.")
     if follow and as_json:
         raise BadInput("--follow prints what the job prints: leave out --json, or use --wait.")
     with opened() as api:
@@ -128,6 +149,10 @@ def submit(  # noqa: PLR0917 - click calls it by keyword
             on_reboot=on_reboot,
             checkpoint=checkpoint,
         )
+        if optimize is not None:
+            most = _TRIALS if trials is None else trials
+            found = api.optimize(request, _params(params), optimize, most, prunes=prune)
+            return _optimizing(api, found, most, waits=waits, follow=follow, quiet=quiet, as_json=as_json)
         requests = _sweep(request, _params(params), yes=yes)
         if follow and len(requests) > 1:
             raise BadInput(f"--follow shows one job, and this is a sweep of {len(requests)}: use --wait.")
@@ -144,6 +169,30 @@ def submit(  # noqa: PLR0917 - click calls it by keyword
             return wait_for(api, ids, as_json=as_json, one=len(ids) == 1)
         with_scheduler(api)
         return 0
+
+
+def _optimizing(
+    api: Api, id_: JobId, trials: int, *, waits: bool, follow: bool, quiet: bool, as_json: bool
+) -> int:
+    """Say that the controller is queued; with `waits` or `follow` come back when all trials have ended."""
+    if not (waits and as_json):
+        if as_json or quiet:
+            _tell(api, (id_,), quiet=quiet, as_json=as_json, held=False)
+        else:
+            print(f"#{id_} chooses {counted(trials, 'trial')}; cro-tui sweep {id_} shows them.")
+    if follow:
+        from cro_tui.commands.logs import follow_job
+
+        return follow_job(api, id_)
+    if not waits:
+        with_scheduler(api)
+        return 0
+    from cro_tui.commands.wait import wait_for
+
+    code = wait_for(api, (id_,), as_json=as_json, one=True)
+    if not as_json:
+        print(sweep_line(api.sweep(id_)))
+    return code
 
 
 def _recipe(words: tuple[str, ...], command: tuple[str, ...], params: tuple[str, ...]) -> str | None:

@@ -10,7 +10,7 @@ from cro_tui.present import clean, job_json, state_word
 from cro_tui.present.sweep import sweep_line
 from jobs.model import JobId
 from jobs.ports import BadInput
-from jobs.tracking.sweeps import score
+from jobs.tracking.sweeps import is_pruned, score
 
 _LIMIT = 20
 
@@ -20,7 +20,7 @@ _LIMIT = 20
 @click.option("--limit", type=whole("limit", "20"), metavar="N", help=f"So many jobs (default {_LIMIT}).")
 @json_option
 def sweep(id_: JobId, limit: int | None, as_json: bool) -> int:
-    """Show the sweep that a job belongs to: how many have ended, and its jobs, the best first.
+    """Show the sweep, or optimization, that a job belongs to: how many have ended, and the best first.
 
     Better is what the recipe's header says about its metrics. cancel --sweep ID stops all of it.
 
@@ -33,7 +33,14 @@ def sweep(id_: JobId, limit: int | None, as_json: bool) -> int:
     with opened() as api:
         found = api.sweep(id_)
     if as_json:
-        table = {"first": found.first, "size": found.size, "metric": found.metric, "better": found.better}
+        table = {
+            "first": found.first,
+            "size": found.size,
+            "metric": found.metric,
+            "better": found.better,
+            "optimized": found.optimized,
+            "pruned": found.pruned,
+        }
         table["counts"] = {name.value: count for name, count in found.counts.items()}
         jobs = [job_json(job, now_s()) for job in found.jobs[:most]]
         print_json(table | {"varying": list(found.varying), "jobs": jobs})
@@ -44,7 +51,14 @@ def sweep(id_: JobId, limit: int | None, as_json: bool) -> int:
         params = dict(job.spec.params)
         value = score(job, found.metric)
         told = [clean(str(params.get(name, "")), 24) for name in found.varying]
-        rows.append((str(job.id), state_word(job), *told, "" if value is None else f"{value:.6g}"))
+        rows.append(
+            (
+                str(job.id),
+                "pruned" if is_pruned(job) else state_word(job),
+                *told,
+                "" if value is None else f"{value:.6g}",
+            )
+        )
     heads = ("ID", "STATE", *(clean(name, 24) for name in found.varying), clean(found.metric, 24))
     print_table(heads, rows, right=(0, len(heads) - 1))
     if len(found.jobs) > most:

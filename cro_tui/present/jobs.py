@@ -23,6 +23,7 @@ from cro_tui.present.amounts import (
 from cro_tui.present.reasons import reason_short
 from jobs.model import (
     GIB,
+    PRUNED,
     Cancelled,
     Ended,
     Failed,
@@ -146,6 +147,8 @@ def fate_short(job: Job) -> str:
             if state.exit_code is not None:
                 return f"exit code {state.exit_code}"
             return signal_name(state.signal) if state.signal is not None else clean(state.cause, 40)
+        case Cancelled(cause=cause) if cause.startswith(PRUNED):
+            return clean(cause, 40)
         case Cancelled():
             return "stopped" if state.started_at is not None else "taken out of the queue"
         case TimedOut():

@@ -47,13 +47,17 @@ def sweep_line(sweep: Sweep) -> str:
     """ "#12 to #17: 3 of 6 ended (DONE 3, RUN 1, WAIT 2); best #14 accuracy 0.972, n_estimators=100"."""
     from jobs.tracking.sweeps import score
 
-    last = sweep.first + sweep.size - 1
     states = ", ".join(f"{STATE_WORDS[name]} {count}" for name, count in sweep.counts.items())
-    said = f"#{sweep.first} to #{last}: {sweep.ended} of {counted(sweep.size, 'job')} ended ({states})"
+    if sweep.optimized:
+        states += f"; {sweep.pruned} pruned" if sweep.pruned else ""
+        which, number = f"optimization #{sweep.first}", counted(sweep.size, "trial")
+    else:
+        which, number = f"#{sweep.first} to #{sweep.first + sweep.size - 1}", counted(sweep.size, "job")
+    said = f"{which}: {sweep.ended} of {number} ended ({states or 'none queued yet'})"
     best = sweep.best
     if best is None or (value := score(best, sweep.metric)) is None:
         return said
     params = dict(best.spec.params)
     point = " ".join(f"{clean(name, 24)}={clean(str(params.get(name, '')), 24)}" for name in sweep.varying)
-    of = "" if len(sweep.jobs) == sweep.size else f" of the first {len(sweep.jobs):,}"
+    of = "" if sweep.optimized or len(sweep.jobs) == sweep.size else f" of the first {len(sweep.jobs):,}"
     return f"{said}; best{of} #{best.id} {clean(sweep.metric, 24)} {value:.4g}, {point}"

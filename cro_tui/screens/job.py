@@ -44,6 +44,7 @@ from cro_tui.widgets.strips import plain
 from cro_tui.widgets.usage_trace import UsageTrace
 from cro_tui.widgets.why_panel import command_text
 from jobs.model import Ended, Job, Waiting
+from jobs.optimizing.model import in_sweep
 from jobs.tracking.model import Reported
 from jobs.tracking.sweeps import Sweep
 from jobs.usage_trace import Moment
@@ -116,7 +117,7 @@ class JobScreen(LogPane, JobActs):
     def _read_sweep(self) -> None:
         """How far the sweep is that it belongs to, and which is the best: every few seconds."""
         job_id, now = self._job.id, self.desk.now()
-        if self._job.spec.sweep is None or 0 <= now - self._swept_at < _TRACE_S:
+        if not in_sweep(self._job) or 0 <= now - self._swept_at < _TRACE_S:
             return
         self._swept_at = now
 

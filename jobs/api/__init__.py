@@ -8,11 +8,11 @@ and the rules load with the first call that needs them.
 from __future__ import annotations
 
 from jobs.api.foreseeing import Foreseeing
+from jobs.api.optimizing import Optimizing
 from jobs.api.processes import Processes
-from jobs.api.serving import Serving
 
 
-class Api(Serving, Foreseeing, Processes):
+class Api(Optimizing, Foreseeing, Processes):
     """One installation, seen from a front end. May be shared by threads; close it when done.
 
     Every call can raise `Unreachable` when the files are locked, damaged or from a newer version. Reading

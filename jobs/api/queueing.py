@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from jobs.api.recipes import Recipes
@@ -18,8 +19,11 @@ if TYPE_CHECKING:
 
 
 class Queueing(Recipes):
-    def submit(self, requests: Sequence[SubmitRequest], *, sweep: bool = False) -> tuple[JobId, ...]:
-        """Queue all of them or none, and return their ids in order; as a `sweep` they belong together.
+    def submit(
+        self, requests: Sequence[SubmitRequest], *, sweep: bool = False, trials_of: JobId | None = None
+    ) -> tuple[JobId, ...]:
+        """Queue all of them or none, and return their ids in order; as a `sweep` they belong together;
+        `trials_of` names the controller of an optimisation, which they then belong to.
 
         When it returns, the jobs survive a crash and a power cut, with or without a running scheduler
         (it does not start one: see `ensure_daemon`). Raises BadInput with what to type instead, NeverFits
@@ -38,6 +42,8 @@ class Queueing(Recipes):
                 raise BadInput(which + " ".join(problems.values()))
             specs.append(spec)
             last = request
+        if trials_of is not None:
+            specs = [replace(spec, sweep=(trials_of, 0)) for spec in specs]
         return self._queue(specs, sweep=sweep)
 
     def preview(self, request: SubmitRequest) -> Preview:
@@ -79,9 +85,12 @@ class Queueing(Recipes):
                 specs.append(retried(job, needs, view.newest_retry, self.home))
         return self._queue(specs)
 
-    def cancel(self, ids: Iterable[JobId]) -> None:
-        """Stop running jobs and take waiting ones out. Raises NoSuchJob, NotNow (already ended)."""
-        self._control(IntentKind.CANCEL, ids)
+    def cancel(self, ids: Iterable[JobId], *, cause: str = "") -> None:
+        """Stop running jobs and take waiting ones out; `cause` says why when it was not a person.
+
+        Raises NoSuchJob, NotNow (already ended).
+        """
+        self._control(IntentKind.CANCEL, ids, cause or None)
 
     def hold(self, ids: Iterable[JobId]) -> None:
         """Keep queued jobs from starting, and pause running ones. Raises NoSuchJob, NotNow."""

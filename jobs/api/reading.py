@@ -17,6 +17,7 @@ from jobs.store.intents import no_such_job
 from jobs.views import HistoryEntry, JobQuery, Snapshot
 
 if TYPE_CHECKING:
+    from jobs.store.queries import View
     from jobs.tracking.model import Curve
     from jobs.tracking.sweeps import Sweep
     from jobs.usage_trace import Moment
@@ -65,6 +66,8 @@ class Reading(Recipes):
 
         with self._reading().snapshot() as view:
             job = view.job(job_id)
+            if (controller := _controller(view, job)) is not None:
+                return _optimized(view, controller)
             sweep = _swept(job)
             ids = members(sweep)
             found = view.get(map(JobId, ids[:LOOKED_AT]))
@@ -72,11 +75,33 @@ class Reading(Recipes):
         return sweep_of(sweep, found, counts, self._better(job.spec))
 
     def sweep_ids(self, job_id: JobId, states: frozenset[StateName]) -> tuple[JobId, ...]:
-        """Those jobs of its sweep that are in one of these states. Raises NoSuchJob, NotNow."""
+        """Those jobs of its sweep that are in one of these states, of an optimisation its controller first.
+
+        Raises NoSuchJob, NotNow.
+        """
         from jobs.tracking.sweeps import members
 
         with self._reading().snapshot() as view:
-            return view.ids_within(members(_swept(view.job(job_id))), states)
+            job = view.job(job_id)
+            if (first := _controller(view, job)) is not None:
+                newest = view.newest_retry(first.id)
+                both = view.get({first.id, newest})
+                every = [*both, *_trials(view, first)]
+                return tuple(each.id for each in every if each.state.name in states)
+            return view.ids_within(members(_swept(job)), states)
+
+    def optimization(self, job: Job) -> JobId:
+        """The first controller of an optimisation: what its trials are queued under. Raises NotNow."""
+        with self._reading().snapshot() as view:
+            found = _controller(view, job)
+        if found is None:
+            raise NotNow(f"Job {job.id} is no optimisation.", "List the jobs to see which is.")
+        return found.id
+
+    def trials(self, controller: JobId, ids: Iterable[JobId] | None = None) -> tuple[Job, ...]:
+        """The jobs that an optimisation has queued, by id; with `ids` those alone, which is quicker."""
+        with self._reading().snapshot() as view:
+            return tuple(_trials(view, view.job(controller)) if ids is None else view.get(ids))
 
     def better_metrics(self, job: Job) -> Mapping[str, str]:
         """Which end of its metrics is better, "max" or "min", as far as its recipe says."""
@@ -135,6 +160,38 @@ class Reading(Recipes):
     def files_removed_at(self, job_id: JobId) -> float | None:
         """When the files of an ended job were removed to make room; None while they are there."""
         return self.home.removed_at(job_id)
+
+
+def _controller(view: View, job: Job) -> Job | None:
+    """The job whose optimisation it is, or is a part of: of a retried controller the first one."""
+    from jobs.optimizing.model import is_controller
+
+    if job.spec.sweep is not None and job.spec.sweep[1] == 0:
+        return view.job(JobId(job.spec.sweep[0]))
+    if not is_controller(job):
+        return None
+    while job.spec.retry_of is not None:
+        job = view.job(job.spec.retry_of)
+    return job
+
+
+def _trials(view: View, controller: Job) -> list[Job]:
+    from jobs.optimizing.model import plan_of
+
+    plan = plan_of(controller)
+    return [] if plan is None else view.trials(controller.id, plan.trials)
+
+
+def _optimized(view: View, controller: Job) -> Sweep:
+    from collections import Counter
+
+    from jobs.optimizing.model import plan_of
+    from jobs.tracking.sweeps import sweep_of
+
+    plan, found = plan_of(controller), _trials(view, controller)
+    counts = Counter(job.state.name for job in found)
+    size, better = (0, ()) if plan is None else (plan.trials, ((plan.metric, plan.better),))
+    return sweep_of((controller.id, size), found, counts, better, optimized=True)
 
 
 def _swept(job: Job) -> tuple[int, int]:

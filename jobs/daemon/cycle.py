@@ -230,7 +230,7 @@ class Cycle:
             return []
         match intent.kind:
             case IntentKind.CANCEL:
-                return [CancelRequested(now, known)]
+                return [CancelRequested(now, known, _cause(intent.body))]
             case IntentKind.HOLD:
                 return [HoldRequested(now, known)]
             case IntentKind.RELEASE:
@@ -253,6 +253,11 @@ class Cycle:
             )
             for event in self._settle(settled):
                 self.apply(event)
+
+
+def _cause(body: object) -> str:
+    """Why a job is cancelled, where that was not a person; at most a line."""
+    return body[:200] if isinstance(body, str) else ""
 
 
 def _priority(job: Job, body: object) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from jobs.engine.endings import ending, lost, stop_asked_at
+from jobs.engine.endings import ending, lost, stop_asked_at, stop_cause
 from jobs.engine.events import (
     AttemptEnded,
     Effect,
@@ -60,7 +60,16 @@ def launch_accepted(world: World, event: LaunchAccepted) -> Answer:
     if not isinstance(state, Starting):
         return world, ()
     asked_at = stop_asked_at(state)
-    running = job.to(Running(event.started_at, state.attempt, state.grant, event.pid, asked_at))
+    running = job.to(
+        Running(
+            event.started_at,
+            state.attempt,
+            state.grant,
+            event.pid,
+            asked_at,
+            cancel_cause=getattr(state, "cancel_cause", ""),
+        )
+    )
     running = replace(running, failed_starts=0)
     effects: tuple[Effect, ...] = (
         Save(running),
@@ -81,7 +90,7 @@ def launch_failed(world: World, event: LaunchFailed) -> Answer:
     failed = Record(world.now, job.id, "start failed", state.attempt, event.cause)
     failed_starts = job.failed_starts + (0 if event.interrupted else 1)
     if state.cancel_requested_at is not None:
-        world, effects = end(world, job, Cancelled(None, world.now, None, None, Usage()))
+        world, effects = end(world, job, Cancelled(None, world.now, None, None, Usage(), stop_cause(state)))
     elif failed_starts >= LAUNCH_TRIES or (event.interrupted and state.attempt >= INTERRUPTED_TRIES):
         cause = f"it could not be started: {event.cause}"
         world, effects = end(world, job, Failed(None, world.now, None, None, cause, Usage()), cause)
@@ -102,7 +111,9 @@ def rebooted(world: World, event: Rebooted) -> Answer:
     cause = "the machine was restarted while it ran"
     if stop_asked_at(state) is not None:
         started_at = None if isinstance(state, Starting) else state.started_at
-        stopped = Cancelled(started_at, max(world.now, started_at or 0.0), None, None, job.usage)
+        stopped = Cancelled(
+            started_at, max(world.now, started_at or 0.0), None, None, job.usage, stop_cause(state)
+        )
         return end(world, job, stopped, cause, state.attempt)
     if job.spec.on_reboot is OnReboot.FAIL:
         return missing(world, job.id, state.attempt, cause)

@@ -7,6 +7,7 @@ only when nothing can be known.
 from __future__ import annotations
 
 from jobs.model import (
+    CANCELLED_BY_YOU,
     Active,
     Cancelled,
     Ended,
@@ -35,9 +36,9 @@ def ending(state: Active, needs: Needs, exit_: Exit) -> Ended:
         case ExitCause.EXITED if code == 0 and signal is None:
             return Succeeded(started_at, finished_at, usage)
         case ExitCause.CANCELLED if asked:
-            return Cancelled(exit_.started_at, finished_at, code, signal, usage)
+            return Cancelled(exit_.started_at, finished_at, code, signal, usage, stop_cause(state))
         case ExitCause.EXITED if asked and signal in _STOP_SIGNALS:
-            return Cancelled(exit_.started_at, finished_at, code, signal, usage)
+            return Cancelled(exit_.started_at, finished_at, code, signal, usage, stop_cause(state))
         case ExitCause.EXITED | ExitCause.CANCELLED:
             cause = _cause(exit_)
             if exit_.out_of_gpu_memory:
@@ -65,6 +66,11 @@ def lost(state: Active, at: float, cause: str, usage: Usage) -> Lost:
 def stop_asked_at(state: Active) -> float | None:
     """When somebody asked for the attempt to be stopped."""
     return None if isinstance(state, Paused) else state.cancel_requested_at
+
+
+def stop_cause(state: Active) -> str:
+    """Why the attempt was to be stopped."""
+    return getattr(state, "cancel_cause", "") or CANCELLED_BY_YOU
 
 
 def _cause(exit_: Exit) -> str:

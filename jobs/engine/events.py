@@ -65,8 +65,11 @@ class DependencyNever:
 
 @dataclass(frozen=True, slots=True)
 class CancelRequested:
+    """`cause` "": a person asked for it."""
+
     at: float
     job: Job
+    cause: str = ""
 
 
 @dataclass(frozen=True, slots=True)

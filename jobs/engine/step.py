@@ -84,7 +84,7 @@ def step(world: World, event: Event) -> Answer:
         case DependencyNever():
             return _dependency_never(world, event)
         case CancelRequested():
-            return cancel(world, known(world, event.job))
+            return cancel(world, known(world, event.job), event.cause)
         case HoldRequested():
             return hold(world, known(world, event.job))
         case ReleaseRequested():

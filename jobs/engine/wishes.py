@@ -6,32 +6,51 @@ from dataclasses import replace
 
 from jobs.engine.events import PauseAttempt, Record, ResumeAttempt, Save, StopAttempt
 from jobs.engine.moves import Answer, Fates, end, leave, outdated, put, stop_record
-from jobs.model import Cancelled, Held, Job, Paused, Queued, Running, Starting, Usage, Waiting
+from jobs.model import (
+    CANCELLED_BY_YOU,
+    Cancelled,
+    Held,
+    Job,
+    Paused,
+    Queued,
+    Running,
+    Starting,
+    Usage,
+    Waiting,
+)
 from jobs.policy.head import blocked, enter
 from jobs.world import World
 
 
-def cancel(world: World, job: Job) -> Answer:
+def cancel(world: World, job: Job, cause: str = "") -> Answer:
     if outdated(world, job):
         return world, ()
     state = job.state
     match state:
         case Queued() | Held():
-            return end(world, job, Cancelled(None, world.now, None, None, Usage()))
+            return end(
+                world,
+                job,
+                Cancelled(None, world.now, None, None, Usage(), cause or CANCELLED_BY_YOU),
+            )
         case Starting():
             if state.cancel_requested_at is not None:
                 return world, ()
-            asked = job.to(replace(state, cancel_requested_at=world.now))
+            asked = job.to(replace(state, cancel_requested_at=world.now, cancel_cause=cause))
             return put(world, asked), (Save(asked), stop_record(world, job.id, state.attempt))
         case Running():
             stop = StopAttempt(job.id, state.attempt, job.spec.grace_s)
             if state.cancel_requested_at is not None:
                 return world, (stop,)
-            asked = job.to(replace(state, cancel_requested_at=world.now))
+            asked = job.to(replace(state, cancel_requested_at=world.now, cancel_cause=cause))
             return put(world, asked), (Save(asked), stop_record(world, job.id, state.attempt), stop)
         case Paused():
             # Only a tree that runs can hear that it should end.
-            asked = job.to(Running(state.started_at, state.attempt, state.grant, state.pid, world.now))
+            asked = job.to(
+                Running(
+                    state.started_at, state.attempt, state.grant, state.pid, world.now, cancel_cause=cause
+                )
+            )
             return put(world, asked), (
                 Save(asked),
                 stop_record(world, job.id, state.attempt),

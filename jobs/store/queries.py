@@ -261,6 +261,22 @@ class View:
             raise no_such_job(job_id)
         return found[0]
 
+    def trials(self, controller: JobId, most: int) -> list[Job]:
+        """The jobs that an optimisation has queued (`JobSpec.sweep` is (controller, 0)), by id.
+
+        Looks at jobs that came after it until there are so many, since no more than that are queued.
+        """
+        mark = f'"sweep":[{int(controller)},0]'
+        rows = self._connection.execute(
+            f"SELECT {_COLUMNS} FROM jobs WHERE id > ?1 AND instr(spec, ?2) ORDER BY id LIMIT ?3",
+            (controller, mark, most),
+        ).fetchall()
+        rows += self._connection.execute(
+            f"{_PENDING} AND job_id > ?1 AND instr(body, ?2) ORDER BY job_id", (controller, mark)
+        ).fetchall()
+        found = (read_job(row) for row in rows)
+        return [job for job in found if job.spec.sweep == (controller, 0)]
+
     def get(self, ids: Iterable[JobId]) -> list[Job]:
         """Those of the ids that exist, by id; without the reasons that reading works out."""
         wanted = dump([job_id for job_id in ids if 0 < job_id <= LARGEST_ID])

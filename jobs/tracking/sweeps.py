@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from jobs.model import Job, JobId, StateName
+from jobs.model import PRUNED, Cancelled, Job, JobId, StateName
 from jobs.policy.dependencies import ENDED
 
 LOOKED_AT = 2_000  # jobs of a sweep: to read more takes long
@@ -18,7 +18,8 @@ class Sweep:
     `counts` is of all of them.
 
     `metric` is what they are judged by and `better` "max" or "min"; both are empty where the recipe does
-    not say, or none has left that metric yet. `varying` are the parameters whose values differ.
+    not say, or none has left that metric yet. An `optimized` one queues its jobs one by one: `first`
+    is its controller, `size` how many it is to try. `varying` are the parameters whose values differ.
     """
 
     first: JobId
@@ -28,10 +29,15 @@ class Sweep:
     varying: tuple[str, ...] = ()
     metric: str = ""
     better: str = ""
+    optimized: bool = False
 
     @property
     def ended(self) -> int:
         return sum(count for name, count in self.counts.items() if name in ENDED)
+
+    @property
+    def pruned(self) -> int:
+        return sum(is_pruned(job) for job in self.jobs)
 
     @property
     def best(self) -> Job | None:
@@ -49,6 +55,8 @@ def sweep_of(
     jobs: Iterable[Job],
     counts: Mapping[StateName, int],
     metrics: Sequence[tuple[str, str]],
+    *,
+    optimized: bool = False,
 ) -> Sweep:
     """The sweep of these jobs; `metrics` are what their recipe says about better, the main one first."""
     ordered = sorted(jobs, key=lambda job: job.id)
@@ -66,12 +74,18 @@ def sweep_of(
         varying(ordered),
         metric,
         better,
+        optimized,
     )
 
 
 def score(job: Job, metric: str) -> float | None:
     """A job's value of a metric; None where it left none, or did not succeed."""
     return dict(job.metrics).get(metric) if job.state.name is StateName.SUCCEEDED else None
+
+
+def is_pruned(job: Job) -> bool:
+    """Whether an optimisation stopped it because others did better."""
+    return isinstance(job.state, Cancelled) and job.state.cause.startswith(PRUNED)
 
 
 def varying(jobs: Sequence[Job]) -> tuple[str, ...]:

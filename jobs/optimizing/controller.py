@@ -1,0 +1,199 @@
+"""The loop of a controller: queues what Optuna proposes, tells it what came of it, stops what is worse.
+
+It decides nothing about when a trial runs: it keeps a few waiting, and the scheduler starts them. It has no
+state of its own; a new one reads the trials from the store and tells Optuna everything again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+from collections.abc import Mapping
+from pathlib import Path
+from types import FrameType
+
+from jobs.api import Api
+from jobs.boxed import bundle
+from jobs.model import PRUNED, Ended, Job, JobId, Running, Waiting
+from jobs.optimizing.model import AHEAD, Plan, outcome, plan_of, trial_name, why_failed
+from jobs.optimizing.study import Study
+from jobs.ports import BadInput, NotNow, Unreachable
+from jobs.store import environments
+from jobs.tracking.sweeps import is_pruned
+from jobs.views import NeedsRequest, SubmitRequest
+from jobs.wakeup import Watcher
+
+LOOK_EVERY_S = 0.5  # at what trials report; ends ring
+MOST_READ_BYTES = 16 << 20
+STOPPED = 143
+
+
+def run(api: Api, me: JobId, events: Path | None) -> int:
+    """0 when at least one trial ended well, 1 when none did, 143 when told to stop. Raises BadInput."""
+    job = api.job(me)
+    plan = plan_of(job)
+    if plan is None:
+        raise BadInput(f"The plan of job {me} cannot be read.", "Submit it again.")
+    controller = Controller(api, job, plan, events)
+    with contextlib.closing(api.watch()) as watcher:
+        return controller.run(watcher)
+
+
+class Controller:
+    def __init__(self, api: Api, job: Job, plan: Plan, events: Path | None) -> None:
+        self._api, self._me, self._plan, self._events = api, job.id, plan, events
+        kept = environments.path_of(api.home.environments, job.spec.env_digest)
+        self._environ: Mapping[str, str] = json.loads(kept.read_text(encoding="utf-8"))
+        self._stopped = False
+        signal.signal(signal.SIGTERM, self._stop)
+        signal.signal(signal.SIGINT, self._stop)
+        self._group = api.optimization(job)
+        self._begin()
+
+    def _begin(self) -> None:
+        """Read all trials, and tell a new study what is known of them."""
+        found = self._api.trials(self._group)
+        self._study = Study(self._plan, self._plan.seed + len(found))
+        self._numbers: dict[JobId, int] = {}
+        self._told: set[JobId] = set()
+        self._sizes: dict[JobId, int] = {}
+        self._best: tuple[float, JobId] | None = None
+        for job in found:
+            self._numbers[job.id], _ = self._study.ask(dict(job.spec.params))
+        if found:
+            _say(f"{len(found)} trials are there already")
+
+    def run(self, watcher: Watcher) -> int:
+        while not self._stopped:
+            try:
+                if self._look():
+                    return 0 if self._best else 1
+            except Unreachable as error:
+                _say(str(error))
+                with contextlib.suppress(Unreachable):
+                    self._begin()
+            watcher.wait(LOOK_EVERY_S)
+        return self._leave()
+
+    def _look(self) -> bool:
+        """Take in what happened and queue what is missing; whether all is done."""
+        jobs = self._api.trials(self._group, list(self._numbers))
+        for job in jobs:
+            if isinstance(job.state, Ended):
+                self._tell(job)
+            elif isinstance(job.state, Running) and job.state.cancel_requested_at is None:
+                self._watch(job)
+        waiting = sum(isinstance(job.state, Waiting) for job in jobs)
+        left = self._plan.trials - len(self._numbers)
+        for _ in range(min(AHEAD - waiting, left)):
+            self._queue()
+        return len(self._told) >= self._plan.trials
+
+    def _queue(self) -> None:
+        number, params = self._study.ask()
+        request = SubmitRequest(
+            **{
+                **self._plan.request,
+                "recipe": self._plan.recipe,
+                "params": {**self._plan.fixed, **params},
+                "name": trial_name(self._plan, number + 1, params),
+                "env": self._environ,
+                "needs": NeedsRequest(**self._plan.needs),
+            }
+        )
+        (job_id,) = self._api.submit([request], trials_of=self._group)
+        self._numbers[job_id] = number
+        _say(f"#{job_id} {request.name}")
+
+    def _watch(self, job: Job) -> None:
+        """Read what a running trial reports, and stop it when the pruner says so."""
+        number = self._numbers[job.id]
+        self._report(job)
+        if self._study.is_worse(number):
+            cause = f"{PRUNED}: others did better"
+            with contextlib.suppress(NotNow):
+                self._api.cancel([job.id], cause=cause)
+                _say(f"#{job.id} {cause}")
+
+    def _report(self, job: Job) -> None:
+        path = self._api.home.attempt(job.id, max(1, job.attempts)) / bundle.EVENTS
+        with contextlib.suppress(OSError):
+            size = path.stat().st_size
+            if size != self._sizes.get(job.id):
+                self._sizes[job.id] = size
+                self._study.report(self._numbers[job.id], points(path, self._plan.metric))
+
+    def _tell(self, job: Job) -> None:
+        if job.id in self._told:
+            return
+        self._report(job)
+        found = outcome(job, self._plan.metric)
+        self._study.tell(self._numbers[job.id], found)
+        self._told.add(job.id)
+        value = found.value
+        if value is None:
+            if not is_pruned(job):
+                _say(f"#{job.id} counts for nothing: {why_failed(job, self._plan.metric)}")
+        else:
+            sign = 1 if self._plan.better == "max" else -1
+            if self._best is None or sign * value > sign * self._best[0]:
+                self._best = value, job.id
+            _say(f"#{job.id} {self._plan.metric} {value:.6g}, best #{self._best[1]} {self._best[0]:.6g}")
+        self._publish()
+
+    def _publish(self) -> None:
+        """How far it is, for lists and screens; the best value becomes the controller's own metric."""
+        done, every = len(self._told), self._plan.trials
+        event: dict[str, object] = {"progress": done / every, "phase": f"{done}/{every}"}
+        if self._best is not None:
+            event |= {self._plan.metric: self._best[0], "phase": f"{done}/{every}, best #{self._best[1]}"}
+        if self._events is not None:
+            with contextlib.suppress(OSError), self._events.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(event) + "\n")
+
+    def _leave(self) -> int:
+        """Told to stop: when a person asked for it, the trials are stopped as well."""
+        state = self._api.job(self._me).state
+        if isinstance(state, Running) and state.cancel_requested_at is not None:
+            for job in self._api.trials(self._group):
+                if not isinstance(job.state, Ended):
+                    with contextlib.suppress(NotNow):
+                        self._api.cancel([job.id], cause="its optimization was cancelled")
+        _say("stopped")
+        return STOPPED
+
+    def _stop(self, _number: int, _frame: FrameType | None) -> None:
+        self._stopped = True
+
+
+def points(path: Path, metric: str) -> dict[int, float]:
+    """The metric by step, as far as a trial has reported it. Raises OSError."""
+    with open(path, "rb", opener=bundle.open_file) as file:
+        lines = file.read(MOST_READ_BYTES).split(b"\n")[:-1]
+    found: dict[int, float] = {}
+    step: int | None = None
+    for line in lines:
+        event = bundle.parse_event(line)
+        if isinstance(event, str):
+            continue
+        said = event.get("step")
+        if said is not None and bundle.is_finite(said) and said >= 0:
+            step = int(said)
+        value = event.get(metric)
+        if step is not None and value is not None and bundle.is_finite(value):
+            found.setdefault(step, float(value))
+    return found
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)
+
+
+def own_job() -> JobId:
+    """Which job this process is. Raises BadInput outside of the queue."""
+    try:
+        return JobId(int(os.environ["CRO_JOB_ID"]))
+    except (KeyError, ValueError):
+        raise BadInput("This runs as a job.", "Use: cro-tui submit RECIPE --optimize METRIC") from None
