@@ -10,7 +10,7 @@ import contextlib
 import json
 import os
 import signal
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 
@@ -47,6 +47,7 @@ class Controller:
         kept = environments.path_of(api.home.environments, job.spec.env_digest)
         self._environ: Mapping[str, str] = json.loads(kept.read_text(encoding="utf-8"))
         self._stopped = False
+        self._phase = ""
         signal.signal(signal.SIGTERM, self._stop)
         signal.signal(signal.SIGINT, self._stop)
         self._group = api.optimization(job)
@@ -89,6 +90,7 @@ class Controller:
         left = self._plan.trials - len(self._numbers)
         for _ in range(min(AHEAD - waiting, left)):
             self._queue()
+        self._publish(jobs)
         return len(self._told) >= self._plan.trials
 
     def _queue(self) -> None:
@@ -141,14 +143,24 @@ class Controller:
             if self._best is None or sign * value > sign * self._best[0]:
                 self._best = value, job.id
             _say(f"#{job.id} {self._plan.metric} {value:.6g}, best #{self._best[1]} {self._best[0]:.6g}")
-        self._publish()
 
-    def _publish(self) -> None:
+    def _publish(self, jobs: Sequence[Job]) -> None:
         """How far it is, for lists and screens; the best value becomes the controller's own metric."""
-        done, every = len(self._told), self._plan.trials
-        event: dict[str, object] = {"progress": done / every, "phase": f"{done}/{every}"}
+        ended = [job for job in jobs if isinstance(job.state, Ended)]
+        pruned = sum(map(is_pruned, ended))
+        failed = sum(outcome(job, self._plan.metric).value is None for job in ended) - pruned
+        running = sum(isinstance(job.state, Running) for job in jobs)
+        said = [f"{len(ended)}/{self._plan.trials}"]
         if self._best is not None:
-            event |= {self._plan.metric: self._best[0], "phase": f"{done}/{every}, best #{self._best[1]}"}
+            said.append(f"best #{self._best[1]}")
+        counts = {"running": running, "pruned": pruned, "failed": failed}
+        phase = ", ".join(said + [f"{count} {name}" for name, count in counts.items() if count])
+        if phase == self._phase:
+            return
+        self._phase = phase
+        event: dict[str, object] = {"progress": len(ended) / self._plan.trials, "phase": phase}
+        if self._best is not None:
+            event[self._plan.metric] = self._best[0]
         if self._events is not None:
             with contextlib.suppress(OSError), self._events.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(event) + "\n")
