@@ -50,6 +50,8 @@ def main(words: Sequence[str]) -> int:
             f"the controller ended by signal {-code}; again in {PAUSE_S:g} s", file=sys.stderr, flush=True
         )
         time.sleep(PAUSE_S)
+        if state["stopped"]:
+            return 1
     print(f"it ended {MOST_DEATHS} times: given up", file=sys.stderr)
     return 1
 
@@ -58,8 +60,8 @@ def _work(data: Path, settings_file: Path) -> None:
     """Be the process that asks; never returns."""
     code = 70
     try:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the controller looks, once it can hear
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
         from jobs.api import Api
         from jobs.optimizing.controller import own_job, run
         from jobs.ports import CroError

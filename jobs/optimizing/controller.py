@@ -21,7 +21,6 @@ from jobs.optimizing.model import AHEAD, Plan, outcome, plan_of, trial_name, why
 from jobs.optimizing.study import Study
 from jobs.ports import BadInput, NotNow, Unreachable
 from jobs.store import environments
-from jobs.tracking.sweeps import is_pruned
 from jobs.views import NeedsRequest, SubmitRequest
 from jobs.wakeup import Watcher
 
@@ -50,6 +49,8 @@ class Controller:
         self._phase = ""
         signal.signal(signal.SIGTERM, self._stop)
         signal.signal(signal.SIGINT, self._stop)
+        state = api.job(job.id).state  # a signal before this was not heard
+        self._stopped = isinstance(state, Running) and state.cancel_requested_at is not None
         self._group = api.optimization(job)
         self._begin()
 
@@ -59,6 +60,7 @@ class Controller:
         self._study = Study(self._plan, self._plan.seed + len(found))
         self._numbers: dict[JobId, int] = {}
         self._told: set[JobId] = set()
+        self._pruned = self._failed = 0
         self._sizes: dict[JobId, int] = {}
         self._best: tuple[float, JobId] | None = None
         for job in found:
@@ -80,7 +82,7 @@ class Controller:
 
     def _look(self) -> bool:
         """Take in what happened and queue what is missing; whether all is done."""
-        jobs = self._api.trials(self._group, list(self._numbers))
+        jobs = self._api.trials(self._group, self._numbers.keys() - self._told)
         for job in jobs:
             if isinstance(job.state, Ended):
                 self._tell(job)
@@ -136,7 +138,10 @@ class Controller:
         self._told.add(job.id)
         value = found.value
         if value is None:
-            if not is_pruned(job):
+            if found.pruned:
+                self._pruned += 1
+            else:
+                self._failed += 1
                 _say(f"#{job.id} counts for nothing: {why_failed(job, self._plan.metric)}")
         else:
             sign = 1 if self._plan.better == "max" else -1
@@ -146,19 +151,16 @@ class Controller:
 
     def _publish(self, jobs: Sequence[Job]) -> None:
         """How far it is, for lists and screens; the best value becomes the controller's own metric."""
-        ended = [job for job in jobs if isinstance(job.state, Ended)]
-        pruned = sum(map(is_pruned, ended))
-        failed = sum(outcome(job, self._plan.metric).value is None for job in ended) - pruned
         running = sum(isinstance(job.state, Running) for job in jobs)
-        said = [f"{len(ended)}/{self._plan.trials}"]
+        said = [f"{len(self._told)}/{self._plan.trials}"]
         if self._best is not None:
             said.append(f"best #{self._best[1]}")
-        counts = {"running": running, "pruned": pruned, "failed": failed}
+        counts = {"running": running, "pruned": self._pruned, "failed": self._failed}
         phase = ", ".join(said + [f"{count} {name}" for name, count in counts.items() if count])
         if phase == self._phase:
             return
         self._phase = phase
-        event: dict[str, object] = {"progress": len(ended) / self._plan.trials, "phase": phase}
+        event: dict[str, object] = {"progress": len(self._told) / self._plan.trials, "phase": phase}
         if self._best is not None:
             event[self._plan.metric] = self._best[0]
         if self._events is not None:
