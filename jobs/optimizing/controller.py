@@ -49,8 +49,7 @@ class Controller:
         self._phase = ""
         signal.signal(signal.SIGTERM, self._stop)
         signal.signal(signal.SIGINT, self._stop)
-        state = api.job(job.id).state  # a signal before this was not heard
-        self._stopped = isinstance(state, Running) and state.cancel_requested_at is not None
+        self._stopped = self._is_cancelled()  # a signal before this was not heard
         self._group = api.optimization(job)
         self._begin()
 
@@ -90,8 +89,10 @@ class Controller:
                 self._watch(job)
         waiting = sum(isinstance(job.state, Waiting) for job in jobs)
         left = self._plan.trials - len(self._numbers)
-        for _ in range(min(AHEAD - waiting, left)):
-            self._queue()
+        wanted = min(AHEAD - waiting, left)
+        if wanted > 0 and not self._is_cancelled():  # trials that are cancelled with it get no successors
+            for _ in range(wanted):
+                self._queue()
         self._publish(jobs)
         return len(self._told) >= self._plan.trials
 
@@ -169,14 +170,18 @@ class Controller:
 
     def _leave(self) -> int:
         """Told to stop: when a person asked for it, the trials are stopped as well."""
-        state = self._api.job(self._me).state
-        if isinstance(state, Running) and state.cancel_requested_at is not None:
+        if self._is_cancelled():
             for job in self._api.trials(self._group):
                 if not isinstance(job.state, Ended):
                     with contextlib.suppress(NotNow):
                         self._api.cancel([job.id], cause="its optimization was cancelled")
         _say("stopped")
         return STOPPED
+
+    def _is_cancelled(self) -> bool:
+        """Whether somebody has asked for this job to be stopped."""
+        state = self._api.job(self._me).state
+        return isinstance(state, Running) and state.cancel_requested_at is not None
 
     def _stop(self, _number: int, _frame: FrameType | None) -> None:
         self._stopped = True

@@ -17,7 +17,7 @@ code = main(sys.argv[1:])
 print(" ".join(sorted({name.split(".")[0] for name in sys.modules})), file=sys.stderr)
 sys.exit(code)
 """
-FRAMEWORKS = {"textual", "rich", "pandas", "pyarrow", "tensorflow", "keras", "sklearn", "joblib"}
+FRAMEWORKS = {"textual", "rich", "pandas", "pyarrow", "tensorflow", "keras", "sklearn", "joblib", "optuna"}
 SERVERS = {"starlette", "uvicorn", "onnxruntime", "prometheus_client", "skl2onnx", "uvloop"}
 FRAMEWORKS |= SERVERS
 HEAVY = FRAMEWORKS | {"numpy", "sqlite_utils"}
@@ -80,6 +80,7 @@ def test_plain_commands_load_no_screen_no_framework_and_no_sensor(home: Path, li
         "submit --cpus 0.1 --mem 64M -- true",
         "logs 1",
         "submit --hold tf_deep",
+        "submit --hold sklearn_forest --optimize accuracy -p n_estimators=5..9",
     ],
 )
 def test_commands_that_read_the_machine_or_recipes_load_no_framework(home: Path, line: str) -> None:
