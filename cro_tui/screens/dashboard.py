@@ -21,6 +21,7 @@ from cro_tui.present import clock_text, fate_sentence, next_step, reason_short, 
 from cro_tui.screens.acts import JobActs
 from cro_tui.screens.ask import Answer, Ask
 from cro_tui.screens.log_pane import LogPane
+from cro_tui.widgets.headroom_line import HeadroomLine
 from cro_tui.widgets.job_list import JobList
 from cro_tui.widgets.lines import FooterLine, HeaderLine, NoticeLine
 from cro_tui.widgets.log_view import LogView
@@ -30,7 +31,7 @@ from cro_tui.widgets.why_panel import WhyPanel
 from jobs.load_history import EVERY_S, Point
 from jobs.model import Ended, Job, JobId, ReasonCode, Succeeded, Waiting
 from jobs.tracking.model import Curve
-from jobs.views import JobQuery, Outlook, SortKey
+from jobs.views import Headroom, JobQuery, Outlook, SortKey
 
 _SORTS = (
     (SortKey.QUEUE, "q", "running, then the order of starting, then ended"),
@@ -43,6 +44,7 @@ _SORTS = (
 _STALE_S = 3.0
 _SPANS = (("", 0.0), ("10m", 600.0), ("1h", 3600.0), ("6h", 21_600.0), ("24h", 86_400.0))  # of the graphs
 _LOOK_AHEAD_S = 30.0
+_ROOM_EVERY_S = 5.0  # what is free for the next job takes a decision's work to tell
 
 
 class Dashboard(LogPane, JobActs):
@@ -57,6 +59,9 @@ class Dashboard(LogPane, JobActs):
         self._query = JobQuery()
         self._zoom = 0  # of _SPANS
         self._zoomed_at = -math.inf
+        self._room: Headroom | None = None
+        self._room_of: tuple[object, ...] = ()
+        self._room_at = -math.inf
         self._outlook: Outlook | None = None
         self._outlook_of: JobId | None = None
         self._looked_for: tuple[JobId, tuple[ReasonCode, ...]] | None = None
@@ -67,6 +72,7 @@ class Dashboard(LogPane, JobActs):
         ascii_only = settings.screen.graph == "ascii"
         yield HeaderLine(id="header")
         yield Meters(settings.admission, ascii_only=ascii_only, id="meters")
+        yield HeadroomLine(id="room")
         with Container(id="middle"):
             yield JobList(ascii_only=ascii_only, id="jobs")
             yield WhyPanel(id="why")
@@ -128,10 +134,31 @@ class Dashboard(LogPane, JobActs):
         self.query_one(Meters).show(snapshot.sample, snapshot.capacity, picture.active)
         if self._zoom:
             self._look_back()
+        self._show_room()
+        if self.is_current and picture.fresh_at:
+            self._measure_room(picture, now)
         jobs = self.query_one(JobList)
         jobs.show(snapshot.jobs, now, picture.progress, self._empty_text(picture), picture.reported)
         jobs.frame("Jobs", self._list_state(picture, len(jobs.marks)))
         self._show_job()
+
+    def _show_room(self) -> None:
+        snapshot = self.desk.picture.snapshot
+        self.query_one(HeadroomLine).show(self._room, snapshot.capacity, snapshot.sample, self.desk.now())
+
+    def _measure_room(self, picture: Picture, now: float) -> None:
+        """Ask what is free for the next job: when jobs came or went, and every few seconds."""
+        asked = tuple(sorted(picture.snapshot.counts.items()))
+        if asked == self._room_of and 0 <= now - self._room_at < _ROOM_EVERY_S:
+            return
+        self._room_of, self._room_at = asked, now
+
+        def came(found: Headroom | None) -> None:
+            self._room = found
+            if self.is_attached:
+                self._show_room()
+
+        self.desk.read(self.desk.source.headroom, came, key="headroom", failed=lambda _: None)
 
     def _empty_text(self, picture: Picture) -> str:
         if self._query.text:

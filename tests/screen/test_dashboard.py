@@ -9,9 +9,10 @@ from rich.cells import cell_len
 
 from cro_tui.widgets.job_list import JobList
 from jobs.load_history import CPU, MEM, Point
-from jobs.model import JobId, Queued
+from jobs.model import GIB, JobId, Queued
+from jobs.ports import CroError
 from jobs.settings import ScreenSettings, Settings
-from jobs.views import DaemonStatus, SortKey
+from jobs.views import DaemonStatus, Headroom, SortKey
 from tests.screen.conftest import NARROW, WIDE, opened
 from tests.screen.fake import NOW, FakeSource, a_sample, gpu_capacity, job
 
@@ -285,3 +286,22 @@ async def test_marked_jobs_stand_side_by_side(source: FakeSource, size: tuple[in
         assert "#41" in screen.text() and "#39" in screen.text()
         await screen.press("escape")
         await screen.hides("Side by side")
+
+
+@pytest.mark.parametrize("size", [WIDE, NARROW], ids=["120x40", "80x24"])
+async def test_what_is_free_stands_beside_what_the_next_job_needs(
+    source: FakeSource, size: tuple[int, int]
+) -> None:
+    source.free = Headroom(2.4, 20 * GIB, (), source.jobs[JobId(45)])
+    async with opened(source, size) as screen:
+        await screen.shows("Free  CPU 2.4")
+        await screen.shows("CPU 4")
+        source.free = Headroom(9.0, 20 * GIB)
+        source.add(job(47, "late", Queued(NOW)))
+        screen.app.look_again()
+        await screen.shows("nothing waits")
+        source.fails = CroError("The store does not answer.")
+        source.add(job(48, "later", Queued(NOW)))
+        screen.app.look_again()
+        await screen.shows("The store does not answer")
+        assert "CPU 9" in screen.text()  # what was known stays, and the line below says how old it is

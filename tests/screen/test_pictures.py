@@ -52,6 +52,7 @@ def after(source: FakeSource, wait_for: str, *keys: str, then: str = "") -> Call
 @pytest.fixture
 def gpu_source(source: FakeSource, tmp_path: Path) -> FakeSource:
     source.capacity, source.sample = gpu_capacity(1), a_sample(gpus=1)
+    source.free = Headroom(5.1, 20 * GIB, ((0, 6 * GIB),), source.jobs[JobId(42)])
     lines = [
         f"Epoch {epoch}/20  412/642 ━━━━━━━━╸ loss 0.{1900 - epoch} acc 0.93{epoch:02}\n"
         for epoch in range(1, 16)
@@ -68,6 +69,7 @@ def test_dashboard(gpu_source: FakeSource, size: tuple[int, int], snap_compare: 
 
 @pytest.mark.parametrize("size", [WIDE, NARROW], ids=["120x40", "80x24"])
 def test_dashboard_without_gpu(source: FakeSource, size: tuple[int, int], snap_compare: Compare) -> None:
+    source.free = Headroom(2.4, 20 * GIB, (), source.jobs[JobId(45)])
     run = after(source, "Nothing printed yet.")
     assert snap_compare(app_of(source), terminal_size=size, run_before=run)
 
