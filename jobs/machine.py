@@ -33,8 +33,27 @@ class Capacity:
 
 
 @dataclass(frozen=True, slots=True)
+class GpuHold:
+    """Memory of one GPU that one process holds; `mem_bytes` None: the driver does not say how much.
+
+    `started` is its start in clock ticks since boot, None where no such process can be seen; `job_id` is
+    ours that it belongs to. `idle_since_at`: the GPU has done nothing since then while the process held it;
+    None unless that has lasted.
+    """
+
+    pid: int
+    started: int | None = None
+    mem_bytes: int | None = None
+    job_id: JobId | None = None
+    idle_since_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class DeviceSample:
-    """Live state of one GPU. `foreign_mem_bytes` is held by processes that are not our jobs'."""
+    """Live state of one GPU. `foreign_mem_bytes` is held by processes that are not our jobs'.
+
+    `holds` are the processes that the driver names, None where it names none that could be believed.
+    """
 
     uuid: str
     mem_used_bytes: int | None = None
@@ -46,6 +65,7 @@ class DeviceSample:
     power_limit_w: float | None = None
     throttled: bool | None = None  # its clocks are held down because it is too hot
     ecc_errors: int | None = None  # memory errors that could not be corrected, since the driver was loaded
+    holds: tuple[GpuHold, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from jobs.machine import DeviceSample
 from jobs.model import JobId
 
 _KERNEL = 2  # kthreadd, the parent of all kernel threads
@@ -21,11 +22,25 @@ UNSEEN = (
 
 
 @dataclass(frozen=True, slots=True)
+class GpuUse:
+    """What one process holds of all GPUs. `started` tells it from others that have had its pid.
+
+    `idle_bytes` of it are on GPUs that have done nothing since `idle_since_at`.
+    """
+
+    mem_bytes: int | None
+    started: int | None = None
+    idle_bytes: int = 0
+    idle_since_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Process:
     """One process. `cpus` is cores in use since the last look, `*_per_s` bytes, all None at the first.
 
     `started` identifies it together with the pid. `command` is empty while nobody has asked for it.
     `container` is the short id of its container. `seen` False: nobody but the GPU driver names it.
+    `gpu_idle_bytes` are held on GPUs that have done nothing since `gpu_idle_since_at`.
     """
 
     pid: int
@@ -43,6 +58,8 @@ class Process:
     command: str = ""
     container: str = ""
     seen: bool = True
+    gpu_idle_bytes: int = 0
+    gpu_idle_since_at: float | None = None
 
 
 class Kind(StrEnum):
@@ -97,11 +114,33 @@ class Group:
         return self.total(lambda process: process.gpu_mem_bytes)
 
     @property
+    def gpu_idle(self) -> tuple[int, float] | None:
+        """GPU memory that is held for nothing, and since when all of it is; None for none."""
+        since = [each.gpu_idle_since_at for each in self.processes if each.gpu_idle_since_at is not None]
+        return (sum(each.gpu_idle_bytes for each in self.processes), max(since)) if since else None
+
+    @property
     def io_per_s(self) -> float | None:
         """None unless it was read of all: a part of it would look like the whole."""
         found = [io_per_s(process) for process in self.processes]
         read = [each for each in found if each is not None]
         return sum(read) if len(read) == len(found) else None
+
+
+def gpu_uses(devices: Iterable[DeviceSample]) -> dict[int, GpuUse]:
+    """What each process holds, over all GPUs."""
+    found: dict[int, GpuUse] = {}
+    for hold in (hold for device in devices for hold in device.holds or ()):
+        before = found.get(hold.pid, GpuUse(0))
+        known = before.mem_bytes is not None and hold.mem_bytes is not None
+        idle_since = [at for at in (before.idle_since_at, hold.idle_since_at) if at is not None]
+        found[hold.pid] = GpuUse(
+            (before.mem_bytes or 0) + (hold.mem_bytes or 0) if known else None,
+            hold.started,
+            before.idle_bytes + (0 if hold.idle_since_at is None else hold.mem_bytes or 0),
+            max(idle_since, default=None),
+        )
+    return found
 
 
 def io_per_s(process: Process) -> float | None:

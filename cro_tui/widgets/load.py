@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from cro_tui.present import bytes_text, number_text, percent_text
+from cro_tui.present.machine import idle_holds
 from cro_tui.widgets.strips import plain
 from jobs.machine import Capacity, Device, DeviceSample, Sample
 from jobs.model import Active, Job
@@ -71,7 +72,7 @@ def mem_gauge(
     )
 
 
-def gpu_gauge(device: Device, live: DeviceSample | None, active: Sequence[Job]) -> Gauge:
+def gpu_gauge(device: Device, live: DeviceSample | None, active: Sequence[Job], now: float = 0.0) -> Gauge:
     heat = "-" if live is None or live.temperature_c is None else f"{live.temperature_c:.0f}C"
     if live is not None and live.throttled:
         heat += " slowed"
@@ -81,7 +82,9 @@ def gpu_gauge(device: Device, live: DeviceSample | None, active: Sequence[Job]) 
     users = [f"#{job.id}" for job in active if _uses(job, device)]
     foot = f"{heat}  {power}" + (f"  job {' '.join(users[:2])}" if users else "")
     share = live.utilisation if live else None
-    return Gauge(f"GPU{device.index}", "", share, foot, heat, extra=plain(device.name, 40))
+    return Gauge(
+        f"GPU{device.index}", "", share, foot, heat, extra=idle_holds(live, now) or plain(device.name, 40)
+    )
 
 
 def vram_gauge(device: Device, live: DeviceSample | None, active: Sequence[Job]) -> Gauge:
@@ -103,9 +106,11 @@ def vram_gauge(device: Device, live: DeviceSample | None, active: Sequence[Job])
     )
 
 
-def device_line(device: Device, live: DeviceSample | None, active: Sequence[Job]) -> str:
-    """One GPU of several, after its bar: "97%  17.0G/24.0G  74C  #41"."""
+def device_line(device: Device, live: DeviceSample | None, active: Sequence[Job], now: float) -> str:
+    """One GPU of several, after its bar: "97%  17.0G/24.0G  74C  #41", or who holds it for nothing."""
     gpu, vram = gpu_gauge(device, live, active), vram_gauge(device, live, active)
+    if idle := idle_holds(live, now):
+        return f"{percent_text(gpu.share):>4}  {idle}"
     users = " ".join(f"#{job.id}" for job in active if _uses(job, device))
     return f"{percent_text(gpu.share):>4}  {vram.brief:>11}  {gpu.brief:>4}  {users}".rstrip()
 

@@ -7,29 +7,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.containers import Container
-from textual.strip import Strip
-from textual.widget import Widget
 
-from cro_tui.present import bytes_text
-from cro_tui.widgets.frame import Framed
-from cro_tui.widgets.graph import bar
+from cro_tui.widgets.device_rows import DeviceRows
 from cro_tui.widgets.load import (
     Gauge,
     cpu_gauge,
-    device_line,
     gpu_gauge,
     mem_gauge,
     pressure_lines,
     vram_gauge,
 )
 from cro_tui.widgets.meter import Lines, Meter
-from cro_tui.widgets.strips import fit, plain, strip
+from cro_tui.widgets.strips import plain
 from jobs.load_history import CPU, MEM, Point, binned
-from jobs.machine import Capacity, Device, DeviceSample, Sample
+from jobs.machine import Capacity, Device, Sample
 from jobs.model import Job
 from jobs.rules import Rules
 
@@ -75,6 +69,13 @@ class Meters(Container):
             if name is not None:
                 past = partial(binned, tuple(points), name, from_at, until_at)
                 meter.look_back(f"last {span}" if span else "", past if span else None)
+        for rows in self.query(DeviceRows):
+            uuids = [device.uuid for device in devices] if span else []
+            known = tuple(points)
+            rows.look_back(
+                f"last {span}" if span else "",
+                {uuid: partial(binned, known, f"gpu:{uuid}", from_at, until_at) for uuid in uuids},
+            )
 
     def _make_room(self, devices: tuple[Device, ...]) -> None:
         room = self.query_one("#device-meters")
@@ -94,47 +95,15 @@ class Meters(Container):
 
     def _show_devices(self, sample: Sample | None, active: Sequence[Job], tick: bool) -> None:
         devices = self._devices or ()
+        now = sample.at if sample else 0.0
         live = {device.uuid: device for device in sample.devices} if sample else {}
         for panel in self.query(Lines):
             note = plain((sample.gpu_note if sample else None) or "none was found", 200)
             panel.show("Pressure", "", (*pressure_lines(sample), f"no GPU: {note}"))
         for rows in self.query(DeviceRows):
-            rows.show([(device, live.get(device.uuid)) for device in devices], active)
+            rows.show([(device, live.get(device.uuid)) for device in devices], active, now)
         for meter in self.query("#gpu, #vram").results(Meter):
-            make = gpu_gauge if meter.id == "gpu" else vram_gauge
-            meter.show(make(devices[0], live.get(devices[0].uuid), active), tick=tick)
-
-
-class DeviceRows(Framed, Widget):
-    """Several GPUs, one row each; as many as fit, and how many more there are."""
-
-    COMPONENT_CLASSES: ClassVar[set[str]] = {"device-rows--bar"}
-
-    def __init__(self, *, ascii_only: bool = False, id: str | None = None) -> None:
-        super().__init__(id=id)
-        self._ascii = ascii_only
-        self._rows: list[tuple[str, float | None, str]] = []
-
-    def show(self, devices: Sequence[tuple[Device, DeviceSample | None]], active: Sequence[Job]) -> None:
-        rows = [
-            (f"GPU{device.index}", live.utilisation if live else None, device_line(device, live, active))
-            for device, live in devices
-        ]
-        total = sum(device.mem_bytes for device, _ in devices)
-        self.frame(f"{len(devices)} GPUs", bytes_text(total))
-        if rows != self._rows:
-            self._rows = rows
-            self.refresh()
-
-    def render_line(self, y: int) -> Strip:
-        width, base = self.size.width, self.look_of()
-        if y >= len(self._rows):
-            return Strip.blank(width, base)
-        more = len(self._rows) - self.size.height
-        if more > 0 and y == self.size.height - 1:
-            return strip([(fit(f" and {more + 1} more", width), base)], width, base)
-        label, share, text = self._rows[y]
-        cells = max(4, min(24, width - len(text) - 10))
-        look = self.look_of("bar")
-        drawn = bar(share, cells, ascii_only=self._ascii) if share is not None else " " * cells
-        return strip([(f" {fit(label, 6)}", base), (drawn, look), (" " + text, base)], width, base)
+            device, found = devices[0], live.get(devices[0].uuid)
+            gpu = meter.id == "gpu"
+            gauge = gpu_gauge(device, found, active, now) if gpu else vram_gauge(device, found, active)
+            meter.show(gauge, tick=tick)

@@ -19,7 +19,7 @@ from textual.strip import Strip
 
 from cro_tui.actions import Where, bindings
 from cro_tui.widgets.frame import Framed
-from cro_tui.widgets.process_rows import Row, head, text_of
+from cro_tui.widgets.process_rows import Row, head, idle, text_of
 from cro_tui.widgets.strips import fit, strip
 from jobs.processes import Group, Kind, Process, ordered
 
@@ -37,7 +37,7 @@ class ProcessList(Framed, ScrollView, can_focus=True):
     BINDINGS: ClassVar[list[BindingType]] = [*bindings(Where.LIST)]
     COMPONENT_CLASSES: ClassVar[set[str]] = {
         "process-list--head", "process-list--cursor", "process-list--quiet",
-        "process-list--ours", "process-list--bad",
+        "process-list--ours", "process-list--bad", "process-list--warn",
     }  # fmt: skip
     HELP = "What runs: a row for each job, container or session. `enter` unfolds one."
 
@@ -185,7 +185,7 @@ class ProcessList(Framed, ScrollView, can_focus=True):
         if index >= len(self._rows):
             return strip([(rest, self.look_of("quiet"))], width, base)
         row = self._rows[index]
-        name = _LOOKS.get(row.group.kind, "")
+        name = "warn" if idle(row) is not None else _LOOKS.get(row.group.kind, "")
         first = self.look_of(name) if name else Style()
         body = self.look_of("quiet") if row.process is not None else Style()
         if index == self._cursor:

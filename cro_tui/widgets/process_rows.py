@@ -59,7 +59,7 @@ def text_of(
     if len(row.group.processes) == 1:
         sign = "" if row.process is not None else "  "
     branch = "" if row.process is None else ("`- " if row.last else "|- ")
-    what = plain(_what(row), 400)
+    what = _held(row, now) + plain(_what(row), 400)
     lead = f"{'>' if cursor else ' '} {cells[0]}"
     rest = " " + " ".join(cells[1:]) + f"  {sign}{branch}{what}"
     return lead, fit(rest, max(0, width - len(lead)))
@@ -90,6 +90,21 @@ def _values(row: Row, now: float) -> dict[str, str]:
 
 def _cores(cpus: float | None) -> str:
     return number_text(None if cpus is None else round(cpus, 2))
+
+
+def idle(row: Row) -> tuple[int, float] | None:
+    """GPU memory that it holds for nothing, and since when."""
+    process = row.process
+    if process is None:
+        return row.group.gpu_idle
+    return (
+        None if process.gpu_idle_since_at is None else (process.gpu_idle_bytes, process.gpu_idle_since_at)
+    )
+
+
+def _held(row: Row, now: float) -> str:
+    found = idle(row)
+    return "" if found is None else f"holds {bytes_text(found[0])}, idle {span_text(now - found[1])}: "
 
 
 def _what(row: Row) -> str:

@@ -37,7 +37,7 @@ class Processes(Door):
             if isinstance(job.state, Running | Paused)
         }
         own = () if status.pid is None else (status.pid,)
-        return groups(self._measuring().processes(shown), jobs, own)
+        return groups(self._measuring().processes(self._clock(), status, shown), jobs, own)
 
     def signal(self, processes: Iterable[Process], number: int) -> tuple[str, ...]:
         """Send a signal to these very processes; one sentence for each that did not get it."""

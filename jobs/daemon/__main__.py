@@ -64,6 +64,7 @@ def _run(home: Home, settings: Settings, ready_fd: int | None) -> None:
     from jobs.daemon.loop import Daemon
     from jobs.daemon.recovery import recover
     from jobs.executors.local import LocalExecutor
+    from jobs.sensing import vitals
     from jobs.sensing.sensor import MachineSensor
     from jobs.store.backup import is_damage
     from jobs.store.writer import Store
@@ -80,7 +81,11 @@ def _run(home: Home, settings: Settings, ready_fd: int | None) -> None:
             ready_fd = None
 
     async def run(store: Store) -> None:
-        executor, sensor = LocalExecutor(home.jobs), MachineSensor()
+        last = vitals.read(home.vitals)
+        executor, sensor = (
+            LocalExecutor(home.jobs),
+            MachineSensor(before=None if last is None else last.sample),
+        )
         daemon = Daemon(home, settings, store, executor, sensor, clock=time.time)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):

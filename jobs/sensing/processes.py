@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 
 from jobs.boxed.proctree import PAGE_BYTES, TICKS_PER_S, start_ticks
-from jobs.processes import Process
+from jobs.processes import GpuUse, Process
 
 _LONGEST_COMMAND = 4096
 _CONTAINER = re.compile(
@@ -49,14 +49,13 @@ class ProcessTable:
         self._living: dict[int, _Known] = {}
         self._boot_at = _boot_at()
 
-    def read(
-        self, shown: Collection[int] = (), gpu_bytes: Mapping[int, int | None] | None = None
-    ) -> list[Process]:
+    def read(self, shown: Collection[int] = (), gpu: Mapping[int, GpuUse] | None = None) -> list[Process]:
         """Every process that can be seen. Of those `shown`, command and disk use are read as well;
-        `gpu_bytes` is GPU memory by pid, and whom it names is listed even when nobody else does."""
+        `gpu` is GPU memory by pid, and whom it names is listed even when nobody else does."""
+        gpu = gpu or {}
         if not sys.platform.startswith("linux"):
-            return _by_psutil(gpu_bytes or {})
-        now, wanted, gpu = time.monotonic(), frozenset(shown), gpu_bytes or {}
+            return _with_gpus(_by_psutil(), gpu)
+        now, wanted = time.monotonic(), frozenset(shown)
         found: list[Process] = []
         self._living = {}
         for number in os.listdir("/proc"):
@@ -73,17 +72,7 @@ class ProcessTable:
             name = text[text.find(b"(") + 1 : end].decode("utf-8", "replace")
             found.append(self._process(pid, name, fields, now, shown=pid in wanted))
         self._known = self._living
-        seen = {process.pid for process in found}
-        if gpu:
-            found = [
-                replace(each, gpu_mem_bytes=gpu[each.pid]) if each.pid in gpu else each for each in found
-            ]
-            found += [
-                Process(pid, 0, gpu_mem_bytes=used, seen=False)
-                for pid, used in gpu.items()
-                if pid not in seen
-            ]
-        return found
+        return _with_gpus(found, gpu)
 
     def _process(self, pid: int, name: str, fields: list[bytes], now: float, *, shown: bool) -> Process:
         known = self._known.get(pid)
@@ -116,6 +105,25 @@ class ProcessTable:
             known.command,
             known.container,
         )
+
+
+def _with_gpus(found: list[Process], gpu: Mapping[int, GpuUse]) -> list[Process]:
+    """The processes with what they hold, and those that nobody but the driver names."""
+    left = dict(gpu)
+    for place, each in enumerate(found) if gpu else ():
+        use = left.get(each.pid)
+        if use is not None and use.started in (None, each.started):
+            found[place] = _holding(each, left.pop(each.pid))
+    return found + [_holding(Process(pid, 0, seen=False), use) for pid, use in left.items()]
+
+
+def _holding(process: Process, use: GpuUse) -> Process:
+    return replace(
+        process,
+        gpu_mem_bytes=use.mem_bytes,
+        gpu_idle_bytes=use.idle_bytes,
+        gpu_idle_since_at=use.idle_since_at,
+    )
 
 
 def send(pid: int, started: int, number: int) -> str:
@@ -164,7 +172,7 @@ def _held(pid: int) -> Iterator[int | None]:
         os.close(descriptor)
 
 
-def _by_psutil(gpu: Mapping[int, int | None]) -> list[Process]:
+def _by_psutil() -> list[Process]:
     import psutil
 
     wanted = ["pid", "ppid", "name", "username", "create_time", "memory_info", "cmdline", "cpu_percent"]
@@ -183,7 +191,6 @@ def _by_psutil(gpu: Mapping[int, int | None]) -> list[Process]:
                 table["create_time"],
                 None if percent is None else percent / 100,
                 None if memory is None else memory.rss,
-                gpu.get(table["pid"]),
                 command=" ".join(table["cmdline"] or ())[:_LONGEST_COMMAND],
             )
         )

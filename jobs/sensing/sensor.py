@@ -15,9 +15,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from jobs.boxed import proctree
-from jobs.machine import Capacity, DeviceSample, Pressure, Sample
+from jobs.machine import Capacity, DeviceSample, GpuHold, Pressure, Sample
 from jobs.model import JobId, Usage
 from jobs.sensing import container
+from jobs.sensing.idling import Idling, observed, remembered, told
 from jobs.sensing.nvml import GpuReading, Nvml
 
 SMOOTH_S = 6.0  # time constant of the foreign load
@@ -30,8 +31,10 @@ GENERATIONS = 64  # how far up the family of a process is followed
 class MachineSensor:
     """The Sensor for this machine. Not for sharing between threads."""
 
-    def __init__(self, nvml: Nvml | None = None) -> None:
+    def __init__(self, nvml: Nvml | None = None, before: Sample | None = None) -> None:
+        """`before` is what another sensor read last: GPUs that stood idle then go on standing idle."""
         self._nvml = Nvml() if nvml is None else nvml
+        self._idling = Idling() if before is None else remembered(before.devices, before.at)
         self._cores = container.affinity()
         self._foreign: float | None = None
         self._before = _Counters.read(self._cores, {}, 0.0)
@@ -68,6 +71,7 @@ class MachineSensor:
         busy, per_core = self._cpu(counters, jobs)
         readings, note = self._nvml.read()
         devices, job_gpu_bytes = _share_out(readings, supervisors)
+        self._idling = observed(self._idling, devices, now)
         return Sample(
             at=now,
             cpu_busy=busy,
@@ -78,7 +82,7 @@ class MachineSensor:
             swap_used_bytes=psutil.swap_memory().used,
             load_1m=os.getloadavg()[0],
             pressure=_pressure(),
-            devices=devices,
+            devices=tuple(told(self._idling, device, now) for device in devices),
             jobs={
                 job_id: replace(usage, gpu_mem_bytes=job_gpu_bytes.get(job_id)) if readings else usage
                 for job_id, usage in jobs.items()
@@ -165,27 +169,30 @@ def _share_out(
     samples = []
     for reading in readings:
         foreign: list[int | None] = []
+        holds = []
         for pid, used_bytes in reading.processes or ():
             owner = _owner(pid, supervisors)
+            holds.append(GpuHold(pid, proctree.start_ticks(pid), used_bytes, owner))
             if owner is None:
                 foreign.append(used_bytes)
             else:
                 so_far = job_bytes[owner]
                 job_bytes[owner] = None if so_far is None or used_bytes is None else so_far + used_bytes
-        told = reading.processes is not None
+        named = reading.processes is not None
         known = [used for used in foreign if used is not None]
         samples.append(
             DeviceSample(
                 uuid=reading.device.uuid,
                 mem_used_bytes=reading.mem_used_bytes,
-                foreign_mem_bytes=sum(known) if told and len(known) == len(foreign) else None,
-                foreign_processes=len(foreign) if told else None,
+                foreign_mem_bytes=sum(known) if named and len(known) == len(foreign) else None,
+                foreign_processes=len(foreign) if named else None,
                 utilisation=reading.utilisation,
                 temperature_c=reading.temperature_c,
                 power_w=reading.power_w,
                 power_limit_w=reading.power_limit_w,
                 throttled=reading.throttled,
                 ecc_errors=reading.ecc_errors,
+                holds=tuple(holds) if named else None,
             )
         )
     return tuple(samples), job_bytes

@@ -18,10 +18,10 @@ from jobs.views import DaemonStatus
 if TYPE_CHECKING:
     from jobs.ports import Sensor
     from jobs.processes import Process
-    from jobs.sensing.nvml import Nvml
     from jobs.sensing.processes import ProcessTable
 
 FRESH_S = 3.0
+AGAIN_S = 0.4  # an own measurement serves all who ask so soon after it
 
 
 class Machine:
@@ -33,7 +33,7 @@ class Machine:
         self._sensor: Sensor | None = None
         self._capacity: Capacity | None = None
         self._table: ProcessTable | None = None
-        self._nvml: Nvml | None = None
+        self._last: Sample | None = None
 
     def vitals(self, daemon: DaemonStatus) -> Vitals | None:
         """What the running scheduler published, however old; None without one."""
@@ -55,22 +55,19 @@ class Machine:
         if found is not None:
             return found
         with self._lock:
-            return self._opened().read(now, {}, {}, 0.0)
+            if self._last is None or not 0 <= now - self._last.at < AGAIN_S:
+                self._last = self._opened().read(now, {}, {}, 0.0)
+            return self._last
 
-    def processes(self, shown: Collection[int]) -> list[Process]:
+    def processes(self, now: float, daemon: DaemonStatus, shown: Collection[int]) -> list[Process]:
         """Every process, with the GPU memory that it holds where there is a GPU."""
-        from jobs.sensing.nvml import Nvml
+        from jobs.processes import gpu_uses
         from jobs.sensing.processes import ProcessTable
 
+        devices = self.sample(now, daemon).devices
         with self._lock:
             self._table = self._table or ProcessTable()
-            self._nvml = self._nvml or Nvml()
-            used: dict[int, int | None] = {}
-            for reading in self._nvml.read()[0]:
-                for pid, held in reading.processes or ():
-                    before = used.get(pid, 0)
-                    used[pid] = None if held is None or before is None else before + held
-            return self._table.read(shown, used)
+            return self._table.read(shown, gpu_uses(devices))
 
     def capacity(self, daemon: DaemonStatus) -> Capacity:
         """The machine's size."""
@@ -88,9 +85,6 @@ class Machine:
             if close is not None:
                 close()
             self._sensor = None
-            if self._nvml is not None:
-                self._nvml.close()
-            self._nvml = None
 
     def _opened(self) -> Sensor:
         if self._sensor is None:

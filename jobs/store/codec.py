@@ -13,7 +13,7 @@ from dataclasses import fields
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any, cast, get_args
 
-from jobs.machine import Alert, AlertKind, Capacity, Device, DeviceSample, Pressure, Sample
+from jobs.machine import Alert, AlertKind, Capacity, Device, DeviceSample, GpuHold, Pressure, Sample
 from jobs.model import (
     Dependency,
     DependencyKind,
@@ -210,7 +210,10 @@ def load_reasons(text: str | None) -> tuple[Reason, ...]:
 def dump_sample(sample: Sample) -> dict[str, Any]:
     table = plain(sample)
     table["pressure"] = plain(sample.pressure)
-    table["devices"] = [plain(device) for device in sample.devices]
+    table["devices"] = [
+        plain(device) | ({} if device.holds is None else {"holds": [plain(hold) for hold in device.holds]})
+        for device in sample.devices
+    ]
     table["alerts"] = [plain(alert) for alert in sample.alerts]
     table["jobs"] = [(job_id, plain(usage)) for job_id, usage in sample.jobs.items()]
     return table
@@ -221,7 +224,7 @@ def load_sample(table: Mapping[str, Any]) -> Sample:
         values = dict(table)
         values["per_core"] = tuple(values["per_core"])
         values["pressure"] = Pressure(**values["pressure"])
-        values["devices"] = tuple(DeviceSample(**device) for device in values["devices"])
+        values["devices"] = tuple(_load_device_sample(device) for device in values["devices"])
         values["alerts"] = tuple(
             Alert(**{**alert, "kind": AlertKind(alert["kind"])}) for alert in values.get("alerts", ())
         )
@@ -229,6 +232,12 @@ def load_sample(table: Mapping[str, Any]) -> Sample:
         return Sample(**values)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise Damaged(f"sample: {error}") from None
+
+
+def _load_device_sample(table: Mapping[str, Any]) -> DeviceSample:
+    holds = table.get("holds")
+    held = None if holds is None else tuple(GpuHold(**hold) for hold in holds)
+    return DeviceSample(**{**table, "holds": held})
 
 
 def dump_capacity(capacity: Capacity) -> dict[str, Any]:

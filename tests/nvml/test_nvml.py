@@ -27,7 +27,8 @@ for line in sys.stdin:
         time.sleep(asked["pause_s"])
     jobs = {int(job): Usage() for job in asked["jobs"].values()}
     started = time.monotonic()
-    sample = sensor.read(time.time(), jobs, {int(pid): job for pid, job in asked["jobs"].items()}, 0.0)
+    now = time.time() + asked.get("ahead_s", 0)
+    sample = sensor.read(now, jobs, {int(pid): job for pid, job in asked["jobs"].items()}, 0.0)
     answer = dataclasses.asdict(sample) | {"capacity": dataclasses.asdict(sensor.capacity())}
     print(json.dumps(answer | {"took_s": time.monotonic() - started}), flush=True)
 """
@@ -43,11 +44,13 @@ class Reader:
             env={**os.environ, **environ},
         )
 
-    def read(self, pause_s: float = 0.0, **jobs: int) -> Any:
+    def read(self, pause_s: float = 0.0, ahead_s: float = 0.0, **jobs: int) -> Any:
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         owners = {pid.removeprefix("pid"): job for pid, job in jobs.items()}
-        self.process.stdin.write(json.dumps({"jobs": owners, "pause_s": pause_s}) + "\n")
+        self.process.stdin.write(
+            json.dumps({"jobs": owners, "pause_s": pause_s, "ahead_s": ahead_s}) + "\n"
+        )
         self.process.stdin.flush()
         return json.loads(self.process.stdout.readline())
 
@@ -90,6 +93,24 @@ def test_two_gpus_with_our_process_and_a_foreign_one(stand_in: StandIn, reader: 
     assert (second["foreign_mem_bytes"], second["foreign_processes"]) == (0, 0)
     assert answer["jobs"]["41"]["gpu_mem_bytes"] >> 20 == 8000
     assert answer["gpu_note"] is None
+
+
+def test_memory_that_is_held_while_its_gpu_does_nothing_is_told_after_a_while(
+    stand_in: StandIn, reader: Reader
+) -> None:
+    ours, gone = os.getpid(), 2**22 + 7
+    held = Gpu(80_000, 60_000, 0, processes=[(ours, 38_000), (gone, 20_000), (1, 500)])
+    stand_in.set(held, Gpu(80_000, 9000, 70, processes=[(ours, 9000)]))
+    for ahead_s in range(0, 660, 55):
+        answer = reader.read(ahead_s=ahead_s, **{f"pid{ours}": 41})
+        idle = {hold["pid"]: hold["idle_since_at"] for hold in answer["devices"][0]["holds"]}
+        assert {pid for pid, since in idle.items() if since} == ({ours, gone} if ahead_s >= 600 else set())
+    first, second = answer["devices"]
+    holds = {hold["pid"]: hold for hold in first["holds"]}
+    assert 600 <= answer["at"] - holds[ours]["idle_since_at"] <= 610
+    assert (holds[ours]["job_id"], holds[ours]["mem_bytes"] >> 20) == (41, 38_000)
+    assert holds[ours]["started"] and holds[gone]["started"] is None
+    assert [hold["idle_since_at"] for hold in second["holds"]] == [None], "that one is used"
 
 
 def test_what_a_device_does_not_say_is_none(stand_in: StandIn, reader: Reader) -> None:

@@ -494,3 +494,11 @@ def a_machine() -> tuple[Group, ...]:
         Group(Kind.JOB, "job 500", "sklearn_forest", (supervisor, train, worker), JobId(41)),
         Group(Kind.SESSION, "session 700", "bash", (shell,)),
     )
+
+
+def idle_machine() -> tuple[Group, ...]:
+    """The same with a job whose process holds memory of a GPU that does nothing."""
+    job, shell = a_machine()
+    supervisor, train, worker = job.processes
+    train = replace(train, gpu_mem_bytes=40 * GIB, gpu_idle_bytes=38 * GIB, gpu_idle_since_at=NOW - 2520)
+    return replace(job, processes=(supervisor, train, worker)), shell

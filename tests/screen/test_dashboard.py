@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 from rich.cells import cell_len
@@ -305,3 +306,26 @@ async def test_what_is_free_stands_beside_what_the_next_job_needs(
         screen.app.look_again()
         await screen.shows("The store does not answer")
         assert "CPU 9" in screen.text()  # what was known stays, and the line below says how old it is
+
+
+@pytest.mark.parametrize("size", [WIDE, NARROW, (400, 100)], ids=["120x40", "80x24", "400x100"])
+async def test_sixteen_gpus_and_384_threads_still_read_and_look_back(
+    source: FakeSource, size: tuple[int, int]
+) -> None:
+    source.capacity, sample = gpu_capacity(16), a_sample(gpus=16)
+    devices = tuple(replace(each, utilisation=n / 20) for n, each in enumerate(sample.devices))
+    source.sample = replace(sample, devices=devices, per_core=tuple(n / 384 for n in range(384)))
+    points = [Point(NOW - 600 + at, {f"gpu:GPU-{n}": 1.0 for n in range(16)}) for at in range(0, 600, 10)]
+    source.points = tuple(points)
+    async with opened(source, size) as screen:
+        for index in range(16):
+            await screen.shows(f"{index * 5}%")
+        if size[0] > 100:
+            assert "GPU15" in screen.text() and "▁" in screen.text()
+        await screen.press("z")
+        await screen.until(lambda: source.called("load_history"), "a look back")
+        if size[0] > 100:
+            await screen.shows("last 10m")
+        assert all(cell_len(row) == size[0] for row in screen.rows())
+        await screen.press("Z")
+        await screen.hides("last 10m")

@@ -19,7 +19,7 @@ from jobs.model import GIB, JobId
 from jobs.settings import ScreenSettings, Settings
 from jobs.views import Headroom
 from tests.screen.conftest import NARROW, WIDE, Screen
-from tests.screen.fake import FakeSource, a_machine, a_sample, gpu_capacity
+from tests.screen.fake import FakeSource, a_sample, gpu_capacity, idle_machine
 from tests.screen.test_models import filled
 
 Compare = Callable[..., bool]
@@ -89,7 +89,7 @@ def test_recipes(source: FakeSource, snap_compare: Compare) -> None:
 
 @pytest.mark.parametrize("size", [WIDE, NARROW], ids=["120x40", "80x24"])
 def test_processes(source: FakeSource, size: tuple[int, int], snap_compare: Compare) -> None:
-    source.groups, source.free = a_machine(), Headroom(1.5, 6 * GIB, (), source.jobs[JobId(42)])
+    source.groups, source.free = idle_machine(), Headroom(1.5, 6 * GIB, (), source.jobs[JobId(42)])
     run = after(source, "Nothing printed yet.", "4", "enter", then="worker.py")
     calm = Settings(screen=ScreenSettings(refresh_s=5.0))  # what the app itself costs is never the same
     app = CroApp(source, calm, clock=lambda: source.now)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from cro_tui.widgets.process_list import ProcessList
+from jobs.machine import GpuHold
 from jobs.model import GIB, JobId
+from jobs.processes import UNSEEN, Group, Kind, Process
 from jobs.settings import ScreenSettings, Settings
 from jobs.views import Headroom
 from tests.screen.conftest import NARROW, WIDE, opened
-from tests.screen.fake import FakeSource, a_machine
+from tests.screen.fake import NOW, FakeSource, a_machine, a_sample, gpu_capacity, idle_machine
 
 
 @pytest.fixture
@@ -30,6 +34,27 @@ async def test_it_shows_jobs_and_the_rest_and_what_is_free(
         await screen.shows("Free for jobs  CPU 1.5 of")
         await screen.shows("Next           #42")
         await screen.shows("2 rows")
+
+
+@pytest.mark.parametrize("size", [WIDE, NARROW], ids=["120x40", "80x24"])
+async def test_gpu_memory_that_is_held_for_nothing_is_said_on_the_row_and_beside_the_gpu(
+    machine: FakeSource, size: tuple[int, int]
+) -> None:
+    gone = Process(900, 0, gpu_mem_bytes=GIB, seen=False)
+    machine.groups = (*idle_machine(), Group(Kind.UNSEEN, "unseen 900", f"pid 900 {UNSEEN}", (gone,)))
+    machine.capacity, machine.sample = gpu_capacity(2), a_sample(gpus=2)
+    hold = GpuHold(511, 9, 38 * GIB, JobId(41), NOW - 2520)
+    idle = replace(machine.sample.devices[1], utilisation=0.0, holds=(hold,))
+    machine.sample = replace(machine.sample, devices=(machine.sample.devices[0], idle))
+    async with opened(machine, size) as screen:
+        await screen.shows("holds 38.0G, idle 42m")
+        await screen.press("4")
+        await screen.shows("+ holds 38.0G, idle 42m: s")
+        await screen.shows("pid 900 has ended")
+        await screen.press("enter")
+        await screen.shows("|- holds 38.0G, idle 42m:")
+        if size == WIDE:
+            await screen.shows("idle 42m: python train.py")
 
 
 async def test_a_row_unfolds_into_its_processes_without_what_they_hide(machine: FakeSource) -> None:

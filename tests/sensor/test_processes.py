@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from jobs.processes import Process
+from jobs.processes import GpuUse, Process
 from jobs.sensing.processes import ProcessTable, send
 
 BURN = "import sys\nprint('go', flush=True)\nwhile True: pass"
@@ -74,10 +74,13 @@ def test_one_that_has_ended_is_gone_and_gpu_memory_of_a_stranger_is_kept(
     burning: subprocess.Popen[str],
 ) -> None:
     table = ProcessTable()
-    gpu = {burning.pid: 5, 2**22 + 7: 9}
-    found = {process.pid: process for process in table.read(gpu_bytes=gpu)}
+    gpu = {burning.pid: GpuUse(5, idle_bytes=4, idle_since_at=3.0), 2**22 + 7: GpuUse(9)}
+    found = {process.pid: process for process in table.read(gpu=gpu)}
+    assert (found[burning.pid].gpu_idle_bytes, found[burning.pid].gpu_idle_since_at) == (4, 3.0)
     assert found[burning.pid].gpu_mem_bytes == 5
     assert not found[2**22 + 7].seen
+    recycled = [each for each in table.read(gpu={burning.pid: GpuUse(5, started=1)}) if each.gpu_mem_bytes]
+    assert [each.seen for each in recycled] == [False], "another process has its number by now"
     burning.kill()
     burning.wait(30)
     assert find(table, burning.pid) is None
