@@ -239,9 +239,9 @@ def _machine(api: Api) -> Iterator[Finding]:
         yield Finding(
             "machine", Level.OK, f"{capacity.cpus:g} cores, {capacity.mem_bytes / GIB:.1f} GiB memory"
         )
-        for device in capacity.devices:
+        for device in capacity.all_devices:
             size = f"{device.mem_bytes / GIB:.1f} GiB"
-            yield Finding("gpu", Level.OK, f"GPU {device.index}: {device.name}, {size}")
+            yield Finding("gpu", Level.OK, f"GPU {device.key}: {device.name}, {size}")
     note = None if sample is None else sample.gpu_note
     if note is not None:
         harmless = note.startswith("no NVIDIA driver library")

@@ -110,12 +110,13 @@ def headroom(
     if not readable(world):
         return None
     room, order = build(world), waiting_order(world)
+    keys = {device.uuid: device.key for device in world.capacity.devices}
     return Headroom(
         max(0.0, room.cpus),
         max(0, room.mem_bytes),
         tuple(
             (
-                device.index,
+                keys[device.uuid],
                 max(0, device.free_bytes) if device.share_ok and device.whole_by is None else None,
             )
             for device in room.devices

@@ -51,7 +51,7 @@ def shares_of(sample: Sample, capacity: Capacity) -> dict[str, float]:
     }
     if sample.mem_available_bytes is not None and sample.mem_total_bytes:
         found[MEM] = 1 - sample.mem_available_bytes / sample.mem_total_bytes
-    sizes = {device.uuid: device.mem_bytes for device in capacity.devices}
+    sizes = {device.uuid: device.mem_bytes for device in capacity.all_devices}
     for device in sample.devices:
         found[f"gpu:{device.uuid}"] = device.utilisation
         found[f"vram:{device.uuid}"] = _share(device.mem_used_bytes, sizes.get(device.uuid, 0))

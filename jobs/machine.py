@@ -15,21 +15,41 @@ from jobs.model import JobId, Usage
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """One GPU. `index` is for people, `uuid` is its identity."""
+    """One GPU, or (`instance` set) a MIG instance of it. `index` is for people, `uuid` is its identity."""
 
     uuid: str
     index: int
     name: str
     mem_bytes: int
+    instance: int | None = None
+
+    @property
+    def key(self) -> str:
+        """ "0", and "0:MIG1" of an instance."""
+        return str(self.index) if self.instance is None else f"{self.index}:MIG{self.instance}"
+
+    @property
+    def place(self) -> tuple[int, int]:
+        """What devices are ordered by: a card before its instances."""
+        return self.index, -1 if self.instance is None else self.instance
 
 
 @dataclass(frozen=True, slots=True)
 class Capacity:
-    """The machine's size: what could be used if nothing else ran."""
+    """The machine's size: what could be used if nothing else ran.
+
+    `devices` can be given to jobs; `split` are cards that cannot, as MIG has divided them.
+    """
 
     cpus: float
     mem_bytes: int
     devices: tuple[Device, ...] = ()
+    split: tuple[Device, ...] = ()
+
+    @property
+    def all_devices(self) -> tuple[Device, ...]:
+        """Each card with its instances behind it."""
+        return tuple(sorted((*self.split, *self.devices), key=lambda device: device.place))
 
 
 @dataclass(frozen=True, slots=True)

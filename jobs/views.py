@@ -130,13 +130,13 @@ class Preview:
 class Headroom:
     """What the scheduler could give to a job now, and the job that would be next to get it.
 
-    `devices` has the free bytes of each GPU by its index, None where it is held whole or cannot be read.
-    `next_job` has its reasons and, where it can be told, its start.
+    `devices` has the free bytes of each GPU by its key ("0", "0:MIG1"), None where it is held whole or
+    cannot be read. `next_job` has its reasons and, where it can be told, its start.
     """
 
     cpus: float
     mem_bytes: int
-    devices: tuple[tuple[int, int | None], ...] = ()
+    devices: tuple[tuple[str, int | None], ...] = ()
     next_job: Job | None = None
 
 

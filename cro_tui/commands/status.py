@@ -71,7 +71,7 @@ def _table(api: Api) -> dict[str, object]:
         else {
             "cpus": headroom.cpus,
             "mem_bytes": headroom.mem_bytes,
-            "gpu_mem_bytes": {str(index): free for index, free in headroom.devices},
+            "gpu_mem_bytes": dict(headroom.devices),
         },
         "next": None if following is None else job_json(following, snapshot.at),
         "daemon": daemon_json(snapshot.daemon),

@@ -61,16 +61,16 @@ def memory_line(sample: Sample | None) -> str:
 def gpu_lines(sample: Sample | None, capacity: Capacity | None) -> tuple[str, ...]:
     """One line for each GPU, or one that says why there is none."""
     note = clean(sample.gpu_note or "") if sample is not None else ""
-    if capacity is None or not capacity.devices:
+    if capacity is None or not capacity.all_devices:
         return (f"GPU   none: {note}",) if note else ("GPU   none",)
     read = {device.uuid: device for device in sample.devices} if sample is not None else {}
     now = sample.at if sample is not None else 0.0
-    lines = tuple(_gpu_line(device, read.get(device.uuid), now) for device in capacity.devices)
+    lines = tuple(_gpu_line(device, read.get(device.uuid), now) for device in capacity.all_devices)
     return (*lines, f"GPU   {note}") if note else lines
 
 
 def _gpu_line(device: Device, live: DeviceSample | None, now: float) -> str:
-    label = f"GPU{device.index}"
+    label = f"GPU{device.key}"
     name = clean(device.name, 40)
     if live is None:
         return f"{label:<5}    -  {bytes_text(device.mem_bytes)}, not read ({name})"
@@ -88,7 +88,12 @@ def _gpu_line(device: Device, live: DeviceSample | None, now: float) -> str:
         parts.append("slowed by heat")
     if live.ecc_errors:
         parts.append(f"{live.ecc_errors} memory errors")
-    return f"{label:<5} {percent_text(live.utilisation):>4}  {', '.join(parts)} ({name})"
+    return f"{label:<5} {busy_text(device, live):>4}  {', '.join(parts)} ({name})"
+
+
+def busy_text(device: Device, live: DeviceSample | None) -> str:
+    """ "97%", "-" while it is not read, "n/a" of a MIG instance, of which no driver says it."""
+    return "n/a" if device.instance is not None else percent_text(live.utilisation if live else None)
 
 
 def idle_holds(live: DeviceSample | None, now: float) -> str:

@@ -52,7 +52,7 @@ def _lines(snapshot: Snapshot, headroom: Headroom | None) -> Iterator[str]:
             "Share of the last 10 s in which some program waited for it.",
             [(labels, None if value is None else value / 100) for labels, value in stalls],
         )
-        names = {d.uuid: str(d.index) for d in capacity.devices} if capacity is not None else {}
+        names = {d.uuid: d.key for d in capacity.all_devices} if capacity is not None else {}
         gpus = [({"gpu": names.get(d.uuid, "?"), "uuid": d.uuid}, d) for d in sample.devices]
         for name, text, values in (
             ("cro_gpu_utilisation_ratio", "GPU utilisation.", [d.utilisation for _, d in gpus]),

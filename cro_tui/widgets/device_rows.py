@@ -14,7 +14,8 @@ from textual.geometry import Size
 from textual.strip import Strip
 from textual.widget import Widget
 
-from cro_tui.present import bytes_text, percent_text
+from cro_tui.present import bytes_text
+from cro_tui.present.machine import busy_text
 from cro_tui.widgets.frame import Framed
 from cro_tui.widgets.graph import bar, graph_rows
 from cro_tui.widgets.load import device_line
@@ -31,6 +32,7 @@ Past = Callable[[int], Sequence[float | None]]
 class _Cell:
     uuid: str
     label: str
+    busy: str
     share: float | None
     used: str
     line: str
@@ -48,7 +50,7 @@ class DeviceRows(Framed, Widget):
         self._past: Mapping[str, Past] = {}
         self._span = ""
         self._graphs: dict[tuple[str, int], str] = {}
-        self._total = 0
+        self._total = self._number = 0
 
     def show(
         self, devices: Sequence[tuple[Device, DeviceSample | None]], active: Sequence[Job], now: float
@@ -56,14 +58,16 @@ class DeviceRows(Framed, Widget):
         cells = tuple(
             _Cell(
                 device.uuid,
-                f"GPU{device.index}",
+                f"GPU{device.key}" if device.instance is None else device.key,
+                busy_text(device, live),
                 live.utilisation if live else None,
                 bytes_text(live.mem_used_bytes if live else None),
                 device_line(device, live, active, now),
             )
             for device, live in devices
         )
-        self._total = sum(device.mem_bytes for device, _ in devices)
+        self._total = sum(device.mem_bytes for device, _ in devices if device.instance is None)
+        self._number = sum(device.instance is None for device, _ in devices)
         if cells != self._cells:
             taller = len(cells) != len(self._cells)
             self._cells = cells
@@ -77,7 +81,10 @@ class DeviceRows(Framed, Widget):
         self.refresh()
 
     def _title(self) -> None:
-        self.frame(f"{len(self._cells)} GPUs", f"{self._span}  {bytes_text(self._total)}".strip())
+        self.frame(
+            f"{self._number} GPU{'' if self._number == 1 else 's'}",
+            f"{self._span}  {bytes_text(self._total)}".strip(),
+        )
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
         return max(1, len(self._cells))
@@ -95,14 +102,17 @@ class DeviceRows(Framed, Widget):
         return strip(parts, width, base)
 
     def _drawn(self, cell: _Cell, width: int, base: Style) -> list[tuple[str, Style]]:
-        percent = f"{percent_text(cell.share):>4}"
+        percent = f"{cell.busy:>4}"
         if width >= _LONG:
             label, text, room = f" {fit(cell.label, 6)} ", cell.line, width - len(cell.line) - 10
         elif width >= _SHORT:
             label, text = f" {fit(cell.label, 5)}", percent if self._past else f"{percent} {cell.used:>5}"
             room = max(0, width - len(label) - len(text) - 2)
         else:
-            label, text = f" {cell.label.removeprefix('GPU'):>2} ", percent.removeprefix(" ")
+            label, text = (
+                f" {cell.label.removeprefix('GPU').replace('MIG', ''):>2} ",
+                percent.removeprefix(" "),
+            )
             room = max(0, width - 8) if self._past else 0
         graph = self._graph(cell, min(_MOST_GRAPH, room))
         rest = fit(f" {text}" if graph else text, max(0, width - len(label) - len(graph)))

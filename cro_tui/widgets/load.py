@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from cro_tui.present import bytes_text, number_text, percent_text
-from cro_tui.present.machine import idle_holds
+from cro_tui.present import bytes_text, number_text
+from cro_tui.present.machine import busy_text, idle_holds
 from cro_tui.widgets.strips import plain
 from jobs.machine import Capacity, Device, DeviceSample, Sample
 from jobs.model import Active, Job
@@ -83,7 +83,7 @@ def gpu_gauge(device: Device, live: DeviceSample | None, active: Sequence[Job], 
     foot = f"{heat}  {power}" + (f"  job {' '.join(users[:2])}" if users else "")
     share = live.utilisation if live else None
     return Gauge(
-        f"GPU{device.index}", "", share, foot, heat, extra=idle_holds(live, now) or plain(device.name, 40)
+        f"GPU{device.key}", "", share, foot, heat, extra=idle_holds(live, now) or plain(device.name, 40)
     )
 
 
@@ -97,7 +97,7 @@ def vram_gauge(device: Device, live: DeviceSample | None, active: Sequence[Job])
             rsv += device.mem_bytes if asked is None else asked
     share = used / device.mem_bytes if used is not None and device.mem_bytes else None
     return Gauge(
-        f"VRAM{device.index}",
+        f"VRAM{device.key}",
         bytes_text(device.mem_bytes),
         share,
         f"use {bytes_text(used)}  rsv {bytes_text(rsv)}",
@@ -110,9 +110,9 @@ def device_line(device: Device, live: DeviceSample | None, active: Sequence[Job]
     """One GPU of several, after its bar: "97%  17.0G/24.0G  74C  #41", or who holds it for nothing."""
     gpu, vram = gpu_gauge(device, live, active), vram_gauge(device, live, active)
     if idle := idle_holds(live, now):
-        return f"{percent_text(gpu.share):>4}  {idle}"
+        return f"{busy_text(device, live):>4}  {idle}"
     users = " ".join(f"#{job.id}" for job in active if _uses(job, device))
-    return f"{percent_text(gpu.share):>4}  {vram.brief:>11}  {gpu.brief:>4}  {users}".rstrip()
+    return f"{busy_text(device, live):>4}  {vram.brief:>11}  {gpu.brief:>4}  {users}".rstrip()
 
 
 def pressure_lines(sample: Sample | None) -> tuple[str, ...]:

@@ -53,9 +53,9 @@ class Meters(Container):
         self.query_one("#mem", Meter).show(mem_gauge(sample, capacity, active, self._rules), tick=tick)
         if capacity is None:
             return
-        if capacity.devices != self._devices:
-            self._devices = capacity.devices
-            self._make_room(capacity.devices)
+        if capacity.all_devices != self._devices:
+            self._devices = capacity.all_devices
+            self._make_room(self._devices)
         self._show_devices(sample, active, tick)
 
     def look_back(self, span: str, points: Sequence[Point], from_at: float, until_at: float) -> None:

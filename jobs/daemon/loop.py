@@ -21,7 +21,7 @@ from jobs.daemon.cycle import Cycle
 from jobs.daemon.pruning import Pruning
 from jobs.engine.events import CapacityChanged, Sampled, WarmChanged
 from jobs.engine.step import unfinished
-from jobs.machine import Sample
+from jobs.machine import Capacity, Sample
 from jobs.model import JobId, Paused, Running, Usage
 from jobs.policy.relief import relief
 from jobs.ports import Clock, Sensor
@@ -247,7 +247,7 @@ class Daemon:
         except Exception:
             log.exception("the machine could not be read")
             sample = None
-        if monotonic() - self._sized_at >= CAPACITY_EVERY_S:
+        if monotonic() - self._sized_at >= CAPACITY_EVERY_S or _other_devices(sample, world.capacity):
             self._sized_at = monotonic()
             capacity = self._sensor.capacity()
             if capacity != world.capacity:
@@ -343,6 +343,13 @@ class Daemon:
             loop.remove_reader(self._bell.fileno())
             self._bell.close()
             self._bell = None
+
+
+def _other_devices(sample: Sample | None, capacity: Capacity) -> bool:
+    """Whether the driver answers for other devices than are known, as when MIG instances were made."""
+    if sample is None or sample.gpu_note is not None:
+        return False
+    return {each.uuid for each in sample.devices} != {each.uuid for each in capacity.all_devices}
 
 
 def _own_cpu_s() -> float:

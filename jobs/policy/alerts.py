@@ -115,8 +115,8 @@ def readings_of(
         text = f"The disk of cro-tui's files is nearly full: {_mib(free)} of {_mib(whole)} are left."
         found.append(Reading(AlertKind.DISK, "state", 100.0 * (1 - free / whole), text))
     live = {device.uuid: device for device in sample.devices}
-    for device in capacity.devices:
-        name, reading = f"GPU {device.index}", live.get(device.uuid)
+    for device in capacity.all_devices:
+        name, reading = f"GPU {device.key}", live.get(device.uuid)
         if reading is None:
             note = sample.gpu_note or "the driver does not say why"
             found.append(Reading(AlertKind.GPU_LOST, name, 1.0, f"{name} cannot be read: {note}."))

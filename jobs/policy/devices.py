@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from jobs.machine import Device, DeviceSample, Sample
-from jobs.model import JobId
+from jobs.model import JobId, Needs
 from jobs.policy.fits import gpu_headroom_bytes
 from jobs.policy.holdings import Holding
 from jobs.rules import Rules
@@ -25,7 +25,8 @@ class DeviceRoom:
     """One GPU. `free_bytes` may still be shared out; `empty_bytes` would be, were none of our jobs on it.
 
     `whole_ok`: nothing foreign is on it. `share_ok`: its memory can be read. `unread`: nothing can.
-    `clearing`: it still holds the memory of a job of ours that has just ended.
+    `clearing`: it still holds the memory of a job of ours that has just ended. `part`: it is a MIG
+    instance, and no process can use two of those.
     """
 
     uuid: str
@@ -38,6 +39,7 @@ class DeviceRoom:
     share_ok: bool = True
     unread: bool = False
     clearing: bool = False
+    part: bool = False
     whole_by: JobId | None = None
     shares: dict[JobId, int] = field(default_factory=dict)
 
@@ -57,6 +59,7 @@ class DeviceRoom:
             self.share_ok,
             self.unread,
             self.clearing,
+            self.part,
             self.whole_by,
             dict(self.shares),
         )
@@ -75,6 +78,11 @@ class DeviceRoom:
         self.free_bytes = self.empty_bytes if self.idle else min(self.free_bytes, self.empty_bytes)
 
 
+def eligible(devices: Sequence[DeviceRoom], needs: Needs) -> list[DeviceRoom]:
+    """The devices that such a job could use at all."""
+    return [device for device in devices if needs.gpus <= 1 or not device.part]
+
+
 def build_devices(world: World, sample: Sample, holdings: Sequence[Holding]) -> list[DeviceRoom]:
     """The devices of the machine by index, with what our jobs and everything else hold of them."""
     if not world.capacity.devices:
@@ -83,7 +91,7 @@ def build_devices(world: World, sample: Sample, holdings: Sequence[Holding]) -> 
     active = {holding.job_id for holding in holdings}
     just_ended = any(job_id not in active for job_id in sample.jobs)
     devices = []
-    for device in sorted(world.capacity.devices, key=lambda device: device.index):
+    for device in sorted(world.capacity.devices, key=lambda device: device.place):
         ours = [holding for holding in holdings if device.uuid in holding.grant.device_uuids]
         reading = readings.get(device.uuid, DeviceSample(device.uuid))
         devices.append(
@@ -131,7 +139,7 @@ def _device(
     return DeviceRoom(
         uuid=device.uuid,
         index=device.index,
-        label=f"GPU {device.index} ({device.name})",
+        label=f"GPU {device.key} ({device.name})",
         empty_bytes=empty,
         free_bytes=min(by_reservation, by_load),
         foreign_bytes=max(foreign, left_over),
@@ -139,6 +147,7 @@ def _device(
         share_ok=used is not None,
         unread=unread,
         clearing=not_ours and just_ended,
+        part=device.instance is not None,
         whole_by=next((h.job_id for h in ours if h.needs.gpu_mem_bytes is None), None),
         shares=shares,
     )

@@ -33,10 +33,12 @@ def never_fits(capacity: Capacity, rules: Rules, needs: Needs) -> tuple[Reason, 
     mem_bytes = max(0, capacity.mem_bytes - mem_headroom_bytes(capacity, rules))
     if needs.mem_bytes > mem_bytes:
         reasons.append(Reason(ReasonCode.TOO_BIG, needs.mem_bytes, mem_bytes, Unit.BYTES))
-    if needs.gpus > len(capacity.devices):
-        reasons.append(Reason(ReasonCode.TOO_BIG, needs.gpus, len(capacity.devices), Unit.DEVICES))
+    devices = [device for device in capacity.devices if needs.gpus <= 1 or device.instance is None]
+    if needs.gpus > len(devices):
+        most = len(devices) or min(1, len(capacity.devices))  # of MIG instances, a job can use one
+        reasons.append(Reason(ReasonCode.TOO_BIG, needs.gpus, most, Unit.DEVICES))
     elif needs.gpus > 0 and needs.gpu_mem_bytes is not None:
-        sizes = sorted((d.mem_bytes - gpu_headroom_bytes(d, rules) for d in capacity.devices), reverse=True)
+        sizes = sorted((d.mem_bytes - gpu_headroom_bytes(d, rules) for d in devices), reverse=True)
         if needs.gpu_mem_bytes > sizes[needs.gpus - 1]:
             reasons.append(
                 Reason(

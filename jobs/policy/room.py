@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from jobs.model import Active, Grant, Job, JobId, Needs
-from jobs.policy.devices import DeviceRoom, build_devices
+from jobs.policy.devices import DeviceRoom, build_devices, eligible
 from jobs.policy.fits import CPU_GRAIN, mem_headroom_bytes
 from jobs.policy.holdings import Holding, holding_of, warm_bytes, withheld_bytes
 from jobs.world import World
@@ -73,13 +73,14 @@ class Room:
         """Whole devices: lowest index first. Shares: the fullest device that still holds them."""
         if needs.gpus <= 0:
             return Grant()
+        devices = eligible(self.devices, needs)
         if needs.gpu_mem_bytes is None:
-            found = [d for d in self.devices if d.idle and d.whole_ok and not d.clearing]
+            found = [d for d in devices if d.idle and d.whole_ok and not d.clearing]
         else:
             found = sorted(
                 (
                     d
-                    for d in self.devices
+                    for d in devices
                     if d.share_ok and d.whole_by is None and d.free_bytes >= needs.gpu_mem_bytes
                 ),
                 key=lambda device: (not device.shares, device.free_bytes, device.index),

@@ -14,7 +14,7 @@ from itertools import accumulate
 
 from jobs.model import JobId, Needs, Reason, ReasonCode, Unit
 from jobs.policy.backfill import emptied
-from jobs.policy.devices import DeviceRoom
+from jobs.policy.devices import DeviceRoom, eligible
 from jobs.policy.fits import CPU_GRAIN
 from jobs.policy.holdings import Holding
 from jobs.policy.room import Room
@@ -112,7 +112,7 @@ class Shortages:
         )
 
     def _whole(self, needs: Needs) -> list[Reason]:
-        devices = self.room.devices
+        devices = eligible(self.room.devices, needs)
         free = sum(device.idle and device.whole_ok and not device.clearing for device in devices)
         held = [device for device in devices if not device.idle]
         reasons = []
@@ -131,7 +131,7 @@ class Shortages:
         return reasons
 
     def _shared(self, needs: Needs, need: int) -> list[Reason]:
-        devices = self.room.devices
+        devices = eligible(self.room.devices, needs)
         open_ = [device for device in devices if device.share_ok]
         if len(open_) < needs.gpus:
             dark = [device for device in devices if not device.share_ok]

@@ -2,6 +2,9 @@
 
 A driver can hang for ever, so nobody but that thread calls it: readers wait a bounded time and then get the
 last answer while it is fresh, or none. It works only while it is asked, and never wakes a card otherwise.
+
+A card that MIG has divided is read as itself and as each of its instances, which have memory and processes
+of their own; the driver does not say how busy one is.
 """
 
 from __future__ import annotations
@@ -53,15 +56,19 @@ class Nvml:
         self._closed = False
         self._answered_at: float | None = None
         self._readings: tuple[GpuReading, ...] = ()
-        self._known: tuple[Device, ...] = ()
+        self._known: tuple[tuple[Device, ...], tuple[Device, ...]] = (), ()
         self._note: str | None = None
         self._thread: threading.Thread | None = None
 
     def devices(self) -> tuple[Device, ...]:
-        """Every device ever seen since the start, by index; waits a few seconds the first time."""
+        """Every device that can be used, as last seen, by index; waits a few seconds the first time."""
         if self._thread is None:
             self._ask(FIRST_WAIT_S)
-        return self._known
+        return self._known[0]
+
+    def split(self) -> tuple[Device, ...]:
+        """The cards that are divided into instances, as last seen."""
+        return self._known[1]
 
     def read(self) -> tuple[tuple[GpuReading, ...], str | None]:
         """The readings, and one line that says why there are none or one is missing; None if none is."""
@@ -106,7 +113,7 @@ class Nvml:
             except Exception as error:  # whatever the binding or the driver raises means: no GPUs now
                 note = _explain(error)
                 driver, retry_at = None, self._clock() + RETRY_EVERY_S
-            self._answer(() if driver is None else driver.devices, readings, note)
+            self._answer(((), ()) if driver is None else driver.devices, readings, note)
 
     def _await_wish(self) -> bool:
         with self._changed:
@@ -115,12 +122,15 @@ class Nvml:
             return not self._closed
 
     def _answer(
-        self, devices: tuple[Device, ...], readings: tuple[GpuReading, ...], note: str | None
+        self,
+        devices: tuple[tuple[Device, ...], tuple[Device, ...]],
+        readings: tuple[GpuReading, ...],
+        note: str | None,
     ) -> None:
         with self._changed:
             self._readings, self._note = readings, note
             self._answered_at = self._clock()
-            self._known = devices or self._known
+            self._known = devices if any(devices) else self._known
             self._changed.notify_all()
 
 
@@ -134,6 +144,15 @@ class _Slow:
     ecc_errors: int | None
 
 
+@dataclass(slots=True)
+class _Card:
+    """One card; `parts` are its MIG instances with their handles, None while it is not divided."""
+
+    handle: Any
+    device: Device
+    parts: tuple[tuple[Any, Device], ...] | None = None
+
+
 class _Driver:
     """The binding, initialised; slow facts are asked for less often."""
 
@@ -143,21 +162,30 @@ class _Driver:
         self._nvml: Any = pynvml
         self._clock = clock
         pynvml.nvmlInit()
-        self._handles: list[tuple[Any, Device]] = []
+        self._cards: list[_Card] = []
+        self._processes: dict[str, tuple[tuple[int, int | None], ...] | None] = {}
         self._absent: list[int] = []  # lost before their names could be read
         for index in range(pynvml.nvmlDeviceGetCount()):
             try:
                 handle = pynvml.nvmlDeviceGetHandleByIndex(index)
-                self._handles.append((handle, self._describe(handle, index)))
+                card = _Card(handle, self._describe(handle, index))
+                card.parts = self._parts_of(card)
+                self._cards.append(card)
             except pynvml.NVMLError_GpuIsLost:
                 self._absent.append(index)
-        self._processes: dict[str, tuple[tuple[int, int | None], ...] | None] = {}
         self._processes_at = self._slow_at = float("-inf")
         self._slow: dict[str, _Slow] = {}
 
     @property
-    def devices(self) -> tuple[Device, ...]:
-        return tuple(device for _, device in self._handles)
+    def devices(self) -> tuple[tuple[Device, ...], tuple[Device, ...]]:
+        """What can be used, and the cards that are divided."""
+        split = tuple(card.device for card in self._cards if card.parts is not None)
+        usable = [
+            device
+            for card in self._cards
+            for device in ([card.device] if card.parts is None else [part for _, part in card.parts])
+        ]
+        return tuple(usable), split
 
     def read(self) -> tuple[tuple[GpuReading, ...], tuple[int, ...]]:
         """The readings of those that answer, and the indices of those that the machine has lost."""
@@ -167,16 +195,52 @@ class _Driver:
         self._processes_at = now if processes_due else self._processes_at
         self._slow_at = now if slow_due else self._slow_at
         found, lost = [], list(self._absent)
-        for handle, device in self._handles:
+        for card in self._cards:
             try:
-                found.append(self._read(handle, device, processes_due, slow_due))
+                if slow_due:
+                    card.parts = self._parts_of(card)
+                found.append(self._read(card, processes_due, slow_due))
+                for handle, device in card.parts or ():
+                    found.append(self._read_part(handle, device, processes_due))
             except self._nvml.NVMLError_GpuIsLost:
-                lost.append(device.index)
+                lost.append(card.device.index)
                 self._processes_at = self._slow_at = float("-inf")  # if it comes back, all is asked anew
         return tuple(found), tuple(sorted(lost))
 
-    def _read(self, handle: Any, device: Device, processes_due: bool, slow_due: bool) -> GpuReading:
+    def _parts_of(self, card: _Card) -> tuple[tuple[Any, Device], ...] | None:
+        """The instances of a divided card; None of one that is whole."""
+        n, index = self._nvml, card.device.index
+        mode = self._value(n.nvmlDeviceGetMigMode, card.handle)
+        if mode is None or mode[0] != n.NVML_DEVICE_MIG_ENABLE:
+            return None
+        known = {device.instance: (handle, device) for handle, device in card.parts or ()}
+        parts = []
+        for number in range(n.nvmlDeviceGetMaxMigDeviceCount(card.handle)):
+            try:
+                handle = n.nvmlDeviceGetMigDeviceHandleByIndex(card.handle, number)
+                device = self._describe(handle, index, number)
+            except n.NVMLError_NotFound:
+                continue  # no instance in this slot
+            before = known.get(number)
+            parts.append(before if before is not None and before[1] == device else (handle, device))
+            self._processes.setdefault(device.uuid, None)
+        return tuple(parts)
+
+    def _read_part(self, handle: Any, device: Device, processes_due: bool) -> GpuReading:
+        """What an instance says of itself; heat and power are the card's; nobody says how busy it is."""
         n = self._nvml
+        try:
+            memory = self._value(n.nvmlDeviceGetMemoryInfo, handle)
+            if processes_due or self._processes.get(device.uuid) is None:
+                self._processes[device.uuid] = self._processes_of(handle)
+        except (n.NVMLError_NotFound, n.NVMLError_InvalidArgument):
+            self._slow_at = float("-inf")  # it is no more: which there are is asked anew
+            return GpuReading(device, None, None, None, None, None, None, None, None)
+        used = None if memory is None else int(memory.used)
+        return GpuReading(device, used, None, None, None, None, None, None, self._processes[device.uuid])
+
+    def _read(self, card: _Card, processes_due: bool, slow_due: bool) -> GpuReading:
+        n, handle, device = self._nvml, card.handle, card.device
         memory = self._value(n.nvmlDeviceGetMemoryInfo, handle)
         rates = self._value(n.nvmlDeviceGetUtilizationRates, handle)
         power = self._value(n.nvmlDeviceGetPowerUsage, handle)
@@ -194,7 +258,7 @@ class _Driver:
             power_limit_w=slow.power_limit_w,
             throttled=slow.throttled,
             ecc_errors=slow.ecc_errors,
-            processes=self._processes[device.uuid],
+            processes=self._processes[device.uuid] if card.parts is None else None,
         )
 
     def _slow_of(self, handle: Any) -> _Slow:
@@ -213,7 +277,7 @@ class _Driver:
             None if errors is None else int(errors),
         )
 
-    def _describe(self, handle: Any, index: int) -> Device:
+    def _describe(self, handle: Any, index: int, instance: int | None = None) -> Device:
         n = self._nvml
         memory = self._value(n.nvmlDeviceGetMemoryInfo, handle)
         return Device(
@@ -221,6 +285,7 @@ class _Driver:
             index=index,
             name=str(n.nvmlDeviceGetName(handle)),
             mem_bytes=0 if memory is None else int(memory.total),
+            instance=instance,
         )
 
     def _processes_of(self, handle: Any) -> tuple[tuple[int, int | None], ...] | None:

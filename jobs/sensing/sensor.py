@@ -50,6 +50,7 @@ class MachineSensor:
             cpus=cores if quota is None else min(cores, quota),
             mem_bytes=mem_bytes if limit is None else min(mem_bytes, limit.limit_bytes),
             devices=self._nvml.devices(),
+            split=self._nvml.split(),
         )
 
     def read(

@@ -241,13 +241,17 @@ def _load_device_sample(table: Mapping[str, Any]) -> DeviceSample:
 
 
 def dump_capacity(capacity: Capacity) -> dict[str, Any]:
-    return plain(capacity) | {"devices": [plain(device) for device in capacity.devices]}
+    return plain(capacity) | {
+        "devices": [plain(device) for device in capacity.devices],
+        "split": [plain(device) for device in capacity.split],
+    }
 
 
 def load_capacity(table: Mapping[str, Any]) -> Capacity:
     try:
         devices = tuple(Device(**device) for device in table["devices"])
-        return Capacity(float(table["cpus"]), int(table["mem_bytes"]), devices)
+        split = tuple(Device(**device) for device in table.get("split", ()))
+        return Capacity(float(table["cpus"]), int(table["mem_bytes"]), devices, split)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise Damaged(f"capacity: {error}") from None
 

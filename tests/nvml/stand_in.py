@@ -14,6 +14,16 @@ SOURCE = Path(__file__).with_name("nvml_stub.c")
 
 
 @dataclass(frozen=True, slots=True)
+class Instance:
+    """A MIG instance in a slot of its card; memory in MiB."""
+
+    slot: int
+    mem_mib: int
+    used_mib: int = 0
+    processes: Sequence[tuple[int, int]] = field(default_factory=tuple)
+
+
+@dataclass(frozen=True, slots=True)
 class Gpu:
     """One device; memory in MiB, -1 for what it does not support."""
 
@@ -27,6 +37,7 @@ class Gpu:
     reasons: int = 0  # bits of nvmlClocksEventReason
     ecc_errors: int = -1
     processes: Sequence[tuple[int, int]] = field(default_factory=tuple)  # (pid, MiB or -1)
+    instances: Sequence[Instance] | None = None  # MIG is on
 
 
 class StandIn:
@@ -50,6 +61,10 @@ class StandIn:
             lines += [f"ecc {index} {gpu.ecc_errors}"] * (gpu.ecc_errors >= 0)
             lines += [f"lost {index}"] * gpu.lost
             lines += [f"process {index} {pid} {mib}" for pid, mib in gpu.processes]
+            lines += [f"split {index}"] * (gpu.instances is not None)
+            for each in gpu.instances or ():
+                lines += [f"mig {index} {each.slot} {each.mem_mib} {each.used_mib}"]
+                lines += [f"process {index} {pid} {mib} {each.slot}" for pid, mib in each.processes]
         temporary = self._state.with_suffix(".new")
         temporary.write_text("\n".join(lines) + "\n")
         temporary.rename(self._state)
@@ -57,3 +72,7 @@ class StandIn:
 
 def uuid_of(index: int) -> str:
     return f"GPU-00000000-0000-0000-0000-{index:012d}"
+
+
+def instance_uuid_of(index: int, slot: int) -> str:
+    return f"MIG-00000000-0000-0000-{slot:04d}-{index:012d}"

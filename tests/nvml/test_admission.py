@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.nvml.stand_in import Gpu, StandIn, uuid_of
+from tests.nvml.stand_in import Gpu, Instance, StandIn, instance_uuid_of, uuid_of
 
 SETTINGS = (
     "[admission]\nforeign_cpu_tolerance = 1.0\nmemory_full_close = 100\nmemory_some_close = 100\n"
@@ -151,3 +151,28 @@ def test_more_than_any_gpu_has_is_refused_with_the_numbers(machine: Machine) -> 
     done = machine.run("submit", "--gpus", "3", "--", "true")
     assert done.returncode == 2
     assert "2 GPUs" in done.stderr
+
+
+def test_mig_instances_are_given_to_jobs_and_their_card_is_not(machine: Machine) -> None:
+    parts = (Instance(0, 10_000), Instance(1, 20_000))
+    machine.gpus.set(Gpu(40_000, instances=parts))
+    refused = machine.run("submit", "--gpus", "2", "--", "true")
+    assert (refused.returncode, refused.stdout) == (2, ""), "no process can use two instances"
+    big = machine.submit("--gpus", "1", "--vram", "15G", script=f"{SHOW}; sleep 60")
+    whole = machine.submit("--gpus", "1", script=f"{SHOW}; sleep 60")
+    third = machine.submit("--gpus", "1")
+    for job_id, slot in ((big, 1), (whole, 0)):
+        uuid = instance_uuid_of(0, slot)
+        granted = machine.until(job_id, lambda job: job["state"] == "running", "it runs")["gpus_granted"]
+        assert granted == [uuid]
+        machine.until(
+            job_id,
+            lambda job: "".join(job["gpus_granted"]) in machine.run("logs", str(job["id"])).stdout,
+            "CUDA_VISIBLE_DEVICES",
+        )
+    assert set(machine.until_reason(third, "gpus")["jobs"]) == {big, whole}
+    said = machine.run("status").stdout
+    assert "GPU0 " in said and "GPU0:MIG0  n/a" in said and "GPU0:MIG1  n/a" in said
+    machine.gpus.set(Gpu(40_000, instances=(*parts, Instance(2, 10_000))))
+    job = machine.until(third, lambda job: job["state"] == "running", "the new instance to be found")
+    assert job["gpus_granted"] == [instance_uuid_of(0, 2)]

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from jobs.sensing import nvml
-from tests.nvml.stand_in import Gpu, StandIn, uuid_of
+from tests.nvml.stand_in import Gpu, Instance, StandIn, instance_uuid_of, uuid_of
 
 # Reads one JSON line of {pid: job} for each reading, answers with what the sensor saw.
 READER = """
@@ -223,3 +223,34 @@ def test_a_machine_without_the_library_says_so_once_and_quietly(tmp_path: Path) 
         assert reader.read()["gpu_note"] == nvml.NO_LIBRARY
     finally:
         reader.close()
+
+
+def test_a_card_that_mig_has_divided_is_read_as_itself_and_as_its_instances(
+    stand_in: StandIn, reader: Reader
+) -> None:
+    parts = (Instance(0, 10_000, 100), Instance(2, 20_000, 9000, processes=[(os.getpid(), 8000), (1, 500)]))
+    stand_in.set(Gpu(40_000, 9100, 55, 61, instances=parts), Gpu(16_000, utilisation=7))
+    answer = reader.read(**{f"pid{os.getpid()}": 41})
+    assert [each["uuid"] for each in answer["capacity"]["split"]] == [uuid_of(0)]
+    assert [(each["uuid"], each["instance"]) for each in answer["capacity"]["devices"]] == [
+        (instance_uuid_of(0, 0), 0),
+        (instance_uuid_of(0, 2), 2),
+        (uuid_of(1), None),
+    ]
+    card, first, third, whole = answer["devices"]
+    assert (card["temperature_c"], card["utilisation"], card["holds"]) == (61, None, None)
+    assert (first["mem_used_bytes"] >> 20, first["utilisation"], first["foreign_processes"]) == (
+        100,
+        None,
+        0,
+    )
+    assert (third["foreign_mem_bytes"] >> 20, third["temperature_c"], third["power_w"]) == (500, None, None)
+    assert whole["utilisation"] == 0.07
+    assert answer["jobs"]["41"]["gpu_mem_bytes"] >> 20 == 8000, "counted once, not for the card as well"
+    stand_in.set(Gpu(40_000, instances=parts[:1]), Gpu(16_000))
+    for _ in range(60):
+        answer = reader.read(pause_s=0.2)
+        if len(answer["capacity"]["devices"]) == 2:
+            break
+    assert [each["instance"] for each in answer["capacity"]["devices"]] == [0, None]
+    assert len(answer["devices"]) == 3 and answer["gpu_note"] is None

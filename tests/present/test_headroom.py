@@ -12,7 +12,7 @@ from jobs.views import Headroom
 from tests.screen.fake import NOW, a_day, a_sample, gpu_capacity
 
 NEXT = next(job for job in a_day() if job.id == JobId(42))
-FREE = Headroom(5.14, 20 * GIB, ((0, 6 * GIB), (1, None)), NEXT)
+FREE = Headroom(5.14, 20 * GIB, (("0", 6 * GIB), ("1", None)), NEXT)
 
 
 @pytest.mark.parametrize(

@@ -52,7 +52,7 @@ def after(source: FakeSource, wait_for: str, *keys: str, then: str = "") -> Call
 @pytest.fixture
 def gpu_source(source: FakeSource, tmp_path: Path) -> FakeSource:
     source.capacity, source.sample = gpu_capacity(1), a_sample(gpus=1)
-    source.free = Headroom(5.1, 20 * GIB, ((0, 6 * GIB),), source.jobs[JobId(42)])
+    source.free = Headroom(5.1, 20 * GIB, (("0", 6 * GIB),), source.jobs[JobId(42)])
     lines = [
         f"Epoch {epoch}/20  412/642 ━━━━━━━━╸ loss 0.{1900 - epoch} acc 0.93{epoch:02}\n"
         for epoch in range(1, 16)
