@@ -1,21 +1,25 @@
 """What a job used over its life, second by second, as its supervisor wrote it down beside the log.
 
-Reads one attempt's `usage.jsonl`, which outlives the job. Lines that make no sense are passed over. It
-writes nothing.
+Reads one attempt's `usage.jsonl`, and the GPU memory that the scheduler wrote beside it; both outlive the
+job. Lines that make no sense are passed over. It writes nothing.
 """
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from jobs.boxed import bundle
 from jobs.executors.records import usage_of
 from jobs.text import collapse
 
+GPU_FILE = "gpu.jsonl"
+GPU_KEPT_S = 120.0  # so long a line of it holds; then nobody has looked
 _LARGEST_BYTES = 8 << 20
 _LINE_BYTES = 4096
 
@@ -28,16 +32,32 @@ class Moment:
     cpus: float | None = None
     mem_bytes: int | None = None
     log_bytes: int | None = None
+    gpu_mem_bytes: int | None = None
 
 
 def read(path: Path) -> tuple[Moment, ...]:
     """All moments in order; none where there is no such file."""
+    gpu = sorted(
+        (at, held)
+        for at, table in _lines(path.with_name(GPU_FILE))
+        if (held := _whole(table, "gpu_mem_bytes")) is not None
+    )
+    begins = [at for at, _ in gpu]
+    found = []
+    for at, table in _lines(path):
+        used, place = usage_of(table), bisect_right(begins, at) - 1
+        held = gpu[place][1] if place >= 0 and at - gpu[place][0] <= GPU_KEPT_S else None
+        found.append(Moment(at, used.cpus, used.mem_bytes, _whole(table, "log_bytes"), held))
+    return tuple(found)
+
+
+def _lines(path: Path) -> Iterator[tuple[float, dict[str, Any]]]:
+    """The lines that are objects with a moment."""
     try:
         with open(path, "rb", opener=bundle.open_file) as file:
             lines = file.read(_LARGEST_BYTES).splitlines()
     except OSError:
-        return ()
-    found = []
+        return
     for line in lines:
         try:
             table = json.loads(line)
@@ -45,10 +65,12 @@ def read(path: Path) -> tuple[Moment, ...]:
         except (ValueError, TypeError, KeyError, RecursionError):
             continue
         if math.isfinite(at):
-            used, length = usage_of(table), table.get("log_bytes")
-            whole = isinstance(length, int) and not isinstance(length, bool)
-            found.append(Moment(at, used.cpus, used.mem_bytes, length if whole else None))
-    return tuple(found)
+            yield at, table
+
+
+def _whole(table: Mapping[str, Any], name: str) -> int | None:
+    value = table.get(name)
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
 
 
 def binned(moments: Sequence[Moment], bins: int) -> tuple[Moment | None, ...]:
@@ -85,4 +107,5 @@ def _largest(moments: Sequence[Moment]) -> Moment:
         max((m.cpus for m in moments if m.cpus is not None), default=None),
         max((m.mem_bytes for m in moments if m.mem_bytes is not None), default=None),
         last.log_bytes,
+        max((m.gpu_mem_bytes for m in moments if m.gpu_mem_bytes is not None), default=None),
     )

@@ -1,4 +1,4 @@
-"""A job's use over its whole life: cores and memory as two graphs, and a second under the cursor.
+"""A job's use over its whole life: cores, memory and GPU memory as graphs, and a second under the cursor.
 
 It draws what it is given; the moments and the log line of one come from elsewhere.
 """
@@ -20,13 +20,15 @@ from cro_tui.widgets.strips import fit, plain, strip
 from jobs.usage_trace import Moment, binned
 
 _LABEL_CELLS = 5
+_GRAPHS = ("CPU", "MEM", "VRAM")
 
 
 class UsageTrace(Framed, Widget):
     """`show` takes all moments; `Scrubbed` names the one that the cursor stands on (None: none)."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {
-        "usage-trace--cpu", "usage-trace--mem", "usage-trace--cursor", "usage-trace--quiet",
+        "usage-trace--cpu", "usage-trace--mem", "usage-trace--vram",
+        "usage-trace--cursor", "usage-trace--quiet",
     }  # fmt: skip
 
     class Scrubbed(Message):
@@ -86,23 +88,26 @@ class UsageTrace(Framed, Widget):
         span = duration_text(self._moments[-1].at - self._moments[0].at)
         cpus = max((m.cpus for m in self._moments if m.cpus is not None), default=None)
         mem = max((m.mem_bytes for m in self._moments if m.mem_bytes is not None), default=None)
-        self.frame("Use", f"{span} · most {number_text(cpus)} cores {bytes_text(mem)}")
+        vram = max((m.gpu_mem_bytes for m in self._moments if m.gpu_mem_bytes is not None), default=None)
+        gpu = "" if vram is None else f" VRAM {bytes_text(vram)}"
+        self.frame("Use", f"{span} · most {number_text(cpus)} cores {bytes_text(mem)}{gpu}")
 
     def render_line(self, y: int) -> Strip:
         width, height, base = self.size.width, self.size.height, self.look_of()
-        rows = max(1, (height - 1) // 2)
+        graphs = _GRAPHS if any(m.gpu_mem_bytes is not None for m in self._cells if m) else _GRAPHS[:2]
+        rows = max(1, (height - 1) // len(graphs))
         if y == height - 1:
             return strip([(fit(self._caption(), width), self.look_of("quiet"))], width, base)
         which, row = divmod(y, rows)
-        if which > 1 or not self._cells:
+        if which >= len(graphs) or not self._cells:
             return Strip.blank(width, base)
-        name, values = self._values(which)
+        name, values = graphs[which], self._values(graphs[which])
         label = name if row == rows - 1 else ""
         doubled = [value for value in values for _ in (0, 1)]  # two dots a cell, one moment
         if self._ascii:
             doubled = list(values)
         text = graph_rows(doubled, len(self._cells), rows, ascii_only=self._ascii)[row]
-        look = self.look_of("cpu" if which == 0 else "mem")
+        look = self.look_of(name.lower())
         parts = [(fit(label, _LABEL_CELLS), self.look_of("quiet"))]
         if self._cursor is None:
             parts.append((text, look))
@@ -115,13 +120,14 @@ class UsageTrace(Framed, Widget):
             ]
         return strip(parts, width, base + Style())
 
-    def _values(self, which: int) -> tuple[str, list[float | None]]:
-        name = "CPU" if which == 0 else "MEM"
-        values = [
-            None if each is None else (each.cpus if which == 0 else each.mem_bytes) for each in self._cells
+    def _values(self, name: str) -> list[float | None]:
+        """Shares of the most there was."""
+        field = {"CPU": "cpus", "MEM": "mem_bytes", "VRAM": "gpu_mem_bytes"}[name]
+        values: list[float | None] = [
+            None if each is None else getattr(each, field) for each in self._cells
         ]
         most = max((value for value in values if value is not None), default=0.0) or 1.0
-        return name, [None if value is None else value / most for value in values]
+        return [None if value is None else value / most for value in values]
 
     def _caption(self) -> str:
         here = self._here()
@@ -130,4 +136,6 @@ class UsageTrace(Framed, Widget):
         if here is None:
             return "nothing was measured then"
         after = duration_text(here.at - self._moments[0].at)
-        return f"{after}  {number_text(here.cpus)} cores  {bytes_text(here.mem_bytes)}  {self._line}"
+        gpu = "" if here.gpu_mem_bytes is None else f"  VRAM {bytes_text(here.gpu_mem_bytes)}"
+        used = f"{number_text(here.cpus)} cores  {bytes_text(here.mem_bytes)}{gpu}"
+        return f"{after}  {used}  {self._line}"

@@ -18,6 +18,7 @@ from jobs.daemon.alarms import Alarms
 from jobs.daemon.attempts import Attempts, MeasuredExecutor, boot_id
 from jobs.daemon.backups import Backups
 from jobs.daemon.cycle import Cycle
+from jobs.daemon.gpu_traces import GpuTraces
 from jobs.daemon.pruning import Pruning
 from jobs.engine.events import CapacityChanged, Sampled, WarmChanged
 from jobs.engine.step import unfinished
@@ -92,6 +93,7 @@ class Daemon:
         self._backups = Backups(home.database)
         self._pruning = Pruning(home, settings.keep)
         self._alarms = Alarms(home, settings)
+        self._gpu_traces = GpuTraces(home)
         self._load_now: load_history.Open | None = None
         self._points = 0
 
@@ -257,6 +259,7 @@ class Daemon:
         self._cycle.apply(Sampled(now, sample))
         if sample is not None:
             self._attempts.seen(sample.jobs)
+            self._gpu_traces.write(sample, names.values())
             self._remember(sample)
         self._publish(now, sample)
 

@@ -51,3 +51,13 @@ def test_the_line_of_a_moment(tmp_path: Path) -> None:
     assert line_at(log, 3) == ""
     assert line_at(log, None) == ""
     assert line_at(tmp_path / "none", 5) == ""
+
+
+def test_gpu_memory_is_joined_by_time_and_holds_for_a_while(tmp_path: Path) -> None:
+    path = tmp_path / "usage.jsonl"
+    path.write_text("".join(f'{{"at": {at}, "mem_bytes": 1}}\n' for at in (5, 10, 50, 170, 171)))
+    (tmp_path / "gpu.jsonl").write_text(
+        '{"at": 10, "gpu_mem_bytes": 7}\n{"at": 11, "gpu_mem_bytes": true}\nnonsense\n'
+        '{"at": 50, "gpu_mem_bytes": 9}\n{"at": 170.5, "gpu_mem_bytes": -1}\n'
+    )
+    assert [moment.gpu_mem_bytes for moment in read(path)] == [None, 7, 9, 9, None]

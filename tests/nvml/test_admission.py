@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from jobs.usage_trace import read
 from tests.nvml.stand_in import Gpu, Instance, StandIn, instance_uuid_of, uuid_of
 
 SETTINGS = (
@@ -176,3 +177,17 @@ def test_mig_instances_are_given_to_jobs_and_their_card_is_not(machine: Machine)
     machine.gpus.set(Gpu(40_000, instances=(*parts, Instance(2, 10_000))))
     job = machine.until(third, lambda job: job["state"] == "running", "the new instance to be found")
     assert job["gpus_granted"] == [instance_uuid_of(0, 2)]
+
+
+def test_the_gpu_memory_of_a_job_is_kept_with_its_trace(machine: Machine, tmp_path: Path) -> None:
+    job_id = machine.submit("--gpus", "1", script="echo pid $$; sleep 60")
+    machine.until(job_id, lambda _: "pid" in machine.run("logs", str(job_id)).stdout, "its pid")
+    pid = int(machine.run("logs", str(job_id)).stdout.split()[1])
+    machine.gpus.set(Gpu(24_000, 4000, 80, processes=[(pid, 4000)]), Gpu(16_000))
+    path = next((tmp_path / "jobs").glob(f"*/{job_id}/1")) / "usage.jsonl"
+    machine.until(
+        job_id, lambda _: any((m.gpu_mem_bytes or 0) >> 20 == 4000 for m in read(path)), "its GPU memory"
+    )
+    machine.run("cancel", str(job_id))
+    machine.run("wait", str(job_id))
+    assert max(m.gpu_mem_bytes or 0 for m in read(path)) >> 20 == 4000, "it survives the job"

@@ -24,6 +24,18 @@ async def test_a_cursor_names_the_second_and_its_line(source: FakeSource) -> Non
         await screen.hides("cores  5.9G  line")
 
 
+async def test_gpu_memory_is_a_graph_of_its_own(source: FakeSource) -> None:
+    source.traces[JobId(41)] = tuple(
+        Moment(NOW - 100 + second, 1.0, GIB, second, second * GIB // 4) for second in range(60)
+    )
+    async with opened(source) as screen:
+        await screen.press("enter")
+        await screen.shows("VRAM 14.8G")
+        await screen.until(lambda: any("│VRAM" in row for row in screen.rows()), "the third graph")
+        await screen.press("comma")
+        await screen.shows("1 cores  1.0G  VRAM 14.8G  line of 59")
+
+
 async def test_before_its_first_second_there_is_nothing_to_scrub(source: FakeSource) -> None:
     async with opened(source) as screen:
         await screen.press("enter")
