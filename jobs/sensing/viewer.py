@@ -85,6 +85,8 @@ class Machine:
             if close is not None:
                 close()
             self._sensor = None
+            if self._table is not None:
+                self._table.close()
 
     def _opened(self) -> Sensor:
         if self._sensor is None:

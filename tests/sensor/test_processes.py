@@ -99,3 +99,24 @@ def test_a_signal_reaches_that_very_process_and_no_other(burning: subprocess.Pop
 def test_some_are_never_signalled() -> None:
     assert "pid 1" in send(1, 0, signal.SIGTERM)
     assert "this screen" in send(os.getpid(), 0, signal.SIGKILL)
+
+
+def test_files_are_kept_open_while_there_is_something_to_read_and_let_go() -> None:
+    def opened() -> int:
+        return len(os.listdir("/proc/self/fd"))
+
+    before, table = opened(), ProcessTable()
+    sleeper = subprocess.Popen(["sleep", "60"])
+    try:
+        until(lambda: (found := find(table, sleeper.pid)) and found.name == "sleep", "the sleeper")
+        first, second = find(table, sleeper.pid), find(table, sleeper.pid)
+        assert second is not None and second == first and second.cpus == 0.0
+        assert opened() > before
+    finally:
+        sleeper.kill()
+        sleeper.wait()
+    held = opened()
+    assert find(table, sleeper.pid) is None
+    assert opened() < held or held == before
+    table.close()
+    assert opened() == before
