@@ -1,7 +1,7 @@
 """Reads all processes of the machine, again and again: on Linux from /proc, elsewhere through psutil.
 
-One small file a process is read each time, and kept open as far as there are descriptors for it: that takes a
-third of the time, and such a file never tells of another process with the same pid. User, command and
+One small file a process is read each time, and kept open as far as there are descriptors for it: that takes
+a third of the time, and such a file never tells of another process with the same pid. User, command and
 container are read once for each process, and the command only when somebody looks at it. What may not be
 read is left unknown. It changes nothing but by `send`, which makes sure that it is still the same process.
 """
