@@ -52,6 +52,7 @@ class ProcessesScreen(Place[None]):
         super().__init__()
         self._groups: tuple[Group, ...] = ()
         self._headroom: Headroom | None = None
+        self._headroom_text = ""
         self._asking = False
         self._looks = 0
         self._wrong = ""
@@ -108,7 +109,10 @@ class ProcessesScreen(Place[None]):
         snapshot = picture.snapshot
         lines = headroom_lines(self._headroom, snapshot.capacity, snapshot.sample, self.desk.now())
         width = max(20, self.size.width - 2)
-        self.query_one("#headroom", Static).update("\n".join(plain(line, width) for line in lines))
+        text = "\n".join(plain(line, width) for line in lines)
+        if text != self._headroom_text:
+            self._headroom_text = text
+            self.query_one("#headroom", Static).update(text, layout=False)
 
     def _show(self) -> None:
         view, now = self.query_one(ProcessList), self.desk.now()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from rich.cells import cell_len
 from textual.content import Content
+from textual.geometry import Region
 from textual.style import Style
 
 from cro_tui.widgets.drawn import Drawn
@@ -49,6 +50,9 @@ class Framed(Drawn):
         left = fit(left, min(cell_len(left), width - 2))
         fill = width - cell_len(left) - cell_len(right) - (2 if right else 1)
         line = Style(foreground=color)
-        self.border_title = Content.assemble(
+        # setting `border_title` would draw the whole widget again, once a second for the sake of one row
+        self._border_title = Content.assemble(
             (left, Style(bold=True)), (" " + "─" * fill + (" " if right else ""), line), (right, Style())
         )
+        corner = self.content_offset
+        self.refresh(Region(-corner.x, -corner.y, self.outer_size.width, 1))

@@ -55,6 +55,7 @@ class ProcessList(Framed, ScrollView, can_focus=True):
         self._narrowed = False
         self._sort = "cpu"
         self._drawn: dict[int, tuple[str, str]] = {}
+        self._ready: dict[int, tuple[str, str]] = {}  # what is about to be drawn
         self._empty = ""
         self.unfolded: set[str] = set()
 
@@ -146,17 +147,24 @@ class ProcessList(Framed, ScrollView, can_focus=True):
 
     def on_resize(self) -> None:
         self._reframe()
-        self._drawn = {}
+        self._drawn, self._ready = {}, {}
 
     def notify_style_update(self) -> None:
         super().notify_style_update()
         self._drawn = {}
 
+    def watch_scroll_y(self, old_value: float, new_value: float) -> None:
+        super().watch_scroll_y(old_value, new_value)
+        self._ready = {}
+
     def _repaint(self) -> None:
         """Only the lines whose words have changed."""
         width = self.scrollable_content_region.width
+        self._ready = {}
         for y in range(1, self.size.height):
-            if self._drawn.get(y) != self._text(y, width):
+            text = self._text(y, width)
+            if self._drawn.get(y) != text:
+                self._ready[y] = text
                 self.refresh_line(y)
 
     def _text(self, y: int, width: int) -> tuple[str, str]:
@@ -180,7 +188,7 @@ class ProcessList(Framed, ScrollView, can_focus=True):
         width, base = self.scrollable_content_region.width, self.look_of()
         if y == 0:
             return strip([(head(width, gpu=self._gpu), self.look_of("head"))], width, base)
-        lead, rest = self._drawn[y] = self._text(y, width)
+        lead, rest = self._drawn[y] = self._ready.pop(y) if y in self._ready else self._text(y, width)
         index = y - 1 + self.scroll_offset.y
         if index >= len(self._rows):
             return strip([(rest, self.look_of("quiet"))], width, base)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from cro_tui.present import bytes_text, number_text, span_text
 from cro_tui.widgets.strips import fit, plain
@@ -59,7 +60,7 @@ def text_of(
     if len(row.group.processes) == 1:
         sign = "" if row.process is not None else "  "
     branch = "" if row.process is None else ("`- " if row.last else "|- ")
-    what = _held(row, now) + plain(_what(row), 400)
+    what = _held(row, now) + _shown(_what(row))
     lead = f"{'>' if cursor else ' '} {cells[0]}"
     rest = " " + " ".join(cells[1:]) + f"  {sign}{branch}{what}"
     return lead, fit(rest, max(0, width - len(lead)))
@@ -83,9 +84,21 @@ def _values(row: Row, now: float) -> dict[str, str]:
         "MEM": bytes_text(of.mem_bytes),
         "VRAM": bytes_text(of.gpu_mem_bytes),
         "DISK/s": MISSING if io is None else bytes_text(io),
-        "AGE": MISSING if of.started_at is None else span_text(max(0.0, now - of.started_at)),
+        "AGE": _age(of.started_at, now),
         "N": str(len(group.processes)) if row.process is None else "",
     }
+
+
+@lru_cache(maxsize=1024)  # the same words come every second
+def _shown(what: str) -> str:
+    return plain(what, 400)
+
+
+def _age(started_at: float | None, now: float) -> str:
+    """In minutes at least, so that rows which do nothing need not be drawn every second."""
+    if started_at is None:
+        return MISSING
+    return "<1m" if now - started_at < 60 else span_text(now - started_at)
 
 
 def _cores(cpus: float | None) -> str:
