@@ -2,8 +2,10 @@
 
 `uv run python -m benchmarks.screen` (`--quick`: one round; `--extra 500`: so many more sleeping processes)
 opens all of them in tmux at 200x50, one reading a second, lets them settle and prints the CPU each process
-used. The dashboard shows three running jobs and ten waiting ones; the Processes place shows every process.
-btop and glances are measured where they are on the PATH.
+used, what it wrote to its terminal, and the CPU seconds until it drew. The dashboard shows three running
+jobs and ten waiting ones, the Processes place every process; one more app has the Recipes place in front.
+btop, glances and nvitop are measured where they are on the PATH; `--gpus 2` simulates so many by the tests'
+stand-in for the driver library (needs gcc).
 """
 
 from __future__ import annotations
@@ -15,16 +17,21 @@ import statistics
 import subprocess
 import sys
 import time
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
 
 import psutil
 
 from benchmarks.measure import cpu_percent, machine, running_api, scratch, version, wait_for
 from jobs.views import NeedsRequest, SubmitRequest
+from tests.nvml.stand_in import Gpu, StandIn
 
 PEERS = {
     "htop": "htop -d 10",
     "btop": "btop",
     "glances": "glances --time 1",
+    "nvitop": "nvitop --interval 1",
 }
 
 
@@ -39,11 +46,34 @@ def tmux(*words: str, **environ: str) -> str:
     return done.stdout
 
 
-def open_in_tmux(name: str, command: str) -> int:
-    """Start `command` in a 200x50 terminal; returns the pid of the program itself."""
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A program in a terminal: its pid, CPU seconds to its first picture, and the file of all it writes."""
+
+    pid: int
+    first_s: float
+    written: Path
+
+
+def open_in_tmux(name: str, command: str, folder: Path) -> Opened:
+    """Start `command` in a 200x50 terminal."""
+    written = folder / f"{name}.out"
     tmux("new-session", "-d", "-s", name, "-x", "200", "-y", "50", f"exec {command}")
+    tmux("pipe-pane", "-t", name, f"cat > {written}")
     wait_for(lambda: tmux("capture-pane", "-p", "-t", name).strip() != "", f"{name} draws")
-    return int(tmux("display-message", "-p", "-t", name, "#{pane_pid}"))
+    pid = int(tmux("display-message", "-p", "-t", name, "#{pane_pid}"))
+    times = psutil.Process(pid).cpu_times()
+    return Opened(pid, times.user + times.system, written)
+
+
+def stand_in(count: int, folder: Path, delay_ms: int = 0) -> StandIn:
+    """So many GPUs at work, for all that is started with its `environ`."""
+    place = folder / "nvml"
+    place.mkdir()
+    made = StandIn(place)
+    gpus = [Gpu(80_000, 20_000, 40 + 3 * each, 60, 300_000) for each in range(count)]
+    made.set(*gpus, delay_ms=delay_ms)
+    return made
 
 
 def main() -> None:
@@ -51,30 +81,44 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=20)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--extra", type=int, default=0, help="more processes on the machine")
+    parser.add_argument("--gpus", type=int, default=0, help="so many simulated GPUs")
     parser.add_argument("--quick", action="store_true", help="one round of 5 seconds")
     options = parser.parse_args()
     rounds, over_s = (1, 5.0) if options.quick else (options.rounds, options.seconds)
-    with scratch() as folder, running_api(folder) as api:
+    with ExitStack() as stack:
+        folder = stack.enter_context(scratch())
+        if options.gpus:
+            os.environ.update(stand_in(options.gpus, folder).environ)
+        api = stack.enter_context(running_api(folder))
         needs = NeedsRequest(cpus=0.5, mem_bytes=64 * 2**20)
         ids = api.submit([SubmitRequest(argv=("sleep", "3600"), name="sleeper", needs=needs)] * 13)
         environ = f"env CRO_HOME={api.home.data} TERM=xterm-256color"
         others = [subprocess.Popen(["sleep", "3600"]) for _ in range(options.extra)]
-        pids: dict[str, int] = {}
+        opened: dict[str, Opened] = {}
+        app = f"{environ} {sys.executable} -m cro_tui"
         try:
-            pids["cro-tui, dashboard"] = open_in_tmux("cro", f"{environ} {sys.executable} -m cro_tui")
-            pids["cro-tui, processes"] = open_in_tmux("cro4", f"{environ} {sys.executable} -m cro_tui")
+            opened["cro-tui, dashboard"] = open_in_tmux("cro", app, folder)
+            opened["cro-tui, Processes"] = open_in_tmux("cro4", app, folder)
+            opened["cro-tui, another place in front"] = open_in_tmux("cro2", app, folder)
             for name, command in PEERS.items():
                 if shutil.which(command.split()[0]):
-                    pids[name] = open_in_tmux(name, f"env TERM=xterm-256color {command}")
+                    opened[name] = open_in_tmux(name, f"env TERM=xterm-256color {command}", folder)
             wait_for(lambda: "sleeper" in tmux("capture-pane", "-p", "-t", "cro4"), "the list of jobs", 30)
             tmux("send-keys", "-t", "cro4", "4")
+            wait_for(lambda: "sleeper" in tmux("capture-pane", "-p", "-t", "cro2"), "the list of jobs", 30)
+            tmux("send-keys", "-t", "cro2", "2")
             wait_for(lambda: "Free for jobs" in tmux("capture-pane", "-p", "-t", "cro4"), "processes", 30)
             time.sleep(8)
-            used: dict[str, list[float]] = {name: [] for name in pids}
+            used: dict[str, list[float]] = {name: [] for name in opened}
+            wrote: dict[str, list[float]] = {name: [] for name in opened}
             for _ in range(rounds):
-                for name, pid in pids.items():
-                    used[name].append(cpu_percent(pid, over_s))
-            memory = {name: psutil.Process(pid).memory_info().rss / 2**20 for name, pid in pids.items()}
+                for name, each in opened.items():
+                    before = each.written.stat().st_size
+                    used[name].append(cpu_percent(each.pid, over_s))
+                    wrote[name].append((each.written.stat().st_size - before) / over_s / 1024)
+            memory = {
+                name: psutil.Process(each.pid).memory_info().rss / 2**20 for name, each in opened.items()
+            }
             number = len(psutil.pids())
         finally:
             for other in others:
@@ -83,12 +127,15 @@ def main() -> None:
             api.cancel(ids)
             tmux("kill-server")
     peer = statistics.median(used["htop"])
-    print(f"{machine()}; {version('htop', '--version')}; {number} processes\n")
-    print("| 200x50, one reading a second | CPU, % of one core | to htop | MiB |")
-    print("| --- | ---: | ---: | ---: |")
-    for name, each in sorted(used.items(), key=lambda item: statistics.median(item[1])):
-        mine = statistics.median(each)
-        print(f"| {name} | {mine:.2f} | {mine / peer:.2f} | {memory[name]:.0f} |")
+    known = f"{number} processes, {options.gpus} simulated GPUs"
+    print(f"{machine()}; {version('htop', '--version')}; {known}\n")
+    print("| 200x50, one reading a second | CPU, % of one core | to htop | KiB/s | first, CPU s | MiB |")
+    print("| --- | ---: | ---: | ---: | ---: | ---: |")
+    for name, shares in sorted(used.items(), key=lambda item: statistics.median(item[1])):
+        mine, written = statistics.median(shares), statistics.median(wrote[name])
+        first_s = opened[name].first_s
+        row = f"{mine:.2f} | {mine / peer:.2f} | {written:.1f} | {first_s:.2f} | {memory[name]:.0f}"
+        print(f"| {name} | {row} |")
 
 
 if __name__ == "__main__":
