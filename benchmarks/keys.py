@@ -1,8 +1,8 @@
 """How soon a key is painted while every call of the GPU driver takes half a second.
 
-`uv run python -m benchmarks.keys` (`--gpus 16 --delay-ms 500`; needs gcc) runs the real app without a terminal
-over the real scheduler and sensor, on GPUs simulated by the tests' stand-in for the driver library. It goes
-from place to place and stops the clock when the new one is drawn.
+`uv run python -m benchmarks.keys` (`--gpus 16 --delay-ms 500`; needs gcc) runs the real app without a
+terminal over the real scheduler and sensor, on GPUs simulated by the tests' stand-in for the driver library.
+It goes from place to place and stops the clock when the new one is drawn.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ async def measure(api: Api, samples: int) -> list[float]:
             key, words = _KEYS[number % len(_KEYS)]
             began = time.perf_counter()
             await pilot.press(key)
-            while not shows(words):
+            while not shows(words):  # noqa: ASYNC110
                 await asyncio.sleep(0)
             if number >= 2 * len(_KEYS):  # a place is made when it is first shown
                 found.append(time.perf_counter() - began)
