@@ -1,8 +1,8 @@
 """How soon a key is painted while every call of the GPU driver takes half a second.
 
 `uv run python -m benchmarks.keys` (`--gpus 16 --delay-ms 500`; needs gcc) runs the real app without a
-terminal over the real scheduler and sensor, on GPUs simulated by the tests' stand-in for the driver library.
-It goes from place to place and stops the clock when the new one is drawn.
+terminal over the real scheduler and sensor, on GPUs that the tests' stand-in for the driver simulates. It
+goes from place to place and stops the clock when the new one is drawn.
 """
 
 from __future__ import annotations
