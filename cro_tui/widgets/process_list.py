@@ -30,6 +30,7 @@ SORTS: dict[str, Callable[[Group], float | None]] = {
     "disk": lambda group: group.io_per_s,
     "newest": lambda group: group.started_at,
 }
+_LARGE = 64  # processes; the disk use of so many costs more to read than all the rest of them
 _LOOKS = {Kind.JOB: "ours", Kind.OWN: "ours", Kind.UNSEEN: "bad", Kind.KERNEL: "quiet"}
 
 
@@ -73,7 +74,14 @@ class ProcessList(Framed, ScrollView, can_focus=True):
         top = self.scroll_offset.y
         shown = self._rows[top : top + max(1, self.size.height)]
         groups = {row.group.key: row.group for row in shown if row.group.kind is not Kind.KERNEL}
-        return tuple(process for group in groups.values() for process in group.processes)
+        return tuple(process for group in groups.values() for process in self._named(group))
+
+    def _named(self, group: Group) -> tuple[Process, ...]:
+        """Those of a group that are read in full: of a large one who leads it, unless it is unfolded."""
+        if len(group.processes) <= _LARGE or group.key in self.unfolded:
+            return group.processes
+        leads = [process for process in group.processes if process.pid == process.session]
+        return (group.processes[0], *leads[:1])
 
     @property
     def shown(self) -> int:
