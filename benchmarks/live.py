@@ -111,7 +111,7 @@ def stretch(file: Path, mem_bytes: int, minutes: float, count: int, load: float)
     )
 
 
-def live(api: Api, trace: tuple[TraceJob, ...], mem_bytes: int, folder: Path, recipes: bool) -> Lived:
+def live(api: Api, trace: tuple[TraceJob, ...], most_bytes: int, folder: Path, recipes: bool) -> Lived:
     """Submit each job when it is due, look every second, and wait until all have ended."""
     began, ids, seen = time.monotonic(), list[JobId](), Counter[str]()
     most_cpus, most_mem_bytes, most_used_bytes = 0.0, 0, 0
@@ -135,7 +135,7 @@ def live(api: Api, trace: tuple[TraceJob, ...], mem_bytes: int, folder: Path, re
                 for uuid in job.state.grant.device_uuids
             )
             seen["seconds"] += 1
-            over = cpus > CPUS + 1e-6 or reserved > mem_bytes + _DRIFT_BYTES
+            over = cpus > CPUS + 1e-6 or reserved > most_bytes
             seen["beyond"] += over or max(held.values(), default=0) > 1
             most_cpus, most_mem_bytes = max(most_cpus, cpus), max(most_mem_bytes, reserved)
             used = sum(job.usage.mem_bytes or 0 for job in jobs if job.usage is not None)
@@ -270,7 +270,7 @@ def one(file: Path, options: argparse.Namespace) -> None:
             foreign_bytes = psutil.virtual_memory().used
             mem_bytes = whole.mem_bytes - foreign_bytes - HEADROOM_BYTES - _DRIFT_BYTES
             trace = stretch(file, mem_bytes, options.minutes, options.jobs, options.load)
-            lived = live(api, trace, mem_bytes, folder, not options.no_recipes)
+            lived = live(api, trace, whole.mem_bytes - HEADROOM_BYTES, folder, not options.no_recipes)
             bad = [str(job.state) for job in lived.jobs if not isinstance(job.state, Succeeded)]
             restarts = sum(job.evictions for job in lived.jobs)
             restart_s = math.fsum(job.lost_s for job in lived.jobs) / restarts if restarts else 0.1
@@ -281,7 +281,7 @@ def one(file: Path, options: argparse.Namespace) -> None:
                 f"\nSimulated to lived {ratio:.3f}. In {lived.seconds} looks, a second apart, "
                 f"{lived.beyond} had more reserved than there is; "
                 f"at most {lived.most_cpus:.2f} of {CPUS} cores, "
-                f"{lived.most_mem_bytes / GIB:.2f} of {mem_bytes / GIB:.1f} GiB reserved and "
+                f"{lived.most_mem_bytes / GIB:.2f} of {(whole.mem_bytes - HEADROOM_BYTES) / GIB:.1f} GiB reserved, "
                 f"{lived.most_used_bytes / GIB:.2f} used. Not ended well: {bad or 'none'}. "
                 f"An eviction cost {restart_s:.2f} s.",
                 flush=True,
