@@ -269,8 +269,9 @@ def one(file: Path, options: argparse.Namespace) -> None:
             whole = api.capacity()
             foreign_bytes = psutil.virtual_memory().used
             mem_bytes = whole.mem_bytes - foreign_bytes - HEADROOM_BYTES - _DRIFT_BYTES
+            most_bytes = whole.mem_bytes - HEADROOM_BYTES
             trace = stretch(file, mem_bytes, options.minutes, options.jobs, options.load)
-            lived = live(api, trace, whole.mem_bytes - HEADROOM_BYTES, folder, not options.no_recipes)
+            lived = live(api, trace, most_bytes, folder, not options.no_recipes)
             bad = [str(job.state) for job in lived.jobs if not isinstance(job.state, Succeeded)]
             restarts = sum(job.evictions for job in lived.jobs)
             restart_s = math.fsum(job.lost_s for job in lived.jobs) / restarts if restarts else 0.1
@@ -281,7 +282,7 @@ def one(file: Path, options: argparse.Namespace) -> None:
                 f"\nSimulated to lived {ratio:.3f}. In {lived.seconds} looks, a second apart, "
                 f"{lived.beyond} had more reserved than there is; "
                 f"at most {lived.most_cpus:.2f} of {CPUS} cores, "
-                f"{lived.most_mem_bytes / GIB:.2f} of {(whole.mem_bytes - HEADROOM_BYTES) / GIB:.1f} GiB reserved, "
+                f"{lived.most_mem_bytes / GIB:.2f} of {most_bytes / GIB:.1f} GiB reserved, "
                 f"{lived.most_used_bytes / GIB:.2f} used. Not ended well: {bad or 'none'}. "
                 f"An eviction cost {restart_s:.2f} s.",
                 flush=True,
