@@ -17,8 +17,8 @@ from tests.screen.conftest import Screen, opened
 from tests.screen.fake import FakeSource, a_day, a_sample
 
 PLACES = "2341"
-SETTLED = 200  # looks after which graphs and caches are full, and a point goes for each that comes
-LEAST = 1_000  # objects, of some 94,000: which place is in front makes a difference of 400
+SETTLED = 200  # looks after which graphs and caches are full
+LEAST = 1_000  # objects, of some 94,000; which place is in front makes 400
 
 
 class Counted(FakeSource):
