@@ -7,6 +7,7 @@ process does. The long form, four hours of it, is `uv run pytest -m slow tests/s
 from __future__ import annotations
 
 import gc
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,9 @@ class Counted(FakeSource):
         self.looks += 1
         return super().snapshot(query)
 
+    def has_looked(self, times: int) -> bool:
+        return self.looks >= times
+
 
 async def live(screen: Screen, source: Counted, looks: int) -> None:
     """So many seconds of a machine at work: readings move, the list scrolls, all places are visited."""
@@ -42,9 +46,9 @@ async def live(screen: Screen, source: Counted, looks: int) -> None:
             await screen.pilot.press(PLACES[tick // 25 % len(PLACES)])
         elif tick % 5 == 0:
             await screen.pilot.press("down" if tick % 10 else "up")
-        seen = source.looks
+        following = source.looks + 1
         screen.app.look_again()
-        await screen.until(lambda: source.looks > seen, "the next look")
+        await screen.until(partial(source.has_looked, following), "the next look")
 
 
 def kept() -> int:
