@@ -149,8 +149,10 @@ def live(api: Api, trace: tuple[TraceJob, ...], most_bytes: int, folder: Path, r
     lived = bystander.poll() is None
     bystander.kill()
     bystander.wait()
-    ended = tuple(api.job(job_id) for job_id in ids)
-    return Lived(ended, seen["seconds"], seen["beyond"], most_cpus, most_mem_bytes, most_used_bytes, lived)
+    jobs_now = tuple(api.job(job_id) for job_id in ids)
+    return Lived(
+        jobs_now, seen["seconds"], seen["beyond"], most_cpus, most_mem_bytes, most_used_bytes, lived
+    )
 
 
 def request(job: TraceJob, number: int, folder: Path, recipes: bool) -> SubmitRequest:
@@ -177,18 +179,23 @@ def request(job: TraceJob, number: int, folder: Path, recipes: bool) -> SubmitRe
     )
 
 
+def ended(job: Job) -> Ended:
+    assert isinstance(job.state, Ended)
+    return job.state
+
+
 def as_it_was(jobs: tuple[Job, ...]) -> tuple[TraceJob, ...]:
     """The jobs as the simulator takes them: submitted when they were, as long as they really ran."""
     first_at, found = jobs[0].submitted_at, []
     for job in jobs:
-        assert isinstance(job.state, Ended)
-        started_at = getattr(job.state, "started_at", None) or job.state.finished_at
+        finished_at = ended(job).finished_at
+        started_at = getattr(job.state, "started_at", None) or finished_at
         needs, spec = job.needs, job.spec
         share = 1.0 if needs.gpu_mem_bytes is None else needs.gpu_mem_bytes / GPU_BYTES
         found.append(
             TraceJob(
                 job.submitted_at - first_at,
-                max(0.01, job.attained_s + job.state.finished_at - started_at),
+                max(0.01, job.attained_s + finished_at - started_at),
                 needs.cpus,
                 needs.mem_bytes,
                 needs.gpus,
@@ -219,7 +226,7 @@ def compare(api: Api, lived: Lived, capacity: Capacity, rules: Rules, restart_s:
     print("\n| | slowdown | median | 95 % | mean wait, s | worst, s | evictions |")
     print("| --- | ---: | ---: | ---: | ---: | ---: | ---: |")
     waits = [
-        max(0.0, job.state.finished_at - job.submitted_at - each.run_s)  # type: ignore[union-attr]
+        max(0.0, ended(job).finished_at - job.submitted_at - each.run_s)
         for job, each in zip(lived.jobs, trace, strict=True)
     ]
     real = [slowdown(wait, each.run_s) for wait, each in zip(waits, trace, strict=True)]

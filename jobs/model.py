@@ -425,6 +425,7 @@ class ReasonCode(StrEnum):
     FAIR = "fair"  # its user has used much of late
     OVERDUE = "overdue"  # it has waited too long: it gets slices of the machine
     MORE_MEMORY = "more_memory"  # it ran out of memory and is tried again with more
+    MORE_GPU_MEMORY = "more_gpu_memory"
     GUARD = "guard"  # kept free for the person at the keyboard
     START_FAILED = "start_failed"  # the last try to start failed; retried after a pause
     NO_SCHEDULER = "no_scheduler"  # the daemon is not running

@@ -159,38 +159,34 @@ def submit(  # noqa: PLR0917 - click calls it by keyword
         ids = api.submit(requests, sweep=len(requests) > 1)
         if not (as_json and waits):
             _tell(api, ids, quiet=quiet, as_json=as_json, held=hold)
-        if follow:
-            from cro_tui.commands.logs import follow_job
+        return _go_on(api, ids, waits=waits, follow=follow, as_json=as_json)
 
-            return follow_job(api, ids[0])
-        if waits:
-            from cro_tui.commands.wait import wait_for
 
-            return wait_for(api, ids, as_json=as_json, one=len(ids) == 1)
-        with_scheduler(api)
-        return 0
+def _go_on(api: Api, ids: tuple[JobId, ...], *, waits: bool, follow: bool, as_json: bool) -> int:
+    """Show the job or wait for all of them where that was asked for; see to it that they are scheduled."""
+    if follow:
+        from cro_tui.commands.logs import follow_job
+
+        return follow_job(api, ids[0])
+    if waits:
+        from cro_tui.commands.wait import wait_for
+
+        return wait_for(api, ids, as_json=as_json, one=len(ids) == 1)
+    with_scheduler(api)
+    return 0
 
 
 def _optimizing(
     api: Api, id_: JobId, trials: int, *, waits: bool, follow: bool, quiet: bool, as_json: bool
 ) -> int:
     """Say that the controller is queued; with `waits` or `follow` come back when all trials have ended."""
-    if not (waits and as_json):
-        if as_json or quiet:
+    if as_json or quiet:
+        if not (as_json and waits):
             _tell(api, (id_,), quiet=quiet, as_json=as_json, held=False)
-        else:
-            print(f"#{id_} chooses {counted(trials, 'trial')}; cro-tui sweep {id_} shows them.")
-    if follow:
-        from cro_tui.commands.logs import follow_job
-
-        return follow_job(api, id_)
-    if not waits:
-        with_scheduler(api)
-        return 0
-    from cro_tui.commands.wait import wait_for
-
-    code = wait_for(api, (id_,), as_json=as_json, one=True)
-    if not as_json:
+    else:
+        print(f"#{id_} chooses {counted(trials, 'trial')}; cro-tui sweep {id_} shows them.")
+    code = _go_on(api, (id_,), waits=waits, follow=follow, as_json=as_json)
+    if waits and not follow and not as_json:
         print(sweep_line(api.sweep(id_)))
     return code
 

@@ -85,14 +85,11 @@ def reason_short(reason: Reason) -> str:
         case ReasonCode.FAIR:
             return f"you used {_times(reason)} your share"
         case ReasonCode.MORE_MEMORY:
-            return f"again with {needed} of {_what(clean(reason.detail))}"
+            return f"again with {needed} of memory"
+        case ReasonCode.MORE_GPU_MEMORY:
+            return f"again with {needed} of GPU memory"
         case ReasonCode.GUARD:
             return f"{needed if reason.unit is Unit.BYTES else _needed(reason)} kept for you"
-
-
-def _what(detail: str) -> str:
-    """Of which memory, from the detail of MORE_MEMORY: what it is, and which try."""
-    return detail.partition(", ")[0]
 
 
 def reason_sentence(reason: Reason, now: float | None) -> str:
@@ -193,8 +190,9 @@ def _cause(reason: Reason) -> str:
         case ReasonCode.FAIR:
             return f"Your jobs used {_times(reason)} the average of late, so {who or 'others'} go first."
         case ReasonCode.MORE_MEMORY:
-            _, _, tries = detail.partition(", ")
-            return f"It ran out of {_what(detail)} and is tried again with {needed} ({tries})."
+            return f"It ran out of memory and is tried again with {needed} ({detail})."
+        case ReasonCode.MORE_GPU_MEMORY:
+            return f"It ran out of GPU memory and is tried again with {needed} ({detail})."
         case ReasonCode.GUARD:
             what = f"{needed} of memory" if reason.unit is Unit.BYTES else _needed(reason)
             return f"{what} {'is' if reason.needed == 1 else 'are'} kept for who works at the keyboard."

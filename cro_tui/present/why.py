@@ -58,6 +58,7 @@ _REMARKS = frozenset(
         ReasonCode.TRIAL,
         ReasonCode.FAIR,
         ReasonCode.MORE_MEMORY,
+        ReasonCode.MORE_GPU_MEMORY,
         ReasonCode.GUARD,
     }
 )

@@ -65,7 +65,7 @@ class Compare(ModalScreen[None]):
         parts: list[str | tuple[str, str]] = []
         for number, row in enumerate((head(self._jobs), *rows(self._jobs, self._better, self._now))):
             line = " ".join(fit(cell, cells) for cell in row[1:])
-            parts += [(fit(row[0], _LABEL_CELLS), "dim"), (line + "\n", "" if number else "bold")]
+            parts += [(fit(row[0], _LABEL_CELLS - 1) + " ", "dim"), (line + "\n", "" if number else "bold")]
         self.query_one("#compare-table", Static).update(Content.assemble(*parts))
 
     def _draw(self) -> None:

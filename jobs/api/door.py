@@ -21,7 +21,8 @@ from jobs.model import Active, Job, JobId, Usage
 from jobs.ports import Clock, Unreachable
 from jobs.settings import Home, Settings
 from jobs.store.intents import Intents, no_such_job
-from jobs.store.queries import Queries, View, as_of_now
+from jobs.store.queries import Queries, View
+from jobs.store.rows import as_of_now
 from jobs.views import DaemonStatus, Snapshot
 from jobs.wakeup import Ringer, Watcher
 

@@ -13,7 +13,7 @@ import stat
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, TypeGuard
 
 SPEC = "spec.json"
 PID = "pid.json"
@@ -168,7 +168,7 @@ def event_metrics(event: dict[str, Any]) -> tuple[dict[str, float], str]:
     return found, wrong
 
 
-def is_finite(value: object) -> bool:
+def is_finite(value: object) -> TypeGuard[float]:
     """Whether it is a number that a metric can be."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return False

@@ -34,7 +34,8 @@ from jobs.model import (
     Starting,
     Usage,
 )
-from jobs.policy.sizing import MEMORY_TRIES, more_gpu_memory, more_memory
+from jobs.policy.fits import most_gpu_mem_bytes, most_mem_bytes
+from jobs.policy.sizing import MEMORY_TRIES, more_memory
 from jobs.ports import Exit, ExitCause
 from jobs.world import World
 
@@ -168,7 +169,8 @@ def _saved(world: World, job: Job, state: Active, exit_: Exit) -> Answer | None:
     )
     if isinstance(state, Running) and asked_at is not None and not state.evict_for:
         peak_bytes = exit_.usage.peak_mem_bytes or 0  # it was asked because it used more than it reserved
-        job = replace(job, grown_mem_bytes=max(job.grown_mem_bytes, peak_bytes))
+        grown = min(peak_bytes, most_mem_bytes(world.capacity, world.rules))
+        job = replace(job, grown_mem_bytes=max(job.grown_mem_bytes, grown))
     if asked_at is None:
         told = Record(
             world.now, job.id, "saved and stopped", state.attempt, "by itself; release it to go on"
@@ -200,14 +202,17 @@ def _with_more_memory(world: World, job: Job, state: Active, ended: Ended, exit_
         return None
     if job.memory_tries >= MEMORY_TRIES or stop_asked_at(state) is not None:
         return None
-    capacity, rules, shared = world.capacity, world.rules, job.needs.gpu_mem_bytes
+    capacity, rules, needs = world.capacity, world.rules, job.needs
     if isinstance(ended, OutOfMemory) and "mem" not in spec.fixed:
-        what, had = "memory", ended.limit_bytes or job.needs.mem_bytes
-        grown = more_memory(had, ended.peak_bytes, capacity, rules)
+        what, had = "memory", ended.limit_bytes or needs.mem_bytes
+        grown = more_memory(had, ended.peak_bytes, most_mem_bytes(capacity, rules))
         grew = replace(job, grown_mem_bytes=grown or 0)
-    elif isinstance(ended, Failed) and exit_.out_of_gpu_memory and shared and "vram" not in spec.fixed:
-        what, had = "GPU memory", shared
-        grown = more_gpu_memory(had, job.usage.gpu_mem_bytes, capacity, rules)
+    elif isinstance(ended, Failed) and exit_.out_of_gpu_memory and "vram" not in spec.fixed:
+        if needs.gpu_mem_bytes is None:  # it had whole devices
+            return None
+        what, had = "GPU memory", needs.gpu_mem_bytes
+        most = most_gpu_mem_bytes(capacity, rules, needs.gpus)
+        grown = more_memory(had, job.usage.gpu_mem_bytes, most)
         grew = replace(job, grown_gpu_mem_bytes=grown or 0)
     else:
         return None

@@ -14,7 +14,6 @@ from recipes.model import Param, ParamType, Recipe
 from recipes.params import validate
 
 _NUMBERS = frozenset({ParamType.INT, ParamType.FLOAT})
-_Check = Callable[[Mapping[str, ParamValue]], Mapping[str, ParamValue]]
 
 
 def plan(

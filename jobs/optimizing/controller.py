@@ -21,11 +21,11 @@ from jobs.optimizing.model import AHEAD, Plan, outcome, plan_of, trial_name, why
 from jobs.optimizing.study import Study
 from jobs.ports import BadInput, NotNow, Unreachable
 from jobs.store import environments
+from jobs.tracking.curves import read_curves
 from jobs.views import NeedsRequest, SubmitRequest
 from jobs.wakeup import Watcher
 
 LOOK_EVERY_S = 0.5  # at what trials report; ends ring
-MOST_READ_BYTES = 16 << 20
 STOPPED = 143
 
 
@@ -56,7 +56,7 @@ class Controller:
     def _begin(self) -> None:
         """Read all trials, and tell a new study what is known of them."""
         found = self._api.trials(self._group)
-        self._study = Study(self._plan, self._plan.seed + len(found))
+        self._study = Study(self._plan, len(found))
         self._numbers: dict[JobId, int] = {}
         self._told: set[JobId] = set()
         self._pruned = self._failed = 0
@@ -128,7 +128,9 @@ class Controller:
             size = path.stat().st_size
             if size != self._sizes.get(job.id):
                 self._sizes[job.id] = size
-                self._study.report(self._numbers[job.id], points(path, self._plan.metric))
+                curve = read_curves(path, None).get(self._plan.metric, ())
+                points = {int(at): value for at, value in reversed(curve) if at >= 0}  # the first of a step
+                self._study.report(self._numbers[job.id], dict(sorted(points.items())))
 
     def _tell(self, job: Job) -> None:
         if job.id in self._told:
@@ -185,25 +187,6 @@ class Controller:
 
     def _stop(self, _number: int, _frame: FrameType | None) -> None:
         self._stopped = True
-
-
-def points(path: Path, metric: str) -> dict[int, float]:
-    """The metric by step, as far as a trial has reported it. Raises OSError."""
-    with open(path, "rb", opener=bundle.open_file) as file:
-        lines = file.read(MOST_READ_BYTES).split(b"\n")[:-1]
-    found: dict[int, float] = {}
-    step: int | None = None
-    for line in lines:
-        event = bundle.parse_event(line)
-        if isinstance(event, str):
-            continue
-        said = event.get("step")
-        if said is not None and bundle.is_finite(said) and said >= 0:
-            step = int(said)
-        value = event.get(metric)
-        if step is not None and value is not None and bundle.is_finite(value):
-            found.setdefault(step, float(value))
-    return found
 
 
 def _say(text: str) -> None:

@@ -47,7 +47,6 @@ class Plan:
     request: Mapping[str, Any] = field(default_factory=dict)
     needs: Mapping[str, Any] = field(default_factory=dict)
     prunes: bool = True
-    seed: int = 0
 
     @property
     def startup(self) -> int:

@@ -45,9 +45,7 @@ def decide(world: World) -> Plan:
     closed = _closed(world)
     if closed or not candidates:
         held.update((job.id, closed) for job in candidates)
-        return Plan(
-            evictions=relief(world), held=held, wake_at=_wake_at(world, (closed,) if closed else ())
-        )
+        return Plan(evictions=relief(world), held=held, wake_at=_wake_at(world, (closed,)))
     room = build(world)
     order = Order.of(world)
     result = start_pass(room, candidates, world.now, _places_kept(world))
@@ -67,7 +65,12 @@ def decide(world: World) -> Plan:
         starts, later = starts[:1], replace(slow, until_at=world.now + DISK_PAUSE_S)
         held.update((job.id, (later,)) for job, _ in result.starts[1:])
         explained.append((later,))
-    return Plan(starts, makes_room, held, wake_at=_wake_at(world, explained))
+    return Plan(
+        starts,
+        makes_room,
+        held,
+        wake_at=_wake_at(world, explained, may_change_at(world) if explained else None),
+    )
 
 
 def estimate(world: World, plan: Plan) -> Mapping[JobId, float]:
@@ -173,13 +176,12 @@ def _backfill_reason(result: Pass) -> tuple[Reason, ...]:
     return (Reason(ReasonCode.BACKFILL, jobs=(reservation.job.id,), until_at=reservation.starts_at),)
 
 
-def _wake_at(world: World, held: Iterable[tuple[Reason, ...]]) -> float | None:
-    """The soonest moment at which waiting alone can change the answer."""
+def _wake_at(
+    world: World, held: Iterable[tuple[Reason, ...]], turn_at: float | None = None
+) -> float | None:
+    """The soonest moment at which waiting alone can change the answer; `turn_at`: others may make room."""
     moments = [until_at for until_at, _ in world.retry_at.values()]
-    if held and (turn_at := may_change_at(world)) is not None:
-        moments.append(turn_at)
-    if (opens_at := reopens_at(world.gate, world.rules)) is not None:
-        moments.append(opens_at)
+    moments += [at for at in (turn_at, reopens_at(world.gate, world.rules)) if at is not None]
     moments += [
         reason.until_at
         for reasons in held

@@ -73,14 +73,17 @@ def evictions(world: World, room: Room, waiting: Sequence[Job], order: Order) ->
     return tuple(Eviction(job_id, tuple(for_jobs)) for job_id, for_jobs in gone.items())  # type: ignore[arg-type]
 
 
-def had_its_turn(job: Job, now: float, rules: Rules) -> bool:
-    """Whether it can save and has had its turn."""
+def can_be_asked(job: Job) -> bool:
+    """Whether it runs, can save, and nobody has asked it to stop."""
     state = job.state
     if not isinstance(state, Running) or not job.can_save:
         return False
-    if state.cancel_requested_at is not None or state.evict_requested_at is not None:
-        return False
-    return now - state.started_at >= rules.trial_s
+    return state.cancel_requested_at is None and state.evict_requested_at is None
+
+
+def had_its_turn(job: Job, now: float, rules: Rules) -> bool:
+    """Whether it can be asked to save and stop, and has had its turn."""
+    return can_be_asked(job) and now - job.state.since_at >= rules.trial_s
 
 
 def worth_a_restart(job: Job, now: float, rules: Rules, share: float) -> bool:

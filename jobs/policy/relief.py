@@ -5,8 +5,8 @@ A job within its own reservation is never asked; nor is one that cannot save: wh
 
 from __future__ import annotations
 
-from jobs.model import GIB, Job, Paused, Reason, ReasonCode, Running, Starting
-from jobs.policy.eviction import under_way
+from jobs.model import GIB, Paused, Reason, ReasonCode, Running, Starting
+from jobs.policy.eviction import can_be_asked, under_way
 from jobs.policy.room import readable
 from jobs.world import Eviction, World
 
@@ -24,7 +24,7 @@ def relief(world: World) -> tuple[Eviction, ...]:
     over = []
     for job in world.jobs.values():
         used = sample.jobs.get(job.id)
-        if _may_be_asked(job) and used is not None and used.mem_bytes is not None:
+        if can_be_asked(job) and used is not None and used.mem_bytes is not None:
             over.append((used.mem_bytes - job.needs.mem_bytes, job.id))
     most, job_id = max(over, default=(0, None))
     if job_id is None or most <= 0:
@@ -33,13 +33,6 @@ def relief(world: World) -> tuple[Eviction, ...]:
         f"memory stalls {stalls:.0f} % of the time, and it uses {most / GIB:.1f} GiB more than it reserved"
     )
     return (Eviction(job_id, (), cause),)
-
-
-def _may_be_asked(job: Job) -> bool:
-    state = job.state
-    if not isinstance(state, Running) or not job.can_save:
-        return False
-    return state.cancel_requested_at is None and state.evict_requested_at is None
 
 
 def disks_stall(world: World) -> Reason | None:

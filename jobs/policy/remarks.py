@@ -52,10 +52,12 @@ class Remarks:
             more += self._guard
         if job.memory_tries:
             tries = f"{job.memory_tries} of {MEMORY_TRIES}"
-            for grown, what in ((job.grown_mem_bytes, "memory"), (job.grown_gpu_mem_bytes, "GPU memory")):
+            for code, grown in (
+                (ReasonCode.MORE_MEMORY, job.grown_mem_bytes),
+                (ReasonCode.MORE_GPU_MEMORY, job.grown_gpu_mem_bytes),
+            ):
                 if grown:
-                    detail = f"{what}, {tries}"
-                    more.append(Reason(ReasonCode.MORE_MEMORY, grown, unit=Unit.BYTES, detail=detail))
+                    more.append(Reason(code, grown, unit=Unit.BYTES, detail=tries))
         if job.evictions:
             more.append(Reason(ReasonCode.EVICTED, job.attained_s, unit=Unit.SECONDS))
         elif self._trials and not by and job.attempts == 0 and job.forecast and not job.forecast.runs:

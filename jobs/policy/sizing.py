@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 from jobs.machine import Capacity
 from jobs.model import GIB, MIB, JobSpec, Needs, Usage
-from jobs.policy.fits import gpu_headroom_bytes, mem_headroom_bytes
+from jobs.policy.fits import most_gpu_mem_bytes, most_mem_bytes
 from jobs.policy.predict import exact_key, log_size, program
 from jobs.rules import Rules
 
@@ -70,13 +70,13 @@ def sized(
     needs = asked
     if "mem" not in spec.fixed:
         peaks = [run.mem_bytes for run in runs if run.mem_bytes]
-        most = max(0, capacity.mem_bytes - mem_headroom_bytes(capacity, rules))
+        most = most_mem_bytes(capacity, rules)
         if mem_bytes := _memory(peaks, asked.mem_bytes, declared=asked.mem_is_limit):
             needs = replace(needs, mem_bytes=max(min(mem_bytes, most), min(_LEAST_BYTES, asked.mem_bytes)))
     if "vram" not in spec.fixed and asked.gpus and asked.gpu_mem_bytes is not None and capacity.devices:
         peaks = [run.gpu_mem_bytes for run in runs if run.gpu_mem_bytes]
         if len(peaks) >= 2:
-            most = max(device.mem_bytes - gpu_headroom_bytes(device, rules) for device in capacity.devices)
+            most = most_gpu_mem_bytes(capacity, rules, asked.gpus)
             gpu_mem_bytes = int(max(peaks) * (1.1 + 2 / len(peaks))) + _GPU_CONTEXT_BYTES
             needs = replace(needs, gpu_mem_bytes=min(gpu_mem_bytes, max(asked.gpu_mem_bytes, most)))
     if "cpus" not in spec.fixed:
@@ -86,22 +86,12 @@ def sized(
     return (None, 0) if needs == asked else (needs, len(runs))
 
 
-def more_memory(had: int, peak: int | None, capacity: Capacity, rules: Rules) -> int | None:
-    """What to try with after running out of memory; None when it had all that there is.
+def more_memory(had: int, peak: int | None, most: int) -> int | None:
+    """What to try with after running out of memory, or of a GPU's; None when it had the `most` there is.
 
     Twice what it had, or a quarter more than its peak: as workflow engines and Kubernetes' vertical
     autoscaler do.
     """
-    most = capacity.mem_bytes - mem_headroom_bytes(capacity, rules)
-    grown = min(most, max(2 * had, int(1.25 * (peak or 0))))
-    return grown if grown > had else None
-
-
-def more_gpu_memory(had: int, peak: int | None, capacity: Capacity, rules: Rules) -> int | None:
-    """The like, of the memory of each device, where devices are shared; None when it had a whole one."""
-    most = max(
-        (device.mem_bytes - gpu_headroom_bytes(device, rules) for device in capacity.devices), default=0
-    )
     grown = min(most, max(2 * had, int(1.25 * (peak or 0))))
     return grown if grown > had else None
 

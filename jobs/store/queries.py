@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from jobs.machine import Capacity
 from jobs.model import (
-    Active,
     Held,
     Job,
     JobId,
@@ -27,23 +25,16 @@ from jobs.model import (
     ReasonCode,
     StateName,
     Unit,
-    Usage,
-    Waiting,
 )
 from jobs.policy.predict import forecast, runtime_keys
 from jobs.rules import Rules
 from jobs.store import schema
-from jobs.store.codec import Damaged, dump, load_job, load_spec
+from jobs.store.codec import dump
 from jobs.store.intents import LARGEST_ID, no_such_job, printable, states_of
 from jobs.store.pasts import pasts, runtimes
+from jobs.store.rows import read_job
 from jobs.views import HistoryEntry, JobQuery, SortKey
 
-if TYPE_CHECKING:
-    pass
-
-NOT_SEEN = Reason(ReasonCode.NOT_SEEN)
-NO_SCHEDULER = Reason(ReasonCode.NO_SCHEDULER)
-_LASTING = frozenset({ReasonCode.HELD, ReasonCode.DEPENDENCY})
 _COLUMNS = (
     "id, state, unmet, priority, name, recipe, submitted_at, finished_at, attempts, spec, detail, reasons, "
     "estimated_start_at"
@@ -86,9 +77,6 @@ _ORDERS = {
     SortKey.FINISHED: _ENDED_ORDER,
 }
 _RANKED = 3  # counting who is ahead costs a walk over the index for each job
-
-
-Row = sqlite3.Row | Mapping[str, Any]
 
 
 class Queries:
@@ -383,34 +371,3 @@ class View:
         ):
             waiting.setdefault(JobId(job_id), []).append(JobId(on_id))
         return {job_id: (Reason(ReasonCode.DEPENDENCY, jobs=tuple(on)),) for job_id, on in waiting.items()}
-
-
-def read_job(row: Row) -> Job:
-    """A job from a row of `jobs` or of a submit; a damaged one says that it is damaged."""
-    try:
-        if row["detail"] is not None:
-            return load_job(row)
-        spec = load_spec(row["spec"])
-    except Damaged as error:
-        return damaged_job(row, str(error))
-    at = row["submitted_at"]
-    state = Held(at) if spec.start_held else Queued(at)
-    return Job(JobId(row["id"]), spec, state, at, reasons=(NOT_SEEN,))
-
-
-def as_of_now(job: Job, live: Mapping[JobId, Usage], scheduler_runs: bool) -> Job:
-    """The job with its live use while it runs, and with the truth about who decides while it waits."""
-    if job.id in live and isinstance(job.state, Active):
-        return replace(job, usage=live[job.id])
-    if isinstance(job.state, Waiting) and not scheduler_runs:
-        lasting = tuple(reason for reason in job.reasons if reason.code in _LASTING)
-        return replace(job, reasons=(NO_SCHEDULER, *lasting), estimated_start_at=None)
-    return job
-
-
-def damaged_job(row: Row, error: str) -> Job:
-    """A stand-in for a row that cannot be read back; it never counts as a success."""
-    at = row["submitted_at"] if isinstance(row["submitted_at"], float) else 0.0
-    cause = f"its record in the database is damaged: {error}"
-    spec = JobSpec(str(row["name"]), (), "", "")
-    return Job(JobId(row["id"]), spec, Lost(None, at, cause, Usage()), at)

@@ -15,10 +15,10 @@ MOST_BYTES = 16 << 20
 POINTS = 400
 
 
-def read_curves(path: Path, points: int = POINTS) -> dict[str, Curve]:
+def read_curves(path: Path, points: int | None = POINTS) -> dict[str, Curve]:
     """By metric: (step, value) in the order in which they were reported; the last is always among them.
 
-    Where a line says no step, the points are counted.
+    Where a line says no step, the points are counted. `points` None: all of them.
     """
     found: dict[str, list[tuple[float, float]]] = {}
     try:
@@ -31,13 +31,13 @@ def read_curves(path: Path, points: int = POINTS) -> dict[str, Curve]:
                 for name, value in bundle.event_metrics(event)[0].items():
                     if name in found or len(found) < bundle.MAX_METRICS:
                         curve = found.setdefault(name, [])
-                        at = float(step) if bundle.is_finite(step) else float(len(curve) + 1)  # type: ignore[arg-type]
+                        at = float(step) if bundle.is_finite(step) else float(len(curve) + 1)
                         curve.append((at, value))
     except OSError:
         return {}
     return {name: _thinned(curve, points) for name, curve in found.items()}
 
 
-def _thinned(curve: list[tuple[float, float]], points: int) -> Curve:
-    every = -(-len(curve) // points)
+def _thinned(curve: list[tuple[float, float]], points: int | None) -> Curve:
+    every = 1 if points is None else -(-len(curve) // points)
     return tuple(curve[::-every][::-1]) if every > 1 else tuple(curve)

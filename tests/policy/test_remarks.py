@@ -58,7 +58,7 @@ def test_what_was_saved_and_what_was_grown_is_said_with_its_numbers() -> None:
     kept = of(now, 2, ReasonCode.EVICTED)
     assert (kept.needed, kept.unit) == (420.0, Unit.SECONDS)
     more = of(now, 3, ReasonCode.MORE_MEMORY)
-    assert (more.needed, more.detail) == (4 * GIB, "memory, 2 of 3")
+    assert (more.needed, more.detail) == (4 * GIB, "2 of 3")
 
 
 def test_use_of_late_is_named_only_where_it_costs_a_place() -> None:

@@ -113,7 +113,7 @@ CASES: list[tuple[Reason, str, list[str]]] = [
     (Reason(ReasonCode.FAIR, 4.1, jobs=J[:1]), "you used 4.1x your share", ["4.1x the average", "#41"]),
     (Reason(ReasonCode.OVERDUE), "has waited long, is next", ["slices"]),
     (
-        Reason(ReasonCode.MORE_MEMORY, 4 * GIB, unit=Unit.BYTES, detail="memory, 2 of 3"),
+        Reason(ReasonCode.MORE_MEMORY, 4 * GIB, unit=Unit.BYTES, detail="2 of 3"),
         "again with 4.0G of memory",
         ["4.0G (2 of 3)"],
     ),
