@@ -73,17 +73,18 @@ def evictions(world: World, room: Room, waiting: Sequence[Job], order: Order) ->
     return tuple(Eviction(job_id, tuple(for_jobs)) for job_id, for_jobs in gone.items())  # type: ignore[arg-type]
 
 
-def can_be_asked(job: Job) -> bool:
-    """Whether it runs, can save, and nobody has asked it to stop."""
+def askable(job: Job) -> Running | None:
+    """Its state, where it runs, can save, and nobody has asked it to stop."""
     state = job.state
     if not isinstance(state, Running) or not job.can_save:
-        return False
-    return state.cancel_requested_at is None and state.evict_requested_at is None
+        return None
+    return state if state.cancel_requested_at is None and state.evict_requested_at is None else None
 
 
 def had_its_turn(job: Job, now: float, rules: Rules) -> bool:
     """Whether it can be asked to save and stop, and has had its turn."""
-    return can_be_asked(job) and now - job.state.since_at >= rules.trial_s
+    running = askable(job)
+    return running is not None and now - running.started_at >= rules.trial_s
 
 
 def worth_a_restart(job: Job, now: float, rules: Rules, share: float) -> bool:

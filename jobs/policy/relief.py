@@ -6,7 +6,7 @@ A job within its own reservation is never asked; nor is one that cannot save: wh
 from __future__ import annotations
 
 from jobs.model import GIB, Paused, Reason, ReasonCode, Running, Starting
-from jobs.policy.eviction import can_be_asked, under_way
+from jobs.policy.eviction import askable, under_way
 from jobs.policy.room import readable
 from jobs.world import Eviction, World
 
@@ -24,7 +24,7 @@ def relief(world: World) -> tuple[Eviction, ...]:
     over = []
     for job in world.jobs.values():
         used = sample.jobs.get(job.id)
-        if can_be_asked(job) and used is not None and used.mem_bytes is not None:
+        if askable(job) and used is not None and used.mem_bytes is not None:
             over.append((used.mem_bytes - job.needs.mem_bytes, job.id))
     most, job_id = max(over, default=(0, None))
     if job_id is None or most <= 0:
