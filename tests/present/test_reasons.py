@@ -117,6 +117,11 @@ CASES: list[tuple[Reason, str, list[str]]] = [
         "again with 4.0G of memory",
         ["4.0G (2 of 3)"],
     ),
+    (
+        Reason(ReasonCode.MORE_GPU_MEMORY, 8 * GIB, unit=Unit.BYTES, detail="1 of 3"),
+        "again with 8.0G of GPU memory",
+        ["ran out of GPU memory", "8.0G (1 of 3)"],
+    ),
     (Reason(ReasonCode.GUARD, 1, unit=Unit.CPUS), "1 core kept for you", ["1 core is kept"]),
     (Reason(ReasonCode.GUARD, 2 * GIB, unit=Unit.BYTES), "2.0G kept for you", ["2.0G of memory are kept"]),
 ]
