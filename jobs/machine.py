@@ -85,6 +85,7 @@ class DeviceSample:
     power_limit_w: float | None = None
     throttled: bool | None = None  # its clocks are held down because it is too hot
     ecc_errors: int | None = None  # memory errors that could not be corrected, since the driver was loaded
+    xid: int | None = None  # the number of the critical error that it reported last, for ten minutes
     holds: tuple[GpuHold, ...] | None = None
 
 
@@ -105,6 +106,7 @@ class AlertKind(StrEnum):
     MEMORY = "memory"
     DISK = "disk"
     GPU_LOST = "gpu_lost"
+    XID = "xid"
     ECC = "ecc"
     THROTTLE = "throttle"
     HEAT = "heat"
@@ -115,7 +117,7 @@ class AlertKind(StrEnum):
 class Alert:
     """Something that has been wrong for long enough to be told. `kind` and `subject` are its identity.
 
-    `value` is percent, degrees Celsius, a count of errors or, of a lost or slowed GPU, 1. `text` is one
+    `value` is percent, degrees Celsius, a count of errors, the number of an XID or, of a lost or slowed GPU, 1. `text` is one
     plain sentence.
     """
 

@@ -64,6 +64,7 @@ def _lines(snapshot: Snapshot, headroom: Headroom | None) -> Iterator[str]:
             ("cro_gpu_power_watts", "GPU power.", [d.power_w for _, d in gpus]),
             ("cro_gpu_temperature_celsius", "GPU temperature.", [d.temperature_c for _, d in gpus]),
             ("cro_gpu_throttled", "Slowed by heat.", [_float(d.throttled) for _, d in gpus]),
+            ("cro_gpu_xid", "The last critical error, for ten minutes.", [_float(d.xid) for _, d in gpus]),
             ("cro_gpu_ecc_errors", "Uncorrected memory errors.", [_float(d.ecc_errors) for _, d in gpus]),
         ):
             yield from _metric(

@@ -30,10 +30,25 @@ LEVELS: Mapping[Key, Level] = {  # the worst first; a subject of "" stands for a
     (AlertKind.MEMORY, "stalls"): Level(10.0, 3.0, 10.0, 30.0),
     (AlertKind.MEMORY, "full"): Level(97.0, 93.0, 10.0, 30.0),
     (AlertKind.DISK, ""): Level(95.0, 93.0, 5.0, 5.0),
+    (AlertKind.XID, ""): Level(1.0, 1.0, 0.0, 0.0),
     (AlertKind.ECC, ""): Level(1.0, 1.0, 0.0, 0.0),
     (AlertKind.THROTTLE, ""): Level(1.0, 1.0, 10.0, 30.0),
     (AlertKind.HEAT, ""): Level(90.0, 83.0, 30.0, 30.0),
     (AlertKind.LOG, ""): Level(90.0, 90.0, 2.0, 2.0),
+}
+XIDS: Mapping[int, str] = {  # by NVIDIA's table of them, in the words of who has to do something
+    13: "a program's fault",
+    31: "a program touched memory that is not its own",
+    43: "a program's work was stopped",
+    45: "a program's work was cleaned up",
+    48: "its memory has an error that cannot be corrected",
+    64: "a broken part of its memory could not be replaced",
+    74: "its link to other GPUs has errors",
+    79: "it fell off the bus",
+    94: "a program met an error of its memory",
+    95: "its memory has errors: it has to be reset",
+    119: "its firmware does not answer",
+    120: "its firmware failed",
 }
 _RANK = {kind: place for place, (kind, _) in reversed(list(enumerate(LEVELS)))}
 
@@ -121,6 +136,10 @@ def readings_of(
             note = sample.gpu_note or "the driver does not say why"
             found.append(Reading(AlertKind.GPU_LOST, name, 1.0, f"{name} cannot be read: {note}."))
             continue
+        if reading.xid:
+            meaning = f" ({XIDS[reading.xid]})" if reading.xid in XIDS else ""
+            text = f"{name} reported XID {reading.xid}{meaning}; dmesg says more."
+            found.append(Reading(AlertKind.XID, name, reading.xid, text))
         if reading.ecc_errors is not None:
             text = f"{name} has had {reading.ecc_errors} memory errors that could not be corrected."
             found.append(Reading(AlertKind.ECC, name, reading.ecc_errors, text))

@@ -9,6 +9,8 @@ of their own; the driver does not say how busy one is.
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import threading
 import time
 from collections.abc import Callable
@@ -22,6 +24,8 @@ READ_WAIT_S = 0.15
 FIRST_WAIT_S = 3.0
 PROCESSES_EVERY_S = 2.0
 SLOW_EVERY_S = 5.0
+XID_KEPT_S = 600.0  # how long an error that a card reported is told
+_MOST_EVENTS = 64
 RETRY_EVERY_S = 30.0
 
 NO_LIBRARY = "no NVIDIA driver library on this machine"
@@ -44,6 +48,7 @@ class GpuReading:
     throttled: bool | None
     ecc_errors: int | None
     processes: tuple[tuple[int, int | None], ...] | None
+    xid: int | None = None  # the last critical error that it reported, for a while
 
 
 class Nvml:
@@ -175,6 +180,8 @@ class _Driver:
                 self._absent.append(index)
         self._processes_at = self._slow_at = float("-inf")
         self._slow: dict[str, _Slow] = {}
+        self._xids: dict[str, tuple[int, float]] = {}
+        self._events = self._listen()
 
     @property
     def devices(self) -> tuple[tuple[Device, ...], tuple[Device, ...]]:
@@ -194,6 +201,7 @@ class _Driver:
         slow_due = now - self._slow_at >= SLOW_EVERY_S
         self._processes_at = now if processes_due else self._processes_at
         self._slow_at = now if slow_due else self._slow_at
+        self._hear(now)
         found, lost = [], list(self._absent)
         for card in self._cards:
             try:
@@ -259,7 +267,33 @@ class _Driver:
             throttled=slow.throttled,
             ecc_errors=slow.ecc_errors,
             processes=self._processes[device.uuid] if card.parts is None else None,
+            xid=self._xids[device.uuid][0] if device.uuid in self._xids else None,
         )
+
+    def _listen(self) -> Any:
+        """Where the driver puts the critical errors of all cards; None where it tells of none."""
+        n = self._nvml
+        events = self._value(n.nvmlEventSetCreate)
+        heard = False
+        for card in self._cards if events is not None else ():
+            with contextlib.suppress(n.NVMLError_NotSupported, n.NVMLError_NoPermission, n.NVMLError_GpuIsLost):
+                n.nvmlDeviceRegisterEvents(card.handle, n.nvmlEventTypeXidCriticalError, events)
+                heard = True
+        return events if heard else None
+
+    def _hear(self, now: float) -> None:
+        """Take the errors that were reported since the last reading; forget old ones."""
+        n = self._nvml
+        self._xids = {uuid: (xid, at) for uuid, (xid, at) in self._xids.items() if now - at < XID_KEPT_S}
+        names = {_address(card.handle): card.device.uuid for card in self._cards}
+        for _ in range(_MOST_EVENTS if self._events is not None else 0):
+            try:
+                event = n.nvmlEventSetWait_v2(self._events, 0)
+            except (n.NVMLError_Timeout, n.NVMLError_GpuIsLost):
+                return
+            uuid = names.get(_address(event.device))
+            if uuid is not None and event.eventType == n.nvmlEventTypeXidCriticalError:
+                self._xids[uuid] = int(event.eventData), now
 
     def _slow_of(self, handle: Any) -> _Slow:
         n = self._nvml
@@ -304,6 +338,10 @@ class _Driver:
             return call(*arguments)
         except (n.NVMLError_NotSupported, n.NVMLError_FunctionNotFound, n.NVMLError_NoPermission):
             return None
+
+
+def _address(handle: Any) -> int | None:
+    return ctypes.cast(handle, ctypes.c_void_p).value
 
 
 def _lost(indices: tuple[int, ...]) -> str:

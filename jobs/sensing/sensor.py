@@ -193,6 +193,7 @@ def _share_out(
                 power_limit_w=reading.power_limit_w,
                 throttled=reading.throttled,
                 ecc_errors=reading.ecc_errors,
+                xid=reading.xid,
                 holds=tuple(holds) if named else None,
             )
         )

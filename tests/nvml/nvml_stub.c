@@ -7,6 +7,7 @@
  *   gpu <mem_mib> <used_mib> <util> <temp> <milliwatt> <limit_milliwatt>
  *   reasons <gpu> <bits>       why its clocks are held down
  *   ecc <gpu> <n>              memory errors that could not be corrected; without it, not supported
+ *   xid <gpu> <number>         an error that it reports, once to each event set that was there before
  *   lost <gpu>                 that one answers nothing but "lost"
  *   split <gpu>                MIG is on: its instances are what follows
  *   mig <gpu> <slot> <mem_mib> <used_mib>
@@ -19,12 +20,14 @@
 #include <unistd.h>
 
 typedef int ret;
-enum { OK = 0, NOT_SUPPORTED = 3, NOT_FOUND = 6, INVALID = 2, SIZE = 7, LOST = 15 };
+enum { OK = 0, NOT_SUPPORTED = 3, NOT_FOUND = 6, INVALID = 2, SIZE = 7, TIMEOUT = 10, LOST = 15 };
 typedef struct { long mem, used, util, temp, power, limit; int lost, reasons, split; long ecc; long mig[8], mig_used[8]; } gpu;
 typedef struct { int gpu; unsigned pid; long mib; int slot; } proc;
-static struct { int init, call, delay, gpus, procs; gpu g[16]; proc p[256]; } m;
+static struct { int init, call, delay, gpus, procs, xids; gpu g[16]; proc p[256]; int xid_gpu[64]; unsigned long long xid[64]; } m;
+static int told; /* of the errors in the file */
 typedef struct { unsigned long long total, free, used; } memory_t;
 typedef struct { unsigned gpu, memory; } rates_t;
+typedef struct { void *device; unsigned long long type, data; unsigned gi, ci; } event_t;
 typedef struct { unsigned pid; unsigned long long used; unsigned gi, ci; } info_t;
 
 static void load(void) {
@@ -43,6 +46,7 @@ static void load(void) {
         if (sscanf(line, "split %d", &which) == 1 && which >= 0 && which < m.gpus) m.g[which].split = 1;
         if (sscanf(line, "mig %d %d %ld %ld", &which, &bits, &count, &room) == 4 && which >= 0 && which < m.gpus && bits >= 0 && bits < 8) { m.g[which].mig[bits] = count; m.g[which].mig_used[bits] = room; }
         if (sscanf(line, "ecc %d %ld", &which, &count) == 2 && which >= 0 && which < m.gpus) m.g[which].ecc = count;
+        if (m.xids < 64 && sscanf(line, "xid %d %ld", &which, &count) == 2) { m.xid_gpu[m.xids] = which; m.xid[m.xids++] = count; }
         if (sscanf(line, "lost %d", &lost) == 1 && lost >= 0 && lost < m.gpus) m.g[lost].lost = 1;
         if (m.procs < 256 && sscanf(line, "process %d %u %ld %d", &p.gpu, &p.pid, &p.mib, &p.slot) >= 3) m.p[m.procs++] = p;
     }
@@ -73,6 +77,10 @@ ret nvmlDeviceGetMigMode(void *h, unsigned *now, unsigned *next) { CARD(h); *now
 ret nvmlDeviceGetMaxMigDeviceCount(void *h, unsigned *n) { CARD(h); *n = 8; return OK; }
 ret nvmlDeviceGetMigDeviceHandleByIndex(void *h, unsigned i, void **o) { CARD(h); if (i >= 8 || !m.g[GPU(h)].split || !m.g[GPU(h)].mig[i]) return NOT_FOUND; *o = (void *)((long)h + 100 * (i + 1)); return OK; }
 ret nvmlDeviceGetTotalEccErrors(void *h, unsigned kind, unsigned since, unsigned long long *o) { CARD(h); if (kind != 1 || since != 0) return INVALID; if (m.g[GPU(h)].ecc < 0) return NOT_SUPPORTED; *o = m.g[GPU(h)].ecc; return OK; }
+ret nvmlEventSetCreate(void **set) { ENTER; told = m.xids; *set = (void *)1; return OK; }
+ret nvmlEventSetFree(void *set) { (void)set; return OK; }
+ret nvmlDeviceRegisterEvents(void *h, unsigned long long types, void *set) { (void)set; CARD(h); return types == 8 ? OK : INVALID; }
+ret nvmlEventSetWait_v2(void *set, event_t *o, unsigned ms) { (void)set; (void)ms; ENTER; if (told >= m.xids) return TIMEOUT; *o = (event_t){(void *)(long)(m.xid_gpu[told] + 1), 8, m.xid[told], -1, -1}; told++; return OK; }
 ret nvmlDeviceGetComputeRunningProcesses_v3(void *h, unsigned *n, info_t *o) {
     CHECK(h);
     unsigned room = *n, found = 0;

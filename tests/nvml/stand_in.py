@@ -36,6 +36,7 @@ class Gpu:
     lost: bool = False
     reasons: int = 0  # bits of nvmlClocksEventReason
     ecc_errors: int = -1
+    xids: Sequence[int] = field(default_factory=tuple)  # critical errors that it has reported, the oldest first
     processes: Sequence[tuple[int, int]] = field(default_factory=tuple)  # (pid, MiB or -1)
     instances: Sequence[Instance] | None = None  # MIG is on
 
@@ -59,6 +60,7 @@ class StandIn:
             )
             lines += [f"reasons {index} {gpu.reasons}"]
             lines += [f"ecc {index} {gpu.ecc_errors}"] * (gpu.ecc_errors >= 0)
+            lines += [f"xid {index} {number}" for number in gpu.xids]
             lines += [f"lost {index}"] * gpu.lost
             lines += [f"process {index} {pid} {mib}" for pid, mib in gpu.processes]
             lines += [f"split {index}"] * (gpu.instances is not None)

@@ -185,6 +185,16 @@ def test_clocks_held_down_by_heat_and_memory_errors_are_read(stand_in: StandIn, 
     assert found == [(False, 0), (True, 3), (False, None)]
 
 
+def test_the_last_critical_error_of_a_card_is_told_once_it_was_reported(
+    stand_in: StandIn, reader: Reader
+) -> None:
+    stand_in.set(Gpu(xids=[79]), Gpu())  # of before we listened
+    assert [device["xid"] for device in reader.read()["devices"]] == [None, None]
+    stand_in.set(Gpu(), Gpu(xids=[31, 48]))
+    for _ in range(2):  # and it stays after it was heard
+        assert [device["xid"] for device in reader.read(pause_s=0.1)["devices"]] == [None, 48]
+
+
 def test_one_card_that_is_lost_hides_no_other_and_is_read_again_when_it_is_back(
     stand_in: StandIn, reader: Reader
 ) -> None:

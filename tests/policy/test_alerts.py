@@ -75,7 +75,7 @@ def test_everything_that_is_watched_has_its_sentence_and_its_level() -> None:
         mem_total_bytes=64 * GIB,
         mem_available_bytes=1 * GIB,
         pressure=Pressure(memory_full_avg10=40.0),
-        devices=(DeviceSample("a", temperature_c=95.0, throttled=True, ecc_errors=2),),
+        devices=(DeviceSample("a", temperature_c=95.0, throttled=True, ecc_errors=2, xid=31),),
         gpu_note="lost GPU 1: it fell off the bus",
     )
     readings = readings_of(
@@ -87,6 +87,7 @@ def test_everything_that_is_watched_has_its_sentence_and_its_level() -> None:
         "Memory is nearly full: 1.0 GiB of 64.0 GiB are left.",
         "All work stands still 40 % of the time for want of memory.",
         "The disk of cro-tui's files is nearly full: 1.0 GiB of 100.0 GiB are left.",
+        "GPU 0 reported XID 31 (a program touched memory that is not its own); dmesg says more.",
         "GPU 0 has had 2 memory errors that could not be corrected.",
         "GPU 0 is too hot: its clocks are held down.",
         "GPU 0 is at 95 degrees Celsius.",

@@ -68,6 +68,33 @@ def test_dashboard(gpu_source: FakeSource, size: tuple[int, int], snap_compare: 
 
 
 @pytest.mark.parametrize("size", [WIDE, NARROW], ids=["120x40", "80x24"])
+@pytest.mark.parametrize("graph", ["braille", "ascii"], ids=["no_color", "ascii"])
+@pytest.mark.parametrize(
+    ("keys", "shown"),
+    [((), "> "), (("4", "enter"), "worker.py"), (("3", "j"), "#37, attempt 1"), (("n", "f", "o", "r"), "Random")],
+    ids=["dashboard", "processes", "models", "recipes"],
+)
+def test_without_colour_or_braille(  # noqa: PLR0917 - pytest calls it by keyword
+    gpu_source: FakeSource,
+    tmp_path: Path,
+    keys: tuple[str, ...],
+    shown: str,
+    graph: str,
+    size: tuple[int, int],
+    monkeypatch: pytest.MonkeyPatch,
+    snap_compare: Compare,
+) -> None:
+    if graph == "braille":
+        monkeypatch.setenv("NO_COLOR", "1")
+    source = filled(gpu_source, tmp_path)
+    source.capacity, source.sample, source.groups = gpu_capacity(2), a_sample(gpus=2), idle_machine()
+    run = after(source, "#42", *keys, then=shown)
+    calm = Settings(screen=ScreenSettings(refresh_s=5.0, graph=graph))
+    app = CroApp(source, calm, clock=lambda: source.now)
+    assert snap_compare(app, terminal_size=size, run_before=run)
+
+
+@pytest.mark.parametrize("size", [WIDE, NARROW], ids=["120x40", "80x24"])
 def test_dashboard_without_gpu(source: FakeSource, size: tuple[int, int], snap_compare: Compare) -> None:
     source.free = Headroom(2.4, 20 * GIB, (), source.jobs[JobId(45)])
     run = after(source, "Nothing printed yet.")
