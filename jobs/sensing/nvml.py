@@ -274,9 +274,11 @@ class _Driver:
         """Where the driver puts the critical errors of all cards; None where it tells of none."""
         n = self._nvml
         events = self._value(n.nvmlEventSetCreate)
-        heard = False
+        heard, refusals = False, (n.NVMLError_NotSupported, n.NVMLError_NoPermission, n.NVMLError_GpuIsLost)
         for card in self._cards if events is not None else ():
-            with contextlib.suppress(n.NVMLError_NotSupported, n.NVMLError_NoPermission, n.NVMLError_GpuIsLost):
+            with contextlib.suppress(
+                n.NVMLError_NotSupported, n.NVMLError_NoPermission, n.NVMLError_GpuIsLost
+            ):
                 n.nvmlDeviceRegisterEvents(card.handle, n.nvmlEventTypeXidCriticalError, events)
                 heard = True
         return events if heard else None

@@ -36,7 +36,7 @@ class Gpu:
     lost: bool = False
     reasons: int = 0  # bits of nvmlClocksEventReason
     ecc_errors: int = -1
-    xids: Sequence[int] = field(default_factory=tuple)  # critical errors that it has reported, the oldest first
+    xids: Sequence[int] = field(default_factory=tuple)  # critical errors that it has reported
     processes: Sequence[tuple[int, int]] = field(default_factory=tuple)  # (pid, MiB or -1)
     instances: Sequence[Instance] | None = None  # MIG is on
 

@@ -71,7 +71,12 @@ def test_dashboard(gpu_source: FakeSource, size: tuple[int, int], snap_compare: 
 @pytest.mark.parametrize("graph", ["braille", "ascii"], ids=["no_color", "ascii"])
 @pytest.mark.parametrize(
     ("keys", "shown"),
-    [((), "> "), (("4", "enter"), "worker.py"), (("3", "j"), "#37, attempt 1"), (("n", "f", "o", "r"), "Random")],
+    [
+        ((), "> "),
+        (("4", "enter"), "worker.py"),
+        (("3", "j"), "#37, attempt 1"),
+        (("n", "f", "o", "r"), "Random"),
+    ],
     ids=["dashboard", "processes", "models", "recipes"],
 )
 def test_without_colour_or_braille(  # noqa: PLR0917 - pytest calls it by keyword

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from rich.cells import cell_len
 
 from cro_tui.widgets.process_list import ProcessList
 from jobs.machine import GpuHold
@@ -55,6 +56,29 @@ async def test_gpu_memory_that_is_held_for_nothing_is_said_on_the_row_and_beside
         await screen.shows("|- holds 38.0G, idle 42m:")
         if size == WIDE:
             await screen.shows("idle 42m: python train.py")
+
+
+@pytest.mark.parametrize("size", [(400, 100), NARROW], ids=["400x100", "80x24"])
+async def test_three_thousand_processes_in_as_many_rows(source: FakeSource, size: tuple[int, int]) -> None:
+    source.groups = tuple(
+        Group(
+            Kind.SESSION,
+            f"session {pid}",
+            f"worker {pid}",
+            (Process(pid, 7, 1, pid, cpus=pid / 1e3, user="bo"),),
+        )
+        for pid in range(1001, 4001)
+    )
+    async with opened(source, size) as screen:
+        await screen.press("4")
+        await screen.shows("3000 rows")
+        await screen.shows("worker 4000")  # the busiest is the first
+        await screen.press("end")
+        await screen.shows("worker 1001")
+        await screen.press("slash", *"worker 1234")
+        await screen.hides("worker 1001")
+        await screen.shows("worker 1234")
+        assert all(cell_len(row) == size[0] for row in screen.rows())
 
 
 async def test_a_row_unfolds_into_its_processes_without_what_they_hide(machine: FakeSource) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -39,6 +41,34 @@ def burning() -> Iterator[subprocess.Popen[str]]:
     process.kill()
     process.wait(30)
     process.stdout.close()
+
+
+@pytest.fixture
+def crowd(tmp_path: Path) -> Iterator[int]:
+    """The parent of 3,000 processes."""
+    program = tmp_path / "crowd"
+    subprocess.run(["gcc", "-O1", "-o", program, Path(__file__).with_name("crowd.c")], check=True)
+    parent = subprocess.Popen([program, "3000"], stdin=-1, stdout=-1)
+    assert parent.stdout is not None
+    assert parent.stdout.readline() == b"ready\n"
+    yield parent.pid
+    parent.communicate()
+
+
+def test_thousands_of_processes_are_read_with_few_descriptors_left_or_many(crowd: int) -> None:
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    for most in (before[0], 512):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, before[1]))
+        table = ProcessTable()
+        try:
+            for _ in range(2):
+                children = [process for process in table.read() if process.parent == crowd]
+                assert len(children) == 3000
+            assert len(os.listdir("/proc/self/fd")) < most
+            assert all(process.cpus == 0.0 and process.mem_bytes for process in children)
+        finally:
+            table.close()
+            resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
 def test_it_knows_itself() -> None:
