@@ -117,8 +117,8 @@ class AlertKind(StrEnum):
 class Alert:
     """Something that has been wrong for long enough to be told. `kind` and `subject` are its identity.
 
-    `value` is percent, degrees Celsius, a count of errors, the number of an XID or, of a lost or slowed GPU,
-    1. `text` is one plain sentence.
+    `value` is percent, degrees Celsius, a count of errors, the number of an XID or, of a lost or slowed
+    GPU, 1. `text` is one plain sentence.
     """
 
     kind: AlertKind

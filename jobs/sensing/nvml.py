@@ -276,9 +276,7 @@ class _Driver:
         events = self._value(n.nvmlEventSetCreate)
         heard, refusals = False, (n.NVMLError_NotSupported, n.NVMLError_NoPermission, n.NVMLError_GpuIsLost)
         for card in self._cards if events is not None else ():
-            with contextlib.suppress(
-                n.NVMLError_NotSupported, n.NVMLError_NoPermission, n.NVMLError_GpuIsLost
-            ):
+            with contextlib.suppress(*refusals):
                 n.nvmlDeviceRegisterEvents(card.handle, n.nvmlEventTypeXidCriticalError, events)
                 heard = True
         return events if heard else None
