@@ -12,6 +12,16 @@ from enum import StrEnum
 
 from jobs.machine import Capacity, Sample
 from jobs.model import Dependency, Job, JobId, Needs, ParamValue, Reason, StateName
+from jobs.tracking.model import Provenance
+
+
+@dataclass(frozen=True, slots=True)
+class FirstRun:
+    """The job that another is a retry of, and what that and this began with, where it is known."""
+
+    job: Job
+    began_with: Provenance | None = None
+    now_with: Provenance | None = None
 
 
 @dataclass(frozen=True, slots=True)

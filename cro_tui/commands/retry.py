@@ -21,6 +21,9 @@ from jobs.ports import BadInput
 def retry(ids: tuple[JobId, ...], waits: bool, as_json: bool, **needs: Any) -> int:
     """Queue ended jobs again as new jobs, with the same command, folder and environment.
 
+    `show` of such a job says whether its metrics came out the same, and if not what was
+    another: parameters, the files it was given, packages, the machine.
+
     \b
       cro-tui retry 12
       cro-tui retry 12 --mem 16G
@@ -38,7 +41,12 @@ def retry(ids: tuple[JobId, ...], waits: bool, as_json: bool, **needs: Any) -> i
                     print(f"#{job.id} {name_text(job)} queued, a retry of #{job.spec.retry_of}.")
         if waits:
             from cro_tui.commands.wait import wait_for
+            from cro_tui.present.compare import outcome_sentence
 
-            return wait_for(api, new_ids, as_json=as_json)
+            code = wait_for(api, new_ids, as_json=as_json)
+            for job in () if as_json else map(api.job, new_ids):
+                if told := outcome_sentence(job, api.first_run(job)):
+                    print(f"#{job.id} has {told}.")
+            return code
         with_scheduler(api)
         return 0

@@ -34,12 +34,10 @@ from cro_tui.present import (
 )
 from cro_tui.present.compare import outcome_sentence
 from cro_tui.present.sweep import sweep_line
-from jobs.api import Api
 from jobs.model import DependencyKind, Ended, Job, JobId
 from jobs.optimizing.model import in_sweep
 from jobs.tracking.model import Reported
 from jobs.tracking.reports import read
-from jobs.views import JobQuery
 
 _LONG = 2000
 
@@ -58,7 +56,7 @@ def show(id_: JobId, as_json: bool) -> int:
         job, history = api.explain(id_), api.history(id_)
         log, output = str(api.log_path(id_)), str(api.output_dir(id_))
         removed_at = api.files_removed_at(id_)
-        before = _first(api, job.spec.retry_of)
+        first = api.first_run(job)
         sweep = api.sweep(id_) if in_sweep(job) else None
         reported = read(api.events_path(id_), ended=isinstance(job.state, Ended))
     if as_json:
@@ -96,7 +94,7 @@ def show(id_: JobId, as_json: bool) -> int:
             ("Made room", _made_room(job)),
             ("Sweep", "" if sweep is None else sweep_line(sweep)),
             ("Retry of", f"#{job.spec.retry_of}" if job.spec.retry_of else ""),
-            ("Outcome", outcome_sentence(job, before) if before and isinstance(job.state, Ended) else ""),
+            ("Outcome", outcome_sentence(job, first)),
             ("Log", clean(log, _LONG) if job.attempts else ""),
             ("Output", clean(output, _LONG) if job.attempts else ""),
             ("Next", f"{step.command}  {step.what}"),
@@ -107,12 +105,6 @@ def show(id_: JobId, as_json: bool) -> int:
     for entry in history:
         print(f"  {_clock(entry.at)}  {clean(entry.event, 24):<14} {clean(entry.detail, 300)}".rstrip())
     return 0
-
-
-def _first(api: Api, job_id: JobId | None) -> Job | None:
-    """The job that this one is a retry of; its row can be gone after the database was restored."""
-    found = () if job_id is None else api.jobs(JobQuery(ids=frozenset({job_id})))
-    return found[0] if found else None
 
 
 def _after(job: Job) -> str:

@@ -7,11 +7,13 @@ from collections.abc import Mapping, Sequence
 
 from cro_tui.present.amounts import MISSING, bytes_text, clean, duration_text, number_text
 from cro_tui.present.jobs import elapsed_s, state_word
-from jobs.model import Job
-from jobs.tracking.model import Curve
+from jobs.model import Ended, Job
+from jobs.tracking.model import Curve, Provenance
+from jobs.views import FirstRun
 
 Row = tuple[str, ...]
 _CELL = 200
+_MOST_PACKAGES = 4  # that are named
 
 
 def head(jobs: Sequence[Job]) -> Row:
@@ -57,8 +59,14 @@ def curve_names(curves: Sequence[Mapping[str, Curve]], better: Mapping[str, str]
     return [name for name in better if name in known] + [name for name in known if name not in better]
 
 
-def outcome_sentence(job: Job, before: Job) -> str:
-    """Whether a job that ran again came to the same metrics, and if not what else differed."""
+def outcome_sentence(job: Job, first: FirstRun | None) -> str:
+    """Whether a job that ran again came to the same metrics, and if not what else differed.
+
+    Empty for one that is no retry, has not ended, or has no metrics.
+    """
+    if first is None or not isinstance(job.state, Ended):
+        return ""
+    before = first.job
     if not job.metrics and not before.metrics:
         return ""
     new, old = dict(job.metrics), dict(before.metrics)
@@ -79,8 +87,27 @@ def outcome_sentence(job: Job, before: Job) -> str:
         )
         if one != other
     ]
+    causes += _begun_otherwise(first.began_with, first.now_with)
     why = f"; what differed: {', '.join(causes)}" if causes else "; it was asked for the same"
     return f"other metrics than #{before.id}: {moved}{why}"
+
+
+def _begun_otherwise(before: Provenance | None, now: Provenance | None) -> list[str]:
+    """The files, packages and machine that are not the same: only of what is known of both."""
+    if before is None or now is None:
+        return []
+    files = [path for path in before.files if path in now.files and before.files[path] != now.files[path]]
+    found = [f"what stands in {clean(path, 200)}" for path in files]
+    packages = dict.fromkeys([*before.packages, *now.packages]) if before.packages and now.packages else {}
+    moved = [name for name in packages if before.packages.get(name) != now.packages.get(name)]
+    for name in moved[:_MOST_PACKAGES]:
+        versions = [clean(each.packages.get(name, "none"), 24) for each in (before, now)]
+        found.append(f"{clean(name, 40)} {versions[0]} -> {versions[1]}")
+    if len(moved) > _MOST_PACKAGES:
+        found.append(f"{len(moved) - _MOST_PACKAGES} more packages")
+    if before.machine != now.machine:
+        found.append("the machine")
+    return found
 
 
 def _marked(values: Sequence[float | None], better: str) -> list[str]:

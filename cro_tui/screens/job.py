@@ -6,6 +6,7 @@ It follows the newest picture; what the picture lacks it reads elsewhere.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import ClassVar
 
 from textual import on
@@ -35,6 +36,7 @@ from cro_tui.present import (
     state_word,
     why_lines,
 )
+from cro_tui.present.compare import outcome_sentence
 from cro_tui.present.sweep import sweep_line
 from cro_tui.screens.acts import JobActs
 from cro_tui.screens.log_pane import LogPane
@@ -48,7 +50,7 @@ from jobs.optimizing.model import in_sweep
 from jobs.tracking.model import Reported
 from jobs.tracking.sweeps import Sweep
 from jobs.usage_trace import Moment
-from jobs.views import HistoryEntry
+from jobs.views import FirstRun, HistoryEntry
 
 Part = str | tuple[str, str]
 _TRACE_S = 5.0  # between two readings of a running job's trace
@@ -66,7 +68,7 @@ class JobScreen(LogPane, JobActs):
         self._told: tuple[str, str] = ("", "")
         self._traced: tuple[int, bool] | None = None
         self._traced_at = self._swept_at = 0.0
-        self._sweep = ""
+        self._sweep = self._outcome = ""
 
     @property
     def targets(self) -> Sequence[Job]:
@@ -106,6 +108,10 @@ class JobScreen(LogPane, JobActs):
         if job.state != self._job.state or not self._history:
             job_id = self._job.id
             self.desk.read(lambda: self.desk.source.history(job_id), self._remember, key="history")
+            if job.spec.retry_of is not None and isinstance(job.state, Ended):
+                self.desk.read(
+                    lambda: self.desk.source.first_run(job), partial(self._compare, job), key="first run"
+                )
         self._job = job
         if isinstance(job.state, Waiting) and not job.attempts:
             self.query_one(LogView).open(None, f"Log #{job.id} {name_text(job, 40)}", "")
@@ -163,10 +169,17 @@ class JobScreen(LogPane, JobActs):
         if self.is_attached:
             self._show()
 
+    def _compare(self, job: Job, first: FirstRun | None) -> None:
+        self._outcome = outcome_sentence(job, first)
+        if self.is_attached:
+            self._show()
+
     def _show(self) -> None:
         """Lay the texts out anew only if a word of them changed."""
         now = self.desk.now()
-        left = _facts(self._job, now, self.desk.picture.reported.get(self._job.id), self._sweep)
+        left = _facts(
+            self._job, now, self.desk.picture.reported.get(self._job.id), self._sweep, self._outcome
+        )
         right = _story(self._job, self._history, now, self.desk.picture)
         told = (left.plain, right.plain)
         if told != self._told:
@@ -183,7 +196,7 @@ class JobScreen(LogPane, JobActs):
             self.dismiss(None)
 
 
-def _facts(job: Job, now: float, reported: Reported | None, sweep: str) -> Content:
+def _facts(job: Job, now: float, reported: Reported | None, sweep: str, outcome: str) -> Content:
     usage, spec = job.usage, job.spec
     rows = [
         ("State", f"{state_word(job)}  {fate_sentence(job)}".rstrip()),
@@ -204,6 +217,7 @@ def _facts(job: Job, now: float, reported: Reported | None, sweep: str) -> Conte
         ("Step", "" if reported is None or reported.step is None else str(reported.step)),
         ("Note", "" if reported is None or not reported.notes else plain(reported.notes[-1], 300)),
         ("Flagged", "" if reported is None else flagged_text(reported)),
+        ("Outcome", outcome),
         ("Command", command_text(job, 1000)),
         ("Folder", plain(spec.cwd, 300)),
     ]

@@ -14,11 +14,11 @@ from jobs.daemon import presence
 from jobs.model import Job, JobId, JobSpec, StateName
 from jobs.ports import NotNow, Unreachable
 from jobs.store.intents import no_such_job
-from jobs.views import HistoryEntry, JobQuery, Snapshot
+from jobs.views import FirstRun, HistoryEntry, JobQuery, Snapshot
 
 if TYPE_CHECKING:
     from jobs.store.queries import View
-    from jobs.tracking.model import Curve
+    from jobs.tracking.model import Curve, Provenance
     from jobs.tracking.sweeps import Sweep
     from jobs.usage_trace import Moment
 
@@ -140,6 +140,23 @@ class Reading(Recipes):
         from jobs.tracking.curves import read_curves
 
         return read_curves(self.events_path(job_id))
+
+    def provenance(self, job_id: JobId) -> Provenance | None:
+        """What the latest attempt began with; None where it left no word of it."""
+        from jobs.tracking.provenance import read_provenance
+
+        return read_provenance(self._attempt(job_id, None))
+
+    def first_run(self, job: Job) -> FirstRun | None:
+        """The job that it is a retry of, with what both began with; None of one that is no retry.
+
+        Its row can be gone after the database was restored: then None, too.
+        """
+        before_id = job.spec.retry_of
+        if before_id is None:
+            return None
+        found = self.jobs(JobQuery(ids=frozenset({before_id})))
+        return FirstRun(found[0], self.provenance(before_id), self.provenance(job.id)) if found else None
 
     def output_dir(self, job_id: JobId, attempt: int | None = None) -> Path:
         """Where an attempt leaves its files (default: the latest); it may not exist yet."""

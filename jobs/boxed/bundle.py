@@ -23,6 +23,7 @@ EXIT = "exit.json"
 OUTPUT = "output"
 METRICS = "metrics.json"
 EVENTS = "events.jsonl"
+PROVENANCE = "provenance.json"
 SUPERVISOR_LOG = "supervisor.log"
 STOP = "stop.json"
 MAX_READ_BYTES = 1 << 20

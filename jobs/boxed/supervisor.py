@@ -20,13 +20,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, NoReturn
 
-    from jobs.boxed import bundle, cgroup, log_cap, meter, proctree, spawn, standing, tree
+    from jobs.boxed import bundle, cgroup, log_cap, meter, proctree, provenance, spawn, standing, tree
 else:
     import bundle
     import cgroup
     import log_cap
     import meter
     import proctree
+    import provenance
     import spawn
     import standing
     import tree
@@ -141,6 +142,7 @@ class Supervisor:
         told = False
         try:
             self._start(log)
+            self._remember()
             self._wait(signals)
         except Exception:
             self._give_up()
@@ -181,6 +183,17 @@ class Supervisor:
             tree.send(signal.SIGKILL)
             self.kill_at = time.monotonic() + KILL_AGAIN_S
         os.chdir(self.folder)
+
+    def _remember(self) -> None:
+        """Write down what it began with, while it runs."""
+        if not self.job:
+            return
+        found = provenance.of(self.spec["argv"], self.spec["cwd"])
+        if found:
+            try:
+                bundle.write_json(bundle.PROVENANCE, found)
+            except OSError:
+                pass  # then there is nothing to compare
 
     def _make_job(self, log: int) -> None:
         """Whatever the job must have from its first instruction, this process has while it is made."""

@@ -23,7 +23,7 @@ _USUAL_PRIORITY = 50
 _SMALLEST_SHARE = 1e-6
 _MOST_SKEW = 2.0  # standard deviations of the logarithm that are believed
 _LEAST_OF_SHARE = 0.15  # of its share an overdue job keeps on a crowded machine
-_PATIENCE = 3.0  # times as late, where somebody cannot be made to wait
+_PATIENCE = 30.0  # times as late, where somebody cannot be made to wait
 
 
 def dominant_share(needs: Needs, capacity: Capacity) -> float:
@@ -69,7 +69,7 @@ def overdue(world: World) -> Job | None:
     This bounds the worst wait for little: slices are short beside the run of who is overdue and long beside
     a restart, and jobs that are `slice_ratio` times smaller pass all the same (stride scheduling:
     Waldspurger and Weihl, 1995). Where it or who runs cannot save there are no slices, and who goes first
-    holds up all: then it takes `_PATIENCE` times as long.
+    holds up all: then it takes `_PATIENCE` times as long, and ageing does most of the work.
     """
     rules, now = world.rules, world.now
     if not rules.learned_order or rules.slice_share <= 0:

@@ -45,6 +45,15 @@ class Reported:
     flagged_count: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """What a run began with: a word that changes with each file, versions by package, the machine."""
+
+    files: Mapping[str, str] = field(default_factory=dict)
+    packages: Mapping[str, str] = field(default_factory=dict)
+    machine: str = ""
+
+
 # --- models ---------------------------------------------------------------------------------------
 
 CHAMPION, CHALLENGER = "champion", "challenger"

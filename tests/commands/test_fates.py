@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 from pathlib import Path
 
 import pytest
@@ -125,3 +126,23 @@ def test_a_recipe_runs_and_leaves_its_metrics(cro: CommandLine) -> None:
     assert job["params"]["n_estimators"] == 5
     assert job["metrics"]["accuracy"] > 0.8
     assert "accuracy 0.9" in cro("ls").out or "accuracy" in cro("show", "1").out
+
+
+def test_a_retry_says_whether_it_came_out_the_same_and_if_not_what_was_another(
+    cro: CommandLine, tmp_path: Path
+) -> None:
+    data = tmp_path / "data.csv"
+    data.write_text("1\n2\n")
+    script = tmp_path / "count.py"
+    script.write_text(
+        "import json, os, sys\n"
+        "rows = len(open(sys.argv[1]).readlines())\n"
+        "json.dump({'rows': rows}, open(os.environ['CRO_OUTPUT_DIR'] + '/metrics.json', 'w'))\n"
+    )
+    cro("submit", *SMALL, "--wait", "--", sys.executable, str(script), str(data))
+    again = cro("retry", "1", "--wait")
+    assert "#2 has the same metrics as #1." in again.out
+    data.write_text("1\n2\n3\n")
+    other = cro("retry", "2", "--wait")
+    assert f"#3 has other metrics than #2: rows 2 -> 3; what differed: what stands in {data}" in other.out
+    assert "other metrics than #2" in cro("show", "3").out

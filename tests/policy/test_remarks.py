@@ -73,8 +73,8 @@ def test_use_of_late_is_named_only_where_it_costs_a_place() -> None:
     assert ReasonCode.FAIR not in codes(decide(alone), 2)
 
 
-def test_a_job_that_waited_for_days_is_told_that_it_is_next() -> None:
-    late = replace(seen(queued(2, ALL)), submitted_at=NOW - 400_000.0)
+def test_a_job_that_waited_for_weeks_is_told_that_it_is_next() -> None:
+    late = replace(seen(queued(2, ALL)), submitted_at=NOW - 4_000_000.0)
     now = world(long(), late, rules=LEARNED)
     assert of(now, 2, ReasonCode.OVERDUE)
 

@@ -6,6 +6,8 @@ from dataclasses import replace
 
 from cro_tui.present.compare import head, outcome_sentence, rows
 from jobs.model import Job, JobId, JobSpec, Queued, Succeeded, Usage
+from jobs.tracking.model import Provenance
+from jobs.views import FirstRun
 
 DONE = Succeeded(0.0, 61.0, Usage(cpu_s=12.0))
 
@@ -37,11 +39,27 @@ def test_hostile_words_stay_plain_and_commands_differ_where_there_are_no_params(
 
 def test_a_retry_says_whether_it_came_out_the_same() -> None:
     before = job(1, 4, accuracy=0.9)
-    assert outcome_sentence(job(2, 4, accuracy=0.9), before) == "the same metrics as #1"
-    said = outcome_sentence(job(2, 4, accuracy=0.8), before)
+    first = FirstRun(before)
+    assert outcome_sentence(job(2, 4, accuracy=0.9), first) == "the same metrics as #1"
+    said = outcome_sentence(job(2, 4, accuracy=0.8), first)
     assert said == "other metrics than #1: accuracy 0.9 -> 0.8; it was asked for the same"
-    said = outcome_sentence(job(2, 8, accuracy=0.8, f1=1), before)
+    said = outcome_sentence(job(2, 8, accuracy=0.8, f1=1), first)
     assert said.startswith(
         "other metrics than #1: accuracy 0.9 -> 0.8, f1 - -> 1; what differed: parameters"
     )
-    assert outcome_sentence(replace(job(2, 4), state=Queued(0.0)), job(1, 4)) == ""
+    assert outcome_sentence(replace(job(2, 4), state=Queued(0.0)), FirstRun(job(1, 4))) == ""
+    assert outcome_sentence(job(2, 4), None) == ""
+
+
+def test_of_what_both_runs_began_with_the_difference_is_named() -> None:
+    before = Provenance(
+        {"train.py": "a", "gone.csv": "b"}, {"numpy": "2.1", "old": "1", "same": "3"}, "here"
+    )
+    now = Provenance({"train.py": "c"}, {"numpy": "2.2", "new\x1b[31m": "4", "same": "3"}, "there")
+    said = outcome_sentence(job(2, 4, accuracy=0.8), FirstRun(job(1, 4, accuracy=0.9), before, now))
+    assert said.endswith(
+        "what differed: what stands in train.py, numpy 2.1 -> 2.2, old 1 -> none, "
+        "new[31m none -> 4, the machine"
+    )
+    same = outcome_sentence(job(2, 4, accuracy=0.8), FirstRun(job(1, 4, accuracy=0.9), before, before))
+    assert same.endswith("it was asked for the same")

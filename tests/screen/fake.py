@@ -46,6 +46,7 @@ from jobs.tracking.sweeps import Sweep, sweep_of
 from jobs.usage_trace import Moment
 from jobs.views import (
     DaemonStatus,
+    FirstRun,
     Headroom,
     HistoryEntry,
     JobQuery,
@@ -305,6 +306,10 @@ class FakeSource:
         assert job.spec.sweep is not None
         counts = Counter(each.state.name for each in self.jobs.values())
         return sweep_of(job.spec.sweep, self.jobs.values(), counts, ())
+
+    def first_run(self, job: Job) -> FirstRun | None:
+        before = self.jobs.get(job.spec.retry_of or JobId(0))
+        return None if before is None else FirstRun(before)
 
     def history(self, job_id: JobId) -> tuple[HistoryEntry, ...]:
         return (

@@ -1,0 +1,28 @@
+"""What a run began with: reads the file that its supervisor left, and judges nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from jobs.boxed import bundle
+from jobs.tracking.model import Provenance
+
+
+def read_provenance(folder: Path) -> Provenance | None:
+    """Of the attempt whose job folder it is; None where nothing was left, or nothing that can be read."""
+    found = bundle.read_json(str(folder / bundle.PROVENANCE))
+    if found is None:
+        return None
+    machine = found.get("machine")
+    return Provenance(
+        _texts(found.get("files")),
+        _texts(found.get("packages")),
+        machine if isinstance(machine, str) else "",
+    )
+
+
+def _texts(value: object) -> Mapping[str, str]:
+    if not isinstance(value, dict):
+        return {}
+    return {name: text for name, text in value.items() if isinstance(text, str)}
