@@ -11,22 +11,25 @@ import sys
 from pathlib import Path
 
 from jobs.ports import BadInput
-from recipes import lint, skeleton
+from recipes import lint, notebook, skeleton
 from recipes.model import Problem
 
 START_S = 60.0
 _LARGEST_BYTES = 4 << 20
 
 
-def write_new(name: str, folder: Path) -> Path:
-    """Write a recipe to begin with. Raises BadInput for a name that cannot be one, or is taken."""
+def write_new(name: str, folder: Path, *, notebook: bool = False) -> Path:
+    """Write a recipe to begin with, a script or a notebook.
+
+    Raises BadInput for a name that cannot be one, or is taken.
+    """
     if not skeleton.NAME.fullmatch(name):
         raise BadInput(f"{name[:40]!r} cannot name a recipe.", "Use letters, digits and _, a letter first.")
-    path = folder / f"{name}.py"
+    path = folder / f"{name}.{'ipynb' if notebook else 'py'}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with path.open("x", encoding="utf-8") as file:
-            file.write(skeleton.script(name))
+            file.write(skeleton.notebook(name) if notebook else skeleton.script(name))
     except FileExistsError:
         raise BadInput(f"There is a file {path} already.", "Choose another name, or remove it.") from None
     except OSError as error:
@@ -43,6 +46,8 @@ def check(path: Path, *, start: bool) -> tuple[Problem, ...]:
         return (Problem(1, "It is no UTF-8 text: save it as UTF-8."),)
     except OSError as error:
         raise BadInput(f"{path} cannot be read: {error.strerror}.", "Name the file of a recipe.") from error
+    if path.suffix == ".ipynb" or notebook.is_percent(text):
+        return notebook.check(text, path)
     problems = lint.check(text, path)
     if problems or not start or not lint.has_parser(text):
         return problems

@@ -13,6 +13,7 @@ import stat
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -113,7 +114,7 @@ class Resolver:
                 after=tuple(dict.fromkeys(request.after)),
                 recipe=recipe.name if recipe else None,
                 params=params,
-                stack=recipe.framework.value if recipe and recipe.framework.value != "none" else None,
+                stack=recipe.framework.value if recipe and _can_be_warm(recipe) else None,
                 warm=recipe is None or recipe.warm,
                 grace_s=float(grace_s),
                 on_reboot=OnReboot(on_reboot),
@@ -217,6 +218,10 @@ class Resolver:
         return digest
 
 
+def _can_be_warm(recipe: Recipe) -> bool:
+    return recipe.framework.value != "none" and not recipe.notebook
+
+
 def usable(catalogue: Catalogue, name: str) -> Recipe | str:
     """The recipe of that name, or one sentence why there is none to run."""
     from recipes.manifest import Recipe
@@ -245,7 +250,24 @@ def _parameters(
     problems.update(wrong)
     if wrong:
         return (), ()
-    return tuple(values.items()), (sys.executable, str(recipe.path.absolute()), *flags(recipe, values))
+    path = str(recipe.path.absolute())
+    if recipe.notebook:
+        from jobs.notebooks.model import argv
+
+        if missing := _notebooks_missing():
+            problems["recipe"] = missing
+        return tuple(values.items()), argv(sys.executable, path)
+    return tuple(values.items()), (sys.executable, path, *flags(recipe, values))
+
+
+@cache
+def _notebooks_missing() -> str:
+    """Why no notebook can be run here; empty where one can."""
+    from importlib.util import find_spec
+
+    from jobs.notebooks.model import INSTALL, MISSING, NEEDS
+
+    return "" if all(find_spec(package) for package in NEEDS) else f"{MISSING} {INSTALL}"
 
 
 def _check_rest(request: SubmitRequest, priority: int, grace_s: float, problems: dict[str, str]) -> None:

@@ -13,11 +13,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from recipes import manifest
+from recipes import manifest, notebook
 from recipes.checking import did_you_mean
 from recipes.manifest import Problem, Recipe
 
 HEADER_BYTES = 64 * 1024
+_KINDS = (".py", ".ipynb")
 _FILES_PER_FOLDER = 1_000
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
 
@@ -112,7 +113,7 @@ def _files(folder: Path, notes: list[Note]) -> list[Path]:
     try:
         with os.scandir(folder) as found:
             names = sorted(
-                each.name for each in found if each.name.endswith(".py") and each.name[0] not in "._"
+                each.name for each in found if each.name.endswith(_KINDS) and each.name[0] not in "._"
             )
     except (FileNotFoundError, NotADirectoryError):
         return []
@@ -132,8 +133,8 @@ def _read(path: Path) -> Entry | None:
     with os.fdopen(descriptor, "rb") as file:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             return None
-        head = file.read(HEADER_BYTES)
-    found = manifest.parse(head.decode("utf-8", errors="replace"), path, _name(path))
+        head = file.read(HEADER_BYTES if path.suffix == ".py" else notebook.LARGEST_BYTES + 1)
+    found = _parsed(head, path)
     if found is None:
         return None
     if isinstance(found, tuple):
@@ -142,6 +143,17 @@ def _read(path: Path) -> Entry | None:
         message = "Rename the file: a recipe's name has letters, digits, _, - and . only, at most 64."
         return Broken(found.name, path, (Problem(1, message),))
     return found
+
+
+def _parsed(head: bytes, path: Path) -> Recipe | tuple[Problem, ...] | None:
+    text = head.decode("utf-8", errors="replace")
+    if path.suffix == ".ipynb":
+        if len(head) > notebook.LARGEST_BYTES:
+            return (Problem(1, "It is larger than 16 MiB: clear its outputs in Jupyter and save it."),)
+        return notebook.parse(text, path, _name(path))
+    if notebook.is_percent(text):
+        return notebook.parse(text, path, _name(path))
+    return manifest.parse(text, path, _name(path))
 
 
 def _name(path: Path) -> str:

@@ -90,7 +90,8 @@ class Recipe:
     `repeatable` says that the same parameters give the same metrics; such a run is queued again after a
     restart of the machine, unless `on_reboot` says otherwise. `warm` says that the recipe may run
     in a process that has its framework imported already. `checkpoint` is its promise to save and leave
-    with exit code 75 when it is asked to stop, and to go on from there when it is started again.
+    with exit code 75 when it is asked to stop, and to go on from there when it is started again. A
+    `notebook` is executed cell by cell.
     """
 
     name: str
@@ -109,6 +110,7 @@ class Recipe:
     on_reboot: OnReboot = OnReboot.FAIL
     warm: bool = True
     checkpoint: bool = False
+    notebook: bool = False
 
     def param(self, name: str) -> Param | None:
         return next((param for param in self.params if param.name == name), None)

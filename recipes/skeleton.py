@@ -1,7 +1,8 @@
-"""The text of a new recipe: a header and a script that runs as it is. Pure."""
+"""The text of a new recipe, a script or a notebook that runs as it is. Pure."""
 
 from __future__ import annotations
 
+import json
 import re
 
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
@@ -78,6 +79,60 @@ def main(argv=None):
 if __name__ == "__main__":
     main()
 '''
+
+
+# Cells of the notebook: their kind, their tag, their text.
+_CELLS = (
+    ("markdown", "", "# {title}\n\nSay in a sentence what it does."),
+    (
+        "code",
+        "parameters",
+        "trees = 100  # how many trees\n"
+        "depth = 8  # deepest a tree may grow\n"
+        "seed = 0  # same seed, same result",
+    ),
+    (
+        "code",
+        "",
+        "from sklearn.datasets import load_digits\n"
+        "from sklearn.ensemble import RandomForestClassifier\n"
+        "from sklearn.model_selection import train_test_split\n\n"
+        "features, answers = load_digits(return_X_y=True)\n"
+        "parts = train_test_split(features, answers, random_state=seed)\n"
+        "train, test, train_answers, test_answers = parts",
+    ),
+    (
+        "code",
+        "",
+        "model = RandomForestClassifier(trees, max_depth=depth, random_state=seed)\n"
+        "accuracy = model.fit(train, train_answers).score(test, test_answers)\n"
+        "accuracy",
+    ),
+    (
+        "code",
+        "",
+        "import json\nimport os\n\n"
+        'if path := os.environ.get("CRO_EVENTS"):  # what cro-tui shows and compares\n'
+        '    with open(path, "a") as file:\n'
+        '        file.write(json.dumps({{"accuracy": accuracy}}) + "\\n")',
+    ),
+)
+
+
+def notebook(name: str) -> str:
+    """The file of a notebook of that name, which matches NAME."""
+    cells = []
+    for number, (kind, tag, text) in enumerate(_CELLS):
+        cell: dict[str, object] = {
+            "cell_type": kind,
+            "id": f"cell-{number}",
+            "metadata": {"tags": [tag]} if tag else {},
+            "source": text.format(title=name.replace("_", " ")).splitlines(keepends=True),
+        }
+        cells.append(cell | ({"execution_count": None, "outputs": []} if kind == "code" else {}))
+    about = {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"}}
+    document = {"cells": cells, "metadata": about, "nbformat": 4, "nbformat_minor": 5}
+    return json.dumps(document, indent=1) + "\n"
 
 
 def script(name: str) -> str:

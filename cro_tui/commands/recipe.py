@@ -19,14 +19,16 @@ def recipe() -> None:
 @recipe.command(short_help="Write a recipe to begin with.")
 @click.argument("name")
 @click.option("--folder", default="recipes", metavar="FOLDER", help="Where to (default: ./recipes).")
-def new(name: str, folder: str) -> int:
-    """Write NAME.py into ./recipes: a recipe that runs as it is, to be changed.
+@click.option("--notebook", is_flag=True, help="A Jupyter notebook, not a script.")
+def new(name: str, folder: str, notebook: bool) -> int:
+    """Write NAME.py, or NAME.ipynb, into ./recipes: a recipe that runs as it is, to be changed.
 
     \b
       cro-tui recipe new my_forest
+      cro-tui recipe new my_study --notebook
     """
     with opened() as api:
-        path = api.new_recipe(name, folder)
+        path = api.new_recipe(name, folder, notebook=notebook)
     written = clean(str(path), 1000)
     print(f"{written} is written. Change it, then: cro-tui recipe check {written}")
     return 0

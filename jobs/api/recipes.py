@@ -36,11 +36,11 @@ class Recipes(Door):
             raise BadInput(found, "List the recipes to see their names.")
         return found
 
-    def new_recipe(self, name: str, folder: str) -> Path:
-        """Write a recipe to begin with into the folder. Raises BadInput."""
+    def new_recipe(self, name: str, folder: str, *, notebook: bool = False) -> Path:
+        """Write a recipe to begin with into the folder, a script or a notebook. Raises BadInput."""
         from jobs.recipe_check import write_new
 
-        return write_new(name, Path(folder).expanduser())
+        return write_new(name, Path(folder).expanduser(), notebook=notebook)
 
     def check_recipe(self, path: str, *, start: bool = True) -> tuple[Problem, ...]:
         """What is wrong with a recipe's file, by line; `start` tries it with --help. Raises BadInput."""
