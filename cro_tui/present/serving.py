@@ -13,7 +13,7 @@ from cro_tui.present.jobs import state_word
 from jobs.model import Job
 from jobs.serving.model import Service, reference_of
 
-ENGINES = {"onnx": "ONNX Runtime", "sklearn": "scikit-learn", "keras": "Keras"}
+ENGINES = {"onnx": "ONNX Runtime", "litert": "LiteRT", "sklearn": "scikit-learn", "keras": "Keras"}
 _LONGEST_EXAMPLE = 1_500
 
 

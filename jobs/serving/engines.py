@@ -94,10 +94,7 @@ class OnnxEngine(Engine):
         chances = found[1]
         if not numpy.isfinite(chances).all():
             raise Refused("The model has no answer for these values.")
-        winners = numpy.round(chances, TIE_PLACES).argmax(axis=1)
-        return Answer(
-            [self.classes[at] for at in winners.tolist()], chances.tolist() if probabilities else None
-        )
+        return Answer(labels(chances, self.classes), chances.tolist() if probabilities else None)
 
 
 class SklearnEngine(Engine):
@@ -147,7 +144,9 @@ class SklearnEngine(Engine):
 
 
 class KerasEngine(Engine):
-    """A network. `schema` is what our recipes write beside it; without one it takes a matrix of numbers."""
+    """A network. `schema` is what our recipes write beside it: numbers in one input, each column of words
+    in its own. Without one it has one input, which takes all columns, or one column of texts.
+    """
 
     kind, quick = "keras", False
 
@@ -155,8 +154,12 @@ class KerasEngine(Engine):
         import tensorflow
 
         self._tensorflow, self._schema = tensorflow, schema
-        numbers = list(schema["numbers"]) if schema else [column.name for column in signature]
-        words = list(schema["words"]) if schema else []
+        inputs = list(model.inputs)
+        if not schema and len(inputs) != 1:
+            raise ValueError(f"it has {len(inputs)} inputs, and nothing says which columns are which")
+        texts = not schema and str(inputs[0].dtype) == "string"
+        numbers = list(schema["numbers"]) if schema else [each.name for each in signature if not texts]
+        words = list(schema["words"]) if schema else [each.name for each in signature if texts]
         self._numbers, self._words = numbers, words
         self.signature = (
             *(Column(name, "number") for name in numbers),
@@ -164,30 +167,53 @@ class KerasEngine(Engine):
         )
         self.classes = list(schema["classes"]) if schema and schema["task"] == "classification" else []
         self.nullable = None if schema else ()
-        spec: Any = tensorflow.TensorSpec([None, len(numbers)], tensorflow.float32)
+        self.network, self.word_columns = model, {f"word_{at}": name for at, name in enumerate(words)}
+        self._shape = [len(numbers)] if schema else list(inputs[0].shape[1:])
+        spec: Any = tensorflow.TensorSpec([None, *self._shape], inputs[0].dtype)
         if schema:
-            spec = {"numbers": spec} if numbers else {}
-            spec |= {
-                f"word_{at}": tensorflow.TensorSpec([None], tensorflow.string) for at in range(len(words))
-            }
+            spec = {"numbers": tensorflow.TensorSpec([None, len(numbers)], tensorflow.float32)}
+            spec = spec if numbers else {}
+            spec |= {name: tensorflow.TensorSpec([None], tensorflow.string) for name in self.word_columns}
         call = tensorflow.function(lambda given: model(given, training=False))
-        self._model, self._call = model, call.get_concrete_function(spec)
+        self._call = call.get_concrete_function(spec)
 
     def predict(self, rows: Rows, *, probabilities: bool = True) -> Answer:
         import numpy
 
-        tensorflow, columns = self._tensorflow, rows.columns
-        matrix = numpy.array([columns[name] for name in self._numbers], dtype=numpy.float32).T
-        given: Any = tensorflow.constant(matrix)
-        if self._schema:
-            given = {"numbers": given} if self._numbers else {}
-            for at, name in enumerate(self._words):
-                given[f"word_{at}"] = tensorflow.constant([str(word) for word in columns[name]])
-        found = self._call(given).numpy()
+        found = self._call(self._given(rows)).numpy()
+        if not numpy.isfinite(found).all():
+            raise Refused("The model has no answer for these values.")
+        found = found.reshape(rows.count, -1)
         if not self.classes:
-            return Answer(plain(found.reshape(rows.count, -1)[:, 0] if found.size == rows.count else found))
-        winners = found.argmax(axis=1).tolist()
-        return Answer([self.classes[at] for at in winners], found.tolist() if probabilities else None)
+            return Answer(plain(found[:, 0] if found.size == rows.count else found))
+        return Answer(labels(found, self.classes), found.tolist() if probabilities else None)
+
+    def _given(self, rows: Rows) -> Any:
+        import numpy
+
+        tensorflow, columns = self._tensorflow, rows.columns
+        words = [tensorflow.constant([word or "" for word in columns[name]]) for name in self._words]
+        if not self._schema and words:
+            return tensorflow.reshape(words[0], [rows.count, *self._shape])
+        matrix = numpy.array([columns[name] for name in self._numbers], dtype=numpy.float32).T
+        try:
+            given: Any = tensorflow.constant(matrix.reshape(rows.count, *self._shape))
+        except ValueError:
+            raise Refused(
+                f"The model takes {self._shape} numbers a row, not {len(self._numbers)}."
+            ) from None
+        if not self._schema:
+            return given
+        return ({"numbers": given} if self._numbers else {}) | dict(
+            zip(self.word_columns, words, strict=True)
+        )
+
+
+def labels(chances: Any, classes: Sequence[Any]) -> list[Any]:
+    """The class with the highest probability in each row; of those that are a tie, the first."""
+    import numpy
+
+    return [classes[at] for at in numpy.round(chances, TIE_PLACES).argmax(axis=1).tolist()]
 
 
 def plain(values: Any) -> list[Any]:

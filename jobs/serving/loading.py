@@ -2,7 +2,7 @@
 
 A file is read once, compared with the digest on its card, and loaded from those very bytes: nothing is
 unpickled that this installation did not register. Compiling is done by another process, so that a service
-that answers by ONNX Runtime never holds scikit-learn.
+that answers by ONNX Runtime never holds scikit-learn, and one that answers by LiteRT never TensorFlow.
 """
 
 from __future__ import annotations
@@ -18,14 +18,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from jobs.ports import BadInput, CroError
-from jobs.serving import compiling
+from jobs.serving import compiled
 from jobs.serving.engines import Engine, KerasEngine, SklearnEngine
 from jobs.serving.rows import Rows
 from jobs.tracking.model import ModelCard
 from jobs.tracking.registry import Registry
 
 COMPILE_LIMIT_S = 300.0
-_SUFFIXES = (".joblib", ".keras")
+_RUNTIMES = {".joblib": "ONNX Runtime", ".keras": "LiteRT"}
+_SUFFIXES = tuple(_RUNTIMES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,21 +42,26 @@ def load(registry: Registry, card: ModelCard, *, native_only: bool = False) -> L
     """The version, ready to answer. Raises BadInput where it cannot be served."""
     threads = max(1, int(float(os.environ.get("CRO_CPUS") or 1)))
     why = "it was asked for" if native_only else ""
-    if not native_only and _main_file(card).endswith(".joblib"):
-        compiled = compiling.outcome(registry, card) or _compiled_elsewhere(registry, card)
-        if compiled is None:
+    suffix = Path(_main_file(card)).suffix
+    if not native_only:
+        tried = None
+        if not (why := compiled.hopeless(card)):
+            tried = compiled.outcome(registry, card, suffix) or _compiled_elsewhere(registry, card, suffix)
+        if why:
+            pass
+        elif tried is None:
             why = "compiling it failed: see the log"
-        elif compiled.why:
-            why = compiled.why
+        elif tried.why:
+            why = tried.why
         else:
             try:
-                return Loaded(card, compiling.engine(registry, card, compiled, threads))
+                return Loaded(card, compiled.engine(registry, card, tried, threads))
             except Exception as error:  # the runtime raises anything for a file that it cannot use
                 why = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
     found = native(registry, card)
     if isinstance(card.sample, list) and card.signature and found.signature:
         try:
-            rows = compiling.mixed(card.sample, found.signature)
+            rows = compiled.mixed(card.sample, found.signature)
         except ValueError:
             return Loaded(card, found, why)
         found.predict(Rows(1, {name: values[:1] for name, values in rows.columns.items()}))  # warm
@@ -133,14 +139,35 @@ def _keras(registry: Registry, card: ModelCard, path: str, content: bytes) -> Ke
     return KerasEngine(model, schema, card.signature)
 
 
-def _compiled_elsewhere(registry: Registry, card: ModelCard) -> compiling.Compiled | None:
+def _compiled_elsewhere(registry: Registry, card: ModelCard, suffix: str) -> compiled.Compiled | None:
     models = registry.content(card).parent.parent
     reference = f"{card.name}:{card.version}"
     words = [sys.executable, "-P", "-m", "jobs.serving.compiling", str(models), reference]
-    print(f"compiling {reference} for ONNX Runtime", flush=True)
+    print(f"compiling {reference} for {_RUNTIMES[suffix]}", flush=True)
+    environ = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": ""}
     try:
-        subprocess.run(words, check=True, stdin=subprocess.DEVNULL, timeout=COMPILE_LIMIT_S)
+        _quietly(words, environ)
     except (OSError, subprocess.SubprocessError) as error:
         print(f"compiling {reference} failed: {error}", flush=True)
         return None
-    return compiling.outcome(registry, card)
+    return compiled.outcome(registry, card, suffix)
+
+
+def _quietly(words: list[str], environ: dict[str, str]) -> None:
+    """Run it; what it says is printed only when it fails. Raises OSError, SubprocessError."""
+    null = subprocess.DEVNULL
+    with tempfile.TemporaryFile() as said:
+        try:
+            subprocess.run(
+                words,
+                check=True,
+                stdin=null,
+                stdout=said,
+                stderr=said,
+                timeout=COMPILE_LIMIT_S,
+                env=environ,
+            )
+        except (OSError, subprocess.SubprocessError):
+            said.seek(max(0, said.seek(0, os.SEEK_END) - 4000))
+            print(said.read().decode("utf-8", "replace"), flush=True)
+            raise

@@ -36,8 +36,9 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """What a running service says of itself. `engine` is "onnx", "sklearn" or "keras"; `why_native` says
-    why it is not a faster one. `trouble` is set while a version that its alias means cannot be served.
+    """What a running service says of itself. `engine` is "onnx", "litert", "sklearn" or "keras";
+    `why_native` says why it is not a faster one. `trouble` is set while a version that its alias means
+    cannot be served.
     """
 
     url: str

@@ -23,6 +23,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from jobs.serving import rows as reading
+from jobs.serving.batching import Batcher
 from jobs.serving.model import BODY_LIMIT_BYTES
 from jobs.serving.rows import Refused
 from jobs.serving.schema import openapi
@@ -36,7 +37,7 @@ _DISCARDED_BYTES = 128 << 20  # of a body that is too large, so that its sender 
 
 def application(stand: Stand, token_sha256: str = "") -> ASGIApp:
     """Everything that the service answers."""
-    turns = asyncio.Semaphore(1)  # native libraries use the granted cores by themselves
+    batcher = Batcher()
 
     async def predicted(request: Request, *, full: bool) -> Response:
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
@@ -50,8 +51,7 @@ def application(stand: Stand, token_sha256: str = "") -> ASGIApp:
         if engine.quick and rows.count <= QUICK_ROWS:
             answer = engine.predict(rows, probabilities=full)
         else:
-            async with turns:
-                answer = await asyncio.to_thread(engine.predict, rows, probabilities=full)
+            answer = await batcher.predict(engine, rows, full=full)
         stand.counts.predicted(rows.count)
         table: dict[str, Any] = {"predictions": answer.predictions}
         if full:

@@ -340,6 +340,32 @@ def sha256(path):
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def say_model(file, flavor, rows):
+    """Reports the model, a few of the rows that it learned from, and how each column is spread."""
+    import numpy
+
+    sample = json.loads(rows.head(max(1, min(20, 2000 // rows.shape[1]))).to_json(orient="records"))
+    say(model=file, flavor=flavor, sample=sample if len(str(sample)) < 50_000 else [])
+    spread = {}
+    for name, column in rows.items():
+        if column.dtype == "float64":
+            known = column.dropna()
+            cuts = numpy.unique([float(f"{cut:.6g}") for cut in known.quantile(numpy.arange(1, 20) / 20)])
+            cuts = cuts[numpy.isfinite(cuts)]
+            counts = numpy.bincount(numpy.searchsorted(cuts, known), minlength=len(cuts) + 1)
+            spread[name] = {
+                "cuts": cuts.tolist(),
+                "counts": counts.tolist(),
+                "missing": len(column) - len(known),
+            }
+        else:
+            counts = column.value_counts()
+            words = {str(word)[:100]: int(count) for word, count in counts[:50].items()}
+            spread[name] = {"words": words, "others": int(counts[50:].sum())}
+    if len(json.dumps(spread)) < 60_000:
+        say(spread=spread)
+
+
 # --- end of the part shared by the training recipes -----------------------------------------------
 
 
@@ -386,13 +412,12 @@ def scores(model, features, answers, task):
 
 # --- shared by the scikit-learn training recipes, word for word -----------------------------------
 def save_model(model, rows, folder):
-    """`model.joblib`, there as a whole or not at all; a few rows that it takes are reported with it."""
+    """`model.joblib`, there as a whole or not at all; `rows` are those that it learned from."""
     import joblib
 
     joblib.dump(model, folder / "model.joblib.part")
     (folder / "model.joblib.part").replace(folder / "model.joblib")
-    sample = json.loads(rows.head(max(1, min(20, 2000 // rows.shape[1]))).to_json(orient="records"))
-    say(model="model.joblib", flavor="sklearn", sample=sample if len(str(sample)) < 50_000 else [])
+    say_model("model.joblib", "sklearn", rows)
     print(f"wrote {folder / 'model.joblib'}")
 
 
@@ -453,7 +478,7 @@ def main(argv=None):
     forest.n_jobs = None  # votes are added in one order, and the saved model leaves the cores to its user
     model = make_pipeline(prepare, forest)
     folder = output_folder()
-    save_model(model, test, folder)
+    save_model(model, train, folder)
     save_metrics(scores(model, test, test_answers, task), folder)
     checkpoints.done()
 

@@ -338,6 +338,32 @@ def sha256(path):
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def say_model(file, flavor, rows):
+    """Reports the model, a few of the rows that it learned from, and how each column is spread."""
+    import numpy
+
+    sample = json.loads(rows.head(max(1, min(20, 2000 // rows.shape[1]))).to_json(orient="records"))
+    say(model=file, flavor=flavor, sample=sample if len(str(sample)) < 50_000 else [])
+    spread = {}
+    for name, column in rows.items():
+        if column.dtype == "float64":
+            known = column.dropna()
+            cuts = numpy.unique([float(f"{cut:.6g}") for cut in known.quantile(numpy.arange(1, 20) / 20)])
+            cuts = cuts[numpy.isfinite(cuts)]
+            counts = numpy.bincount(numpy.searchsorted(cuts, known), minlength=len(cuts) + 1)
+            spread[name] = {
+                "cuts": cuts.tolist(),
+                "counts": counts.tolist(),
+                "missing": len(column) - len(known),
+            }
+        else:
+            counts = column.value_counts()
+            words = {str(word)[:100]: int(count) for word, count in counts[:50].items()}
+            spread[name] = {"words": words, "others": int(counts[50:].sum())}
+    if len(json.dumps(spread)) < 60_000:
+        say(spread=spread)
+
+
 # --- end of the part shared by the training recipes -----------------------------------------------
 
 
@@ -551,13 +577,13 @@ def learn(model, known, watched, options, checkpoints):
     return at
 
 
-def save_model(model, schema, folder):
+def save_model(model, schema, rows, folder):
     """`model.keras`, and beside it `model.json`: which columns it takes and what its outputs mean."""
     model.save(folder / "model.part.keras")
     (folder / "model.json.part").write_text(json.dumps(schema, indent=1) + "\n")
     (folder / "model.json.part").replace(folder / "model.json")
     (folder / "model.part.keras").replace(folder / "model.keras")
-    say(model="model.keras", flavor="keras")
+    say_model("model.keras", "keras", rows)
     print(f"wrote {folder / 'model.keras'}")
 
 
@@ -589,7 +615,7 @@ def main(argv=None):
     model = network(keras, inputs, tensor, schema, options.learning_rate)
     learn(model, known, held_out, options, checkpoints)
     folder = output_folder()
-    save_model(model, schema, folder)
+    save_model(model, schema, train, folder)
     save_metrics(scores(model.predict(held_out[0], verbose=0), held_out[1], schema), folder)
     checkpoints.done()
 

@@ -14,7 +14,7 @@ import joblib
 import pandas
 import pytest
 
-from jobs.serving import compiling
+from jobs.serving import compiled, compiling
 from jobs.tracking.registry import Registry
 from tests.serving.conftest import JSON, Client, Start, Trained, train
 
@@ -171,11 +171,20 @@ def test_a_damaged_model_is_never_loaded(served: Trained, start: Start, registry
     assert not Path("pwned").exists()
 
 
+def test_what_has_no_rows_to_be_checked_with_is_not_compiled(
+    served: Trained, start: Start, registry: Registry
+) -> None:
+    Trained(served.output, served.file, served.flavor, []).register(registry, "bare")
+    running = start("bare")
+    assert running.service().engine == "sklearn"
+    assert "reported no rows" in running.service().why_native
+    assert running.client().post("/predict", served.sample).json["predictions"] == expected(served)[0]
+
+
 def test_a_corrupted_compiled_file_is_not_used(served: Trained, start: Start, registry: Registry) -> None:
     card = registry.card(CHAMPION)
-    compiled = compiling.compile_version(registry, card)
-    assert compiled.why == ""
-    place = compiling.folder(registry, card) / "model.onnx"
+    assert compiling.compile_version(registry, card).why == ""
+    place = compiled.folder(registry, card) / "model.onnx"
     content = place.read_bytes()
     place.write_bytes(content[: len(content) // 2])
     running = start(CHAMPION)
@@ -190,8 +199,8 @@ def test_the_parity_gate_stops_another_model_in_its_place(
     card, other = registry.card(CHAMPION), registry.card("wine@challenger")
     compiling.compile_version(registry, card)
     compiling.compile_version(registry, other)
-    wrong = (compiling.folder(registry, other) / "model.onnx").read_bytes()
-    place = compiling.folder(registry, card)
+    wrong = (compiled.folder(registry, other) / "model.onnx").read_bytes()
+    place = compiled.folder(registry, card)
     (place / "model.onnx").write_bytes(wrong)
     told = json.loads((place / "compiled.json").read_bytes())
     (place / "compiled.json").write_text(json.dumps(told | {"sha256": hashlib.sha256(wrong).hexdigest()}))
