@@ -16,6 +16,7 @@ from cro_tui.present.models import (
     model_json,
     reference_text,
 )
+from cro_tui.present.serving import serving_rows
 from jobs.model import JobId
 from jobs.tracking.model import CHAMPION
 
@@ -103,10 +104,11 @@ def show(name: str, as_json: bool) -> int:
     """
     with opened() as api:
         card, found = api.model(name)
+        services = api.services()
     if as_json:
         print_json(card_json(card) | {"aliases": list(found.aliases_of(card.version))})
         return 0
-    print_pairs(card_rows(card, found, now_s()))
+    print_pairs([*card_rows(card, found, now_s()), *serving_rows(card.name, card.version, services)])
     others = [each for each in found.versions if each.version != card.version]
     if others:
         print()

@@ -36,7 +36,10 @@ _LOOK_EVERY_S = 0.1
     help="Another address than this machine's own needs --token.",
 )
 @click.option("--token", is_flag=True, help="Answer only who sends a token; it is made, and printed once.")
-@click.option("--native", is_flag=True, help="Do not compile it for ONNX Runtime.")
+@click.option("--native", is_flag=True, help="Do not compile it for ONNX Runtime or LiteRT.")
+@click.option(
+    "--log-predictions", is_flag=True, help="Keep what is asked and answered, in the job's output folder."
+)
 @click.option("--cpus", type=cores, metavar="N", help="Cores to reserve, like 2 or 0.5.")
 @click.option("--mem", type=mem_bytes, metavar="SIZE", help="Memory to reserve, like 600M; a limit, too.")
 @click.option("--no-wait", is_flag=True, help="Queue it, and do not wait until it is ready.")
@@ -49,6 +52,7 @@ def serve(  # noqa: PLR0917 - click calls it by keyword
     host: str,
     token: bool,
     native: bool,
+    log_predictions: bool,
     cpus: float | None,
     mem: int | None,
     no_wait: bool,
@@ -82,7 +86,15 @@ def serve(  # noqa: PLR0917 - click calls it by keyword
             word = secrets.token_urlsafe(32)
             digest = hashlib.sha256(word.encode()).hexdigest()
         needs = NeedsRequest(cpus=cpus, mem_bytes=mem)
-        job_id = api.serve_model(name, needs, host=host, port=port, token_sha256=digest, native=native)
+        job_id = api.serve_model(
+            name,
+            needs,
+            host=host,
+            port=port,
+            token_sha256=digest,
+            native=native,
+            log_predictions=log_predictions,
+        )
         with_scheduler(api)
         if no_wait:
             job = api.job(job_id)
@@ -148,7 +160,11 @@ def _list(api: Api, *, as_json: bool) -> int:
     if as_json:
         print_json([service_json(job, service) for job, service in found])
     elif found:
-        print_table(("JOB", "MODEL", "VERSION", "BY", "ADDRESS", ""), service_rows(found), stretch=(5, 1))
+        print_table(
+            ("JOB", "MODEL", "VERSION", "BY", "REQUESTS", "P50", "P99", "ADDRESS", ""),
+            service_rows(found),
+            stretch=(8, 1),
+        )
     else:
         note("Nothing is served. cro-tui serve NAME@champion begins.")
     return 0

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from cro_tui.present.amounts import MISSING, clean
+from cro_tui.present.amounts import MISSING, clean, counted
 from cro_tui.present.jobs import state_word
 from jobs.model import Job
 from jobs.serving.model import Service, reference_of
@@ -19,9 +19,13 @@ _LONGEST_EXAMPLE = 1_500
 
 def served_text(service: Service) -> str:
     """ "wine:2 by ONNX Runtime", and why not by that."""
-    engine = ENGINES.get(service.engine, clean(service.engine, 20))
+    engine = served_by(service)
     why = f" (not compiled: {clean(service.why_native, 200)})" if service.why_native else ""
     return f"{clean(service.name, 64)}:{service.version} by {engine}{why}"
+
+
+def served_by(service: Service) -> str:
+    return ENGINES.get(service.engine, clean(service.engine, 20))
 
 
 def service_rows(found: Sequence[tuple[Job, Service | None]]) -> list[tuple[str, ...]]:
@@ -30,13 +34,39 @@ def service_rows(found: Sequence[tuple[Job, Service | None]]) -> list[tuple[str,
     for job, service in found:
         reference = clean(reference_of(job), 100)
         if service is None:
-            rows.append(
-                (f"#{job.id}", reference, MISSING, MISSING, MISSING, f"{state_word(job)}, not ready")
-            )
+            rows.append((f"#{job.id}", reference, *[MISSING] * 6, f"{state_word(job)}, not ready"))
             continue
-        engine = ENGINES.get(service.engine, clean(service.engine, 20))
-        said = clean(service.trouble or service.why_native, 300)
-        rows.append((f"#{job.id}", reference, str(service.version), engine, clean(service.url, 100), said))
+        engine = served_by(service)
+        said = clean(service.trouble or service.drift or service.why_native, 300)
+        pace = (str(service.requests), *latencies(service))
+        rows.append(
+            (f"#{job.id}", reference, str(service.version), engine, *pace, clean(service.url, 100), said)
+        )
+    return rows
+
+
+def latencies(service: Service) -> tuple[str, str]:
+    """Median and 99th percentile, like "0.31 ms"; a dash before the first request."""
+    if not service.requests:
+        return MISSING, MISSING
+    return f"{service.p50_ms:.3g} ms", f"{service.p99_ms:.3g} ms"
+
+
+def serving_rows(
+    name: str, version: int, found: Sequence[tuple[Job, Service | None]]
+) -> list[tuple[str, str]]:
+    """Labelled lines of every service that answers by this very version."""
+    rows = []
+    for job, service in found:
+        if service is None or (service.name, service.version) != (name, version):
+            continue
+        pace = ""
+        if service.requests:
+            half, most = latencies(service)
+            pace = f", {counted(service.requests, 'request')}, p50 {half}, p99 {most}"
+        rows.append(("Served", f"{clean(service.url, 100)} by {served_by(service)} (#{job.id}){pace}"))
+        rows += [("Trouble", clean(service.trouble, 300))] if service.trouble else []
+        rows += [("Drift", clean(service.drift, 300))] if service.drift else []
     return rows
 
 

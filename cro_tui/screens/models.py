@@ -21,10 +21,13 @@ from textual.widgets.option_list import Option
 
 from cro_tui.actions import Where, bindings, footer_items
 from cro_tui.present.models import aliases_text, card_rows, compared, metric_text, reference_text
+from cro_tui.present.serving import serving_rows
 from cro_tui.screens.ask import Answer, Ask
 from cro_tui.screens.place import Place
 from cro_tui.widgets.lines import FooterLine, HeaderLine, NoticeLine
 from cro_tui.widgets.strips import fit
+from jobs.model import Job
+from jobs.serving.model import Service
 from jobs.tracking.model import CHALLENGER, CHAMPION, ModelCard, RegisteredModel
 from jobs.views import NeedsRequest
 
@@ -63,6 +66,7 @@ class ModelsScreen(Place[None]):
     def __init__(self) -> None:
         super().__init__()
         self._rows: list[tuple[RegisteredModel, ModelCard]] = []
+        self._services: tuple[tuple[Job, Service | None], ...] = ()
         self._marked: str | None = None
         self._comparing = False
         self._laid_out = (0, 0)
@@ -88,11 +92,15 @@ class ModelsScreen(Place[None]):
             self.action_reload()
 
     def action_reload(self) -> None:
-        self.desk.read(self.desk.source.models, self._came, key="models")
+        source = self.desk.source
+        self.desk.read(lambda: (source.models(), source.services()), self._came, key="models")
 
-    def _came(self, models: tuple[RegisteredModel, ...]) -> None:
+    def _came(
+        self, read: tuple[tuple[RegisteredModel, ...], tuple[tuple[Job, Service | None], ...]]
+    ) -> None:
         if not self.is_attached:
             return
+        models, self._services = read
         self._rows = [(model, card) for model in models for card in model.versions]
         said = f"{len(self._rows)} versions of {len(models)}" if self._rows else ""
         self.query_one("#model-left").border_subtitle = Content(said)
@@ -159,7 +167,9 @@ class ModelsScreen(Place[None]):
         other = self._other if self._comparing else None
         if other is None:
             right.border_title = Content("Card")
-            text = _labelled(card_rows(card, model, self.desk.now()), self._widths[1])
+            head, *rest = card_rows(card, model, self.desk.now())
+            served = serving_rows(card.name, card.version, self._services)
+            text = _labelled([head, *served, *rest], self._widths[1])
         else:
             right.border_title = Content(f"{reference_text(card)} and {reference_text(other)}")
             text = _side_by_side(card, other, self._widths[1])

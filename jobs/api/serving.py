@@ -31,6 +31,7 @@ class Serving(Queueing, Models):
         port: int = 0,
         token_sha256: str = "",
         native: bool = False,
+        log_predictions: bool = False,
     ) -> JobId:
         """Queue a service job for what the reference means, now and when its alias moves.
 
@@ -39,7 +40,8 @@ class Serving(Queueing, Models):
         from jobs.serving.model import Asked, argv, checked
 
         self.model(reference)
-        asked = checked(Asked(str(self.home.models), reference, host, port, token_sha256, native))
+        models = str(self.home.models)
+        asked = checked(Asked(models, reference, host, port, token_sha256, native, log_predictions))
         request = SubmitRequest(
             argv=argv(sys.executable, asked),
             name=f"serve {reference}",

@@ -33,7 +33,7 @@ LAST_USAGE_BYTES = 512
 MAX_EVENT_BYTES = 64 * 1024
 LAST_EVENTS_BYTES = 256 * 1024
 EVENT_KEYS = frozenset(
-    {"step", "params", "progress", "phase", "artifact", "model", "flavor", "sample", "note"}
+    {"step", "params", "progress", "phase", "artifact", "model", "flavor", "sample", "spread", "note"}
 )
 
 

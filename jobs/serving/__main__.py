@@ -153,6 +153,7 @@ def _asked(words: Sequence[str]) -> Asked:
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--token-sha256", default="")
     parser.add_argument("--native", action="store_true")
+    parser.add_argument("--log-predictions", action="store_true")
     parser.add_argument("reference")
     return Asked(**vars(parser.parse_args(words)))
 

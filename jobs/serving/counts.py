@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
+from jobs.serving.drift import Drift
 from jobs.serving.model import Service
+from jobs.serving.prediction_log import PredictionLog
 
 ROUTES = ("/predict", "/invocations", "/ping", "/health", "/ready", "/metrics", "/openapi.json")
 _BUCKETS_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
@@ -29,6 +31,24 @@ class Counts:
         self._model = Gauge(
             "cro_model_info", "What is served.", ["name", "version", "engine"], registry=registry
         )
+        self._psi = Gauge(
+            "cro_input_drift_psi",
+            "Population stability index of the latest inputs against the training rows.",
+            ["column"],
+            registry=registry,
+        )
+        self._ks = Gauge(
+            "cro_input_drift_ks",
+            "Largest difference of the cumulative distributions of the same.",
+            ["column"],
+            registry=registry,
+        )
+        self._compared = Gauge(
+            "cro_input_drift_rows", "How many of the latest rows are compared.", registry=registry
+        )
+        self._dropped = Gauge(
+            "cro_predictions_not_logged", "Rows that the prediction log could not take.", registry=registry
+        )
         self._late: deque[float] = deque(maxlen=_REMEMBERED)
         self.answered = self.failed = self.refused = 0
 
@@ -48,6 +68,17 @@ class Counts:
 
     def predicted(self, rows: int) -> None:
         self._rows.inc(rows)
+
+    def measured(self, drifts: Iterable[Drift], rows: int, log: PredictionLog | None) -> None:
+        """Have the latest of these in the text."""
+        self._psi.clear()
+        self._ks.clear()
+        for each in drifts:
+            self._psi.labels(each.column).set(each.psi)
+            if each.ks is not None:
+                self._ks.labels(each.column).set(each.ks)
+        self._compared.set(rows)
+        self._dropped.set(0 if log is None else log.dropped)
 
     def serving(self, service: Service, *, swapped: bool) -> None:
         self._model.clear()

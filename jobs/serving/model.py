@@ -23,7 +23,7 @@ class Asked:
     """What a service job was asked for. `reference` is name, name@alias or name:3.
 
     `port` 0 takes a free one. `token_sha256` is the digest of the token that requests must carry, or "".
-    `native` True: not compiled.
+    `native` True: not compiled. `log_predictions`: keep what is asked and answered.
     """
 
     models: str
@@ -32,13 +32,15 @@ class Asked:
     port: int = 0
     token_sha256: str = ""
     native: bool = False
+    log_predictions: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Service:
     """What a running service says of itself. `engine` is "onnx", "litert", "sklearn" or "keras";
     `why_native` says why it is not a faster one. `trouble` is set while a version that its alias means
-    cannot be served.
+    cannot be served. `requests` to `drift` (a sentence, while inputs are far from what it learned from) are
+    as of some seconds ago.
     """
 
     url: str
@@ -50,6 +52,10 @@ class Service:
     trouble: str = ""
     since_at: float = 0.0
     pid: int = 0
+    requests: int = 0
+    p50_ms: float = 0.0
+    p99_ms: float = 0.0
+    drift: str = ""
 
 
 def checked(asked: Asked) -> Asked:
@@ -68,6 +74,7 @@ def argv(python: str, asked: Asked) -> tuple[str, ...]:
     words = [python, *PROGRAM, "--models", asked.models, "--host", asked.host, "--port", str(asked.port)]
     words += ["--token-sha256", asked.token_sha256] if asked.token_sha256 else []
     words += ["--native"] if asked.native else []
+    words += ["--log-predictions"] if asked.log_predictions else []
     return (*words, asked.reference)
 
 

@@ -24,6 +24,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from jobs.serving import rows as reading
 from jobs.serving.batching import Batcher
+from jobs.serving.drift import drift_sentence
 from jobs.serving.model import BODY_LIMIT_BYTES
 from jobs.serving.rows import Refused
 from jobs.serving.schema import openapi
@@ -31,6 +32,7 @@ from jobs.serving.stand import Stand
 
 OPEN = ("/ping", "/health", "/ready")  # asked by whoever watches it; they tell nothing that was sent
 BODY_TIMEOUT_S = 15.0
+_DRIFTS_SHOWN = 10
 QUICK_ROWS = 200  # more of them are handed to a thread, so that others are not kept waiting
 _DISCARDED_BYTES = 128 << 20  # of a body that is too large, so that its sender lives to read why
 
@@ -52,7 +54,7 @@ def application(stand: Stand, token_sha256: str = "") -> ASGIApp:
             answer = engine.predict(rows, probabilities=full)
         else:
             answer = await batcher.predict(engine, rows, full=full)
-        stand.counts.predicted(rows.count)
+        stand.predicted(loaded, rows, answer)
         table: dict[str, Any] = {"predictions": answer.predictions}
         if full:
             table["model"] = f"{loaded.card.name}:{loaded.card.version}"
@@ -76,9 +78,15 @@ def application(stand: Stand, token_sha256: str = "") -> ASGIApp:
         assert stand.service is not None
         counts = stand.counts
         told = asdict(stand.service) | {"requests": counts.answered, "failed": counts.failed}
-        return _json(told | {"refused": counts.refused} | counts.latencies_ms())
+        drifts, rows = stand.recent.drifts(), stand.recent.rows
+        told.pop("drift")
+        shown = [asdict(each) for each in drifts[:_DRIFTS_SHOWN]]
+        compared = {"rows": rows, "columns": shown, "said": drift_sentence(drifts, rows)}
+        told |= {"refused": counts.refused, "input_drift": compared}
+        return _json(told | counts.latencies_ms())
 
     async def metrics(_: Request) -> Response:
+        stand.counts.measured(stand.recent.drifts(), stand.recent.rows, stand.log)
         return Response(stand.counts.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
     async def described(_: Request) -> Response:

@@ -15,7 +15,11 @@ from pathlib import Path
 from jobs.ports import CroError
 from jobs.serving import model as nouns
 from jobs.serving.counts import Counts
+from jobs.serving.drift import Recent, drift_sentence
+from jobs.serving.engines import Answer
 from jobs.serving.loading import Loaded, load
+from jobs.serving.prediction_log import FILE, PredictionLog
+from jobs.serving.rows import Rows
 from jobs.tracking.registry import Registry
 
 LOOK_EVERY_S = 0.25
@@ -30,6 +34,8 @@ class Stand:
         self._failed: int | None = None  # the version that could not be served
         self.counts = Counts()
         self.loaded: Loaded | None = None
+        self.recent = Recent(None)
+        self.log: PredictionLog | None = None
         self.service: nouns.Service | None = None
 
     def open(self) -> None:
@@ -37,6 +43,32 @@ class Stand:
         self._seen = self._changed_ns()
         card = self._registry.card(self._asked.reference)
         self._take(load(self._registry, card, native_only=self._asked.native), swapped=False)
+        if self._asked.log_predictions and self._output is not None:
+            self.log = PredictionLog(self._output)
+            print(f"what is asked and answered is kept in {FILE}", flush=True)
+
+    def predicted(self, loaded: Loaded, rows: Rows, answer: Answer) -> None:
+        """Remember what was asked and answered, as far as it is wished for."""
+        self.counts.predicted(rows.count)
+        if loaded is self.loaded:
+            self.recent.saw(rows)
+        if self.log is not None:
+            self.log.put(f"{loaded.card.name}:{loaded.card.version}", rows, answer)
+
+    def report(self) -> None:
+        """Say anew how much it answers, how quickly, and whether its inputs drift."""
+        service, latencies = self.service, self.counts.latencies_ms()
+        assert service is not None
+        drifts = self.recent.drifts()
+        told = replace(
+            service,
+            requests=self.counts.answered,
+            p50_ms=round(latencies.get("p50_ms", 0.0), 3),
+            p99_ms=round(latencies.get("p99_ms", 0.0), 3),
+            drift=drift_sentence(drifts, self.recent.rows),
+        )
+        if told != service:
+            self._tell(told)
 
     async def follow(self) -> None:
         """Go with the alias until cancelled. What cannot be served is said, and what is served stays."""
@@ -75,7 +107,7 @@ class Stand:
         self._take(found, swapped=True)
 
     def _take(self, found: Loaded, *, swapped: bool) -> None:
-        self.loaded = found
+        self.loaded, self.recent = found, Recent(found.card.spread)
         self._tell(
             nouns.Service(
                 self._url,

@@ -25,6 +25,7 @@ from jobs.serving.stand import Stand
 
 CANNOT_SERVE = 3
 REPORT_EVERY_S = 10.0
+FOLD_EVERY_S = 0.5
 _LAST_REQUESTS_S = 5
 
 
@@ -52,12 +53,15 @@ async def _serve(stand: Stand, asked: Asked, listening: socket.socket) -> None:
         timeout_graceful_shutdown=_LAST_REQUESTS_S,
     )
     server = uvicorn.Server(config)
-    besides = [asyncio.create_task(stand.follow()), asyncio.create_task(_report(stand))]
+    asides = (stand.follow(), _report(stand), _fold(stand))
+    besides = [asyncio.create_task(aside) for aside in asides]
     try:
         await server.serve(sockets=[listening])
     finally:
         for task in besides:
             task.cancel()
+        if stand.log is not None:
+            await asyncio.to_thread(stand.log.close)
         await asyncio.gather(*besides, return_exceptions=True)
 
 
@@ -68,12 +72,21 @@ async def _report(stand: Stand) -> None:
         service, counts = stand.service, stand.counts
         assert service is not None
         now = f"serving {service.name}:{service.version} by {service.engine}"
+        stand.report()
         if now != phase or counts.answered != told:
             event: dict[str, Any] = {"phase": now, "requests": counts.answered, "failed": counts.failed}
             event |= {name: round(value, 3) for name, value in counts.latencies_ms().items()}
+            drifts = stand.recent.drifts()
+            event |= {"drift_psi": round(drifts[0].psi, 3)} if drifts else {}
             phase, told = now, counts.answered
             _say(event)
         await asyncio.sleep(REPORT_EVERY_S)
+
+
+async def _fold(stand: Stand) -> None:
+    while True:
+        await asyncio.sleep(FOLD_EVERY_S)
+        stand.recent.fold()
 
 
 def _say(event: Mapping[str, Any]) -> None:

@@ -21,11 +21,14 @@ class Flagged:
 
 @dataclass(frozen=True, slots=True)
 class ReportedModel:
-    """A file in the output folder that the run calls its model; `sample` is a few rows that it takes."""
+    """A file in the output folder that the run calls its model; `sample` is a few rows that it takes,
+    `spread` how each column was spread in what it learned from.
+    """
 
     path: str
     flavor: str = ""
     sample: object = None
+    spread: object = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +83,7 @@ class ModelCard:
 
     `digest` is that of its files alone, so the same files have the same one under every name. `better`
     pairs metrics with "max" or "min", the main one first. `data` and `packages` are texts by name; `sample`
-    is a few rows that it takes, as the run reported them.
+    is a few rows that it takes, `spread` how each column was spread, as the run reported them.
     """
 
     name: str
@@ -102,6 +105,7 @@ class ModelCard:
     packages: Mapping[str, str] = field(default_factory=dict)
     signature: tuple[Column, ...] = ()
     sample: object = None
+    spread: object = None
     cpu_s: float | None = None
     peak_mem_bytes: int | None = None
     wall_s: float | None = None

@@ -85,6 +85,7 @@ def register(
         "packages": _packages(dependencies),
         "signature": signature_of(sample),
         "sample": sample,
+        "spread": same.spread if same else None,
         "cpu_s": state.usage.cpu_s,
         "peak_mem_bytes": state.usage.peak_mem_bytes,
         "wall_s": state.finished_at - state.started_at,

@@ -97,7 +97,7 @@ class EventsFile:
                     wrong = f"{name} is no text"
                     continue
                 value = value[:_MOST_CHARS]
-            if name in ("phase", "flavor", "model", "sample"):
+            if name in ("phase", "flavor", "model", "sample", "spread"):
                 self._said[name] = value
             elif name == "note":
                 self._notes = [*self._notes[1 - MOST_NOTES :], value]
@@ -130,7 +130,9 @@ class EventsFile:
         said = self._said
         model = None
         if "model" in said:
-            model = ReportedModel(said["model"], said.get("flavor", ""), said.get("sample"))
+            model = ReportedModel(
+                said["model"], said.get("flavor", ""), said.get("sample"), said.get("spread")
+            )
         return Reported(
             events=self._events,
             metrics=dict(self._metrics),

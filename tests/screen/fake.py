@@ -39,6 +39,7 @@ from jobs.model import (
 )
 from jobs.ports import CroError
 from jobs.processes import Group, Kind, Process
+from jobs.serving.model import Service
 from jobs.tracking.curves import read_curves
 from jobs.tracking.model import Curve, ModelCard, RegisteredModel
 from jobs.tracking.registry import Registry
@@ -179,6 +180,7 @@ class FakeSource:
     outlooks: dict[JobId, Outlook] = field(default_factory=dict)
     preview_answer: Preview = field(default_factory=lambda: Preview(Needs(), starts_now=True))
     calls: list[tuple[str, Any]] = field(default_factory=list)
+    served: tuple[tuple[Job, Service | None], ...] = ()
     gate: threading.Event = field(default_factory=threading.Event)
     now: float = NOW
 
@@ -345,6 +347,10 @@ class FakeSource:
     def serve_model(self, reference: str, needs: NeedsRequest) -> JobId:
         self._enter("serve_model", (reference, needs))
         return JobId(77)
+
+    def services(self) -> tuple[tuple[Job, Service | None], ...]:
+        self._enter("services", None)
+        return self.served
 
     def recipes(self) -> FakeCatalogue:
         self._enter("recipes", None)

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from jobs.model import Queued
+from jobs.serving.model import Service
 from jobs.tracking.model import Column
 from tests.screen.conftest import NARROW, WIDE, opened
-from tests.screen.fake import NOW, FakeSource
+from tests.screen.fake import NOW, FakeSource, job
 
 
 @pytest.fixture
@@ -55,6 +57,22 @@ async def test_versions_and_the_card_of_the_one_under_the_cursor(
         await screen.shows("#37, attempt 1")
         assert "\x1b[31m" not in screen.text()
         await screen.shows("[bold]the[/]")
+
+
+async def test_what_answers_and_how_quickly_stands_on_the_card(models: FakeSource) -> None:
+    service = Service(
+        "http://127.0.0.1:4711", "digits_forest", "digits_forest", 3, "onnx", requests=12_000, p50_ms=0.312,
+        p99_ms=0.6, drift="inputs drift: pixel_3 PSI 0.41, KS 0.30 over 5000 rows",
+    )  # fmt: skip
+    models.served = ((job(55, "serve digits_forest", Queued(NOW)), service),)
+    async with opened(models, NARROW) as screen:
+        await screen.press("3")
+        await screen.shows("by ONNX Runtime (#55)")
+        await screen.shows("p50 0.312 ms")
+        await screen.shows("pixel_3 PSI 0.41")
+        await screen.press("j")
+        await screen.shows("#37, attempt 1")
+        assert "4711" not in screen.text()
 
 
 async def test_promote_asks_and_roll_back_undoes_it(models: FakeSource) -> None:

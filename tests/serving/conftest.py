@@ -120,12 +120,14 @@ class Trained:
     file: str
     flavor: str
     sample: list[dict[str, Any]]
+    spread: object = None
 
     def register(self, registry: Registry, name: str) -> ModelCard:
         files = [self.file, *(["model.json"] if (self.output / "model.json").exists() else [])]
         card = {
             "name": name, "flavor": self.flavor, "registered_at": 1.0, "job_id": 1, "attempt": 1,
             "signature": signature_of(self.sample), "sample": self.sample or None,
+            "spread": self.spread,
         }  # fmt: skip
         return registry.register(self.output, files, card)[0]
 
@@ -139,7 +141,7 @@ def train(folder: Path, recipe: str, *flags: str) -> Trained:
     model = read(events).model
     assert model is not None
     sample = model.sample if isinstance(model.sample, list) else []
-    return Trained(folder, model.path, model.flavor, sample)
+    return Trained(folder, model.path, model.flavor, sample, model.spread)
 
 
 @pytest.fixture(scope="session")

@@ -82,6 +82,27 @@ def test_bad_input_gets_one_sentence_and_the_service_stays(served: Trained, star
     assert client.post("/predict", [row]).status == 200
 
 
+def test_inputs_that_drift_are_told_and_predictions_kept_on_request(served: Trained, start: Start) -> None:
+    running = start("--log-predictions", CHAMPION)
+    client = running.client()
+    assert client.get("/health").json["input_drift"] == {"rows": 0, "columns": [], "said": ""}
+    odd = [{**row, "ash": 50.0} for row in served.sample]
+    for _ in range(20):
+        assert client.post("/predict", odd).status == 200
+        client.get("/health")
+    told = client.get("/health").json["input_drift"]
+    assert told["rows"] == 20 * len(odd) >= 300
+    worst = next(each for each in told["columns"] if each["column"] == "ash")
+    assert worst["psi"] > 1 and worst["ks"] > 0.9 and "inputs drift" in told["said"]
+    text = client.get("/metrics").body.decode()
+    assert 'cro_input_drift_psi{column="ash"}' in text and 'cro_input_drift_ks{column="ash"}' in text
+    assert running.stop() == 0
+    kept = running.output / "predictions.jsonl"
+    lines = [json.loads(line) for line in kept.read_text().splitlines()]
+    assert len(lines) == 20 * len(odd) and lines[0]["row"] == odd[0] and lines[0]["model"] == "wine:1"
+    assert kept.stat().st_mode & 0o777 == 0o600
+
+
 def test_without_the_token_nothing_is_told(served: Trained, start: Start) -> None:
     digest = hashlib.sha256(b"open sesame").hexdigest()
     running = start("--token-sha256", digest, CHAMPION)
