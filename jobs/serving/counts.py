@@ -49,6 +49,7 @@ class Counts:
         self._dropped = Gauge(
             "cro_predictions_not_logged", "Rows that the prediction log could not take.", registry=registry
         )
+        self._known: dict[tuple[str, int], tuple[Counter, Histogram]] = {}  # finding a label's is slow
         self._late: deque[float] = deque(maxlen=_REMEMBERED)
         self.answered = self.failed = self.refused = 0
 
@@ -58,8 +59,12 @@ class Counts:
     def ended(self, path: str, status: int, took_s: float) -> None:
         route = path if path in ROUTES else "other"
         self._busy.dec()
-        self._requests.labels(route, str(status)).inc()
-        self._latency.labels(route).observe(took_s)
+        if (route, status) not in self._known:
+            counted = self._requests.labels(route, str(status)), self._latency.labels(route)
+            self._known[route, status] = counted
+        requests, latency = self._known[route, status]
+        requests.inc()
+        latency.observe(took_s)
         if route in ("/predict", "/invocations"):
             self._late.append(took_s)
             self.answered += 1

@@ -30,6 +30,7 @@ from jobs.serving.rows import Refused
 from jobs.serving.schema import openapi
 from jobs.serving.stand import Stand
 
+PREDICTING = ("/predict", "/invocations")  # the first with probabilities
 OPEN = ("/ping", "/health", "/ready")  # asked by whoever watches it; they tell nothing that was sent
 BODY_TIMEOUT_S = 15.0
 _DRIFTS_SHOWN = 10
@@ -39,34 +40,6 @@ _DISCARDED_BYTES = 128 << 20  # of a body that is too large, so that its sender 
 
 def application(stand: Stand, token_sha256: str = "") -> ASGIApp:
     """Everything that the service answers."""
-    batcher = Batcher()
-
-    async def predicted(request: Request, *, full: bool) -> Response:
-        kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-        if kind != "application/json":
-            raise Refused("Send the rows as JSON, with the header Content-Type: application/json.", 415)
-        body = await _body(request)
-        loaded = stand.loaded
-        assert loaded is not None
-        engine = loaded.engine
-        rows = reading.read(body, engine.signature, engine.nullable)
-        if engine.quick and rows.count <= QUICK_ROWS:
-            answer = engine.predict(rows, probabilities=full)
-        else:
-            answer = await batcher.predict(engine, rows, full=full)
-        stand.predicted(loaded, rows, answer)
-        table: dict[str, Any] = {"predictions": answer.predictions}
-        if full:
-            table["model"] = f"{loaded.card.name}:{loaded.card.version}"
-            if answer.probabilities is not None:
-                table |= {"probabilities": answer.probabilities, "classes": engine.classes}
-        return _json(table)
-
-    async def predict(request: Request) -> Response:
-        return await predicted(request, full=True)
-
-    async def invocations(request: Request) -> Response:
-        return await predicted(request, full=False)
 
     async def ping(_: Request) -> Response:
         return Response(b"\n")
@@ -96,8 +69,7 @@ def application(stand: Stand, token_sha256: str = "") -> ASGIApp:
         return _json(openapi(card, engine.signature, engine.nullable, sample, token=bool(token_sha256)))
 
     routes = [
-        Route("/predict", predict, methods=["POST"]),
-        Route("/invocations", invocations, methods=["POST"]),
+        *(Route(path, _only_posted, methods=["POST"]) for path in PREDICTING),
         Route("/ping", ping),
         Route("/health", health),
         Route("/ready", ready),
@@ -108,16 +80,19 @@ def application(stand: Stand, token_sha256: str = "") -> ASGIApp:
 
 
 class _Front:
-    """Counts what is answered, and lets nobody past without the token."""
+    """Counts what is answered, lets nobody past without the token, and answers what is asked of the model
+    itself: what stands between costs more than most models.
+    """
 
     def __init__(self, app: ASGIApp, stand: Stand, token_sha256: str) -> None:
         self._app, self._stand, self._token_sha256 = app, stand, token_sha256
+        self._batcher = Batcher()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        began, status = time.perf_counter(), 500
+        began, status, path = time.perf_counter(), 500, scope["path"]
         counts = self._stand.counts
 
         async def told(message: MutableMapping[str, Any]) -> None:
@@ -128,14 +103,56 @@ class _Front:
 
         counts.began()
         try:
-            if self._token_sha256 and scope["path"] not in OPEN and not self._has_token(scope):
+            if self._token_sha256 and path not in OPEN and not self._has_token(scope):
                 answer = _error("A token is needed: send the header Authorization: Bearer TOKEN.", 401)
                 answer.headers["www-authenticate"] = "Bearer"
                 await answer(scope, receive, told)
+            elif path in PREDICTING and scope["method"] == "POST":
+                status, content = await self._answered(scope, receive, full=path == PREDICTING[0])
+                head = [
+                    (b"content-type", b"application/json"),
+                    (b"content-length", str(len(content)).encode()),
+                ]
+                await send({"type": "http.response.start", "status": status, "headers": head})
+                await send({"type": "http.response.body", "body": content})
             else:
                 await self._app(scope, receive, told)
         finally:
-            counts.ended(scope["path"], status, time.perf_counter() - began)
+            counts.ended(path, status, time.perf_counter() - began)
+
+    async def _answered(self, scope: Scope, receive: Receive, *, full: bool) -> tuple[int, bytes]:
+        """Status and body for rows that were sent."""
+        try:
+            return 200, _content(await self._predicted(scope, receive, full=full))
+        except Refused as refused:
+            return refused.status, _content({"error": refused.sentence})
+        except ClientDisconnect:
+            return 400, _content({"error": "The sender left before its request was whole."})
+        except Exception as error:
+            traceback.print_exception(error, file=sys.stderr)
+            return 500, _content({"error": "The model failed on these values; the service's log says how."})
+
+    async def _predicted(self, scope: Scope, receive: Receive, *, full: bool) -> dict[str, Any]:
+        headers = dict(scope["headers"])
+        kind = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
+        if kind != b"application/json":
+            raise Refused("Send the rows as JSON, with the header Content-Type: application/json.", 415)
+        body = await _body(headers.get(b"content-length", b"0"), receive)
+        loaded = self._stand.loaded
+        assert loaded is not None
+        engine = loaded.engine
+        rows = reading.read(body, engine.signature, engine.nullable)
+        if engine.quick and rows.count <= QUICK_ROWS:
+            answer = engine.predict(rows, probabilities=full)
+        else:
+            answer = await self._batcher.predict(engine, rows, full=full)
+        self._stand.predicted(loaded, rows, answer)
+        table: dict[str, Any] = {"predictions": answer.predictions}
+        if full:
+            table["model"] = f"{loaded.card.name}:{loaded.card.version}"
+            if answer.probabilities is not None:
+                table |= {"probabilities": answer.probabilities, "classes": engine.classes}
+        return table
 
     def _has_token(self, scope: Scope) -> bool:
         given = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
@@ -144,21 +161,27 @@ class _Front:
         return bool(hmac.compare_digest(digest, self._token_sha256)) and scheme.lower() == b"bearer"
 
 
-async def _body(request: Request) -> bytes:
-    """The whole body. Raises Refused when it is too large, or does not come."""
-    announced = request.headers.get("content-length", "0")
+async def _only_posted(_: Request) -> Response:
+    raise AssertionError("what is posted here is answered before it comes so far")
+
+
+async def _body(announced: bytes, receive: Receive) -> bytes:
+    """The whole body. Raises Refused when it is too large, or does not come; ClientDisconnect."""
     parts: list[bytes] = []
-    size = 0
+    size, more = 0, True
+    if announced.isdigit() and int(announced) > _DISCARDED_BYTES:
+        raise _too_large()
     try:
         async with asyncio.timeout(BODY_TIMEOUT_S):
-            if announced.isdigit() and int(announced) > _DISCARDED_BYTES:
-                raise _too_large()
-            async for part in request.stream():
+            while more and size <= _DISCARDED_BYTES:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise ClientDisconnect
+                part = message.get("body", b"")
+                more = message.get("more_body", False)
                 size += len(part)
                 if size <= BODY_LIMIT_BYTES:
                     parts.append(part)
-                elif size > _DISCARDED_BYTES:
-                    break
     except TimeoutError:
         raise Refused(f"The body did not come within {BODY_TIMEOUT_S:.0f} s.", 408) from None
     if size > BODY_LIMIT_BYTES:
@@ -170,27 +193,21 @@ def _too_large() -> Refused:
     return Refused(f"The body is larger than {BODY_LIMIT_BYTES >> 20} MiB: send the rows in parts.", 413)
 
 
+def _content(value: object) -> bytes:
+    return json.dumps(value, separators=(",", ":")).encode()
+
+
 def _json(value: object, status: int = 200) -> Response:
-    content = json.dumps(value, separators=(",", ":")).encode()
-    return Response(content, status, media_type="application/json")
+    return Response(_content(value), status, media_type="application/json")
 
 
 def _error(sentence: str, status: int) -> Response:
     return _json({"error": sentence}, status)
 
 
-async def _refused(_: Request, error: Exception) -> Response:
-    assert isinstance(error, Refused)
-    return _error(error.sentence, error.status)
-
-
 async def _broken(_: Request, error: Exception) -> Response:
     traceback.print_exception(error, file=sys.stderr)
-    return _error("The model failed on these values; the service's log says how.", 500)
-
-
-async def _gone(_: Request, error: Exception) -> Response:
-    return _error("The sender left before its request was whole.", 400)
+    return _error("The service failed; its log says how.", 500)
 
 
 async def _unknown(request: Request, _: Exception) -> Response:
@@ -201,10 +218,4 @@ async def _method(request: Request, _: Exception) -> Response:
     return _error(f"{request.url.path} cannot be asked by {request.method[:10]}: see /openapi.json.", 405)
 
 
-_HANDLERS: Any = {
-    Refused: _refused,
-    ClientDisconnect: _gone,
-    404: _unknown,
-    405: _method,
-    Exception: _broken,
-}
+_HANDLERS: Any = {404: _unknown, 405: _method, Exception: _broken}
