@@ -1,7 +1,7 @@
-"""How soon and how quickly a forest answers: our service, compiled and not, Flask with waitress, MLflow.
+"""How soon and how quickly a forest and a small network answer: our service, compiled and not, and peers.
 
-`uv run python -m benchmarks.serving [--without-mlflow]`. The same 100 trees on 20 features, one row a
-request, the same client for all: a process of its own that keeps its connections open. Peers run in
+`uv run python -m benchmarks.serving [--without-mlflow] [--only forest|net]`. The same 100 trees on 20
+features, or the same network of 64, 64 and 1 neurons, one row a request, the same client for all: a process of its own that keeps its connections open. Peers run in
 throw-away environments that uv makes. Client and server share the machine.
 """
 

@@ -47,7 +47,10 @@ def read(body: bytes, signature: Sequence[Column], nullable: Collection[str] | N
     for column in signature:
         values = rows.columns[column.name]
         may_be_null = nullable is None or column.name in nullable
+        quick = column.kind == "number"
         for at, value in enumerate(values):
+            if quick and type(value) is float and -math.inf < value < math.inf:
+                continue
             if not _fits(value, column.kind, may_be_null):
                 raise Refused(f"Row {at + 1}, column {_shown(column.name)}: {_wrong(value, column.kind)}")
     return rows
@@ -55,7 +58,7 @@ def read(body: bytes, signature: Sequence[Column], nullable: Collection[str] | N
 
 def _parsed(body: bytes) -> Any:
     try:
-        return json.loads(body, parse_constant=_not_json)
+        return _DECODER.decode(body.decode())
     except RecursionError:
         raise Refused("The body is nested too deep to be rows.", 400) from None
     except UnicodeDecodeError:
@@ -69,6 +72,9 @@ def _parsed(body: bytes) -> Any:
 
 def _not_json(word: str) -> None:
     raise Refused(f"{word} is no JSON value: write null where a value is missing.", 400)
+
+
+_DECODER = json.JSONDecoder(parse_constant=_not_json)
 
 
 def _rows(value: Any, names: list[str]) -> Rows:

@@ -47,6 +47,7 @@ async def _serve(stand: Stand, asked: Asked, listening: socket.socket) -> None:
         application(stand, asked.token_sha256),
         log_level="warning",
         access_log=False,
+        proxy_headers=False,
         lifespan="off",
         server_header=False,
         timeout_keep_alive=75,
