@@ -1,8 +1,9 @@
 """How soon and how quickly a forest and a small network answer: our service, compiled and not, and peers.
 
 `uv run python -m benchmarks.serving [--without-mlflow] [--only forest|net]`. The same 100 trees on 20
-features, or the same network of 64, 64 and 1 neurons, one row a request, the same client for all: a process of its own that keeps its connections open. Peers run in
-throw-away environments that uv makes. Client and server share the machine.
+features, or the same network of 64, 64 and 1 neurons, one row a request, the same client for all: a process
+of its own that keeps its connections open. Peers run in throw-away environments that uv makes. Client and
+server share the machine.
 """
 
 from __future__ import annotations
@@ -51,11 +52,52 @@ import sys
 from benchmarks.serving import ask
 ask(int(sys.argv[1]), sys.stdin.buffer.read(), int(sys.argv[2]))
 """
+NET = """
+import sys, keras
+layers = [keras.layers.Dense(64, "relu"), keras.layers.Dense(64, "relu"), keras.layers.Dense(1, "sigmoid")]
+keras.Sequential([keras.Input((20,)), *layers]).save(sys.argv[1])
+"""
+FLASK_NET = """
+import os, sys
+os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+import numpy, tensorflow
+from flask import Flask, jsonify, request
+from waitress import serve
+net, app = tensorflow.keras.models.load_model(sys.argv[1], compile=False), Flask(__name__)
+@app.get("/ping")
+def ping():
+    return ""
+@app.post("/invocations")
+def invocations():
+    rows = [list(row.values()) for row in request.get_json()["dataframe_records"]]
+    return jsonify(predictions=net(numpy.array(rows, dtype="float32")).numpy().tolist())
+serve(app, host="127.0.0.1", port=int(sys.argv[2]), threads=4)
+"""
 MLFLOW = """
 import sys, joblib, mlflow.sklearn
 mlflow.sklearn.save_model(joblib.load(sys.argv[1]), sys.argv[2], serialization_format="cloudpickle",
                           pip_requirements=["scikit-learn"])
 """
+MLFLOW_NET = """
+import sys, tensorflow, mlflow.tensorflow, numpy
+from mlflow.models import infer_signature
+rows = numpy.zeros((1, 20), "float32")
+net = tensorflow.keras.models.load_model(sys.argv[1])
+mlflow.tensorflow.save_model(net, sys.argv[2], signature=infer_signature(rows, net(rows).numpy()),
+                             pip_requirements=["tensorflow"])
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A model, the rows to ask it with, and what its peers are made of."""
+
+    name: str
+    file: str
+    packages: tuple[str, ...]
+    flask: str
+    save: str
+    body: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,45 +113,14 @@ class Measured:
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--without-mlflow", action="store_true")
+    parser.add_argument("--only", choices=["forest", "net"])
     options = parser.parse_args()
     print(machine())
     rows: list[Measured | None] = []
     with scratch() as folder:
-        sample = _trained(folder)
-        body = json.dumps({"dataframe_records": sample[:1]}).encode()
-        ours = [sys.executable, "-P", "-m", "jobs.serving", "--models", str(folder / "models")]
-        for name, words in (("compiles it first", ()), ("compiled", ()), ("native", ("--native",))):
-            rows.append(_measured(f"cro-tui, {name}", _ours(ours, words), body))
-        model = str(folder / "model.joblib")
-        flask = _uv("flask", "waitress", f"joblib=={metadata.version('joblib')}")
-        (folder / "peer.py").write_text(FLASK)
-        rows.append(
-            _tried(
-                "Flask + waitress",
-                flask,
-                lambda port: [*flask, "python", str(folder / "peer.py"), model, port],
-                body,
-            )
-        )
-        if not options.without_mlflow:
-            mlflow = _uv("mlflow")
-            (folder / "save.py").write_text(MLFLOW)
-            with contextlib.suppress(subprocess.SubprocessError):
-                saved = [*mlflow, "python", str(folder / "save.py"), model, str(folder / "saved")]
-                subprocess.run(saved, check=True, capture_output=True, timeout=300)
-            serve = [
-                *mlflow,
-                "mlflow",
-                "models",
-                "serve",
-                "-m",
-                str(folder / "saved"),
-                "--env-manager",
-                "local",
-            ]
-            rows.append(
-                _tried("mlflow models serve", mlflow, lambda port: [*serve, "-w", "1", "-p", port], body)
-            )
+        for case in _cases(folder):
+            if options.only in (None, case.name):
+                rows += _compared(folder, case, with_mlflow=not options.without_mlflow)
     print("| | ready s | requests/s, 1 | p50 ms | p99 ms | requests/s, 16 | p99 ms | memory (PSS) MB |")
     print("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
     for row in filter(None, rows):
@@ -118,8 +129,35 @@ def main() -> None:
         print("|", " | ".join([row.name, *cells, f"{row.pss_bytes / 1e6:.0f}"]), "|")
 
 
-def _trained(folder: Path) -> list[dict[str, float]]:
-    """The forest in its file and in a registry, and rows that it takes."""
+def _compared(folder: Path, case: Case, *, with_mlflow: bool) -> Iterator[Measured | None]:
+    """Our service in its three ways, and its peers."""
+    body = json.dumps({"dataframe_records": json.loads(case.body)}).encode()
+    ours = [sys.executable, "-P", "-m", "jobs.serving", "--models", str(folder / "models")]
+    for name, words in (("compiles it first", ()), ("compiled", ()), ("native", ("--native",))):
+        yield _measured(f"{case.name}: cro-tui, {name}", _ours(ours, words, case.name), body)
+    model = str(folder / case.file)
+    flask = _uv("flask", "waitress", *case.packages)
+    peer = folder / f"{case.name}_peer.py"
+    peer.write_text(case.flask)
+    command = [*flask, "python", str(peer), model]
+    yield _tried(f"{case.name}: Flask + waitress", flask, lambda port: [*command, port], body)
+    if not with_mlflow:
+        return
+    mlflow = _uv("mlflow", *case.packages)
+    save, saved = folder / f"{case.name}_save.py", str(folder / f"{case.name}_saved")
+    save.write_text(case.save)
+    with contextlib.suppress(subprocess.SubprocessError):
+        saving = [*mlflow, "python", str(save), model, saved]
+        subprocess.run(saving, check=True, capture_output=True, timeout=300)
+    serve = [*mlflow, "mlflow", "models", "serve", "-m", saved, "--env-manager", "local", "-w", "1", "-p"]
+    if case.name == "net":
+        rows = [list(row.values()) for row in json.loads(case.body)]
+        body = json.dumps({"inputs": rows}).encode()  # a network has no columns for it
+    yield _tried(f"{case.name}: mlflow models serve", mlflow, lambda port: [*serve, port], body)
+
+
+def _cases(folder: Path) -> tuple[Case, ...]:
+    """The forest and the network in their files and in a registry, and rows that they take."""
     import joblib
     import pandas
     from sklearn.datasets import make_classification
@@ -130,30 +168,37 @@ def _trained(folder: Path) -> list[dict[str, float]]:
     table = pandas.DataFrame(values.round(4), columns=names)
     model = RandomForestClassifier(100, random_state=0).fit(table.to_numpy(), answers)
     joblib.dump(model, folder / "model.joblib")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    subprocess.run(
+        [sys.executable, "-c", NET, str(folder / "model.keras")], check=True, capture_output=True
+    )
     sample: list[dict[str, float]] = table.head(20).to_dict("records")
-    card = {
-        "name": "forest",
-        "flavor": "sklearn",
-        "registered_at": time.time(),
-        "job_id": 1,
-        "attempt": 1,
-        "signature": signature_of(sample),
-        "sample": sample,
-    }
-    Registry(folder / "models").register(folder, ["model.joblib"], card)
-    return sample
+    for name, file, flavor in (("forest", "model.joblib", "sklearn"), ("net", "model.keras", "keras")):
+        card = {
+            "name": name,
+            "flavor": flavor,
+            "registered_at": time.time(),
+            "job_id": 1,
+            "attempt": 1,
+            "signature": signature_of(sample),
+            "sample": sample,
+        }
+        Registry(folder / "models").register(folder, [file], card)
+    one = json.dumps(sample[:1])
+    scikit_learn = tuple(f"{each}=={metadata.version(each)}" for each in ("joblib", "scikit-learn"))
+    tensorflow = (f"tensorflow=={metadata.version('tensorflow')}",)
+    return (
+        Case("forest", "model.joblib", scikit_learn, FLASK, MLFLOW, one),
+        Case("net", "model.keras", tensorflow, FLASK_NET, MLFLOW_NET, one),
+    )
 
 
-def _ours(command: Sequence[str], words: Sequence[str]) -> Callable[[str], Sequence[str]]:
-    return lambda port: [*command, "--port", port, *words, "forest"]
+def _ours(command: Sequence[str], words: Sequence[str], name: str) -> Callable[[str], Sequence[str]]:
+    return lambda port: [*command, "--port", port, *words, name]
 
 
 def _uv(*packages: str) -> list[str]:
-    wanted = [
-        *packages,
-        f"scikit-learn=={metadata.version('scikit-learn')}",
-        f"numpy=={metadata.version('numpy')}",
-    ]
+    wanted = [*packages, f"numpy=={metadata.version('numpy')}"]
     python = f"{sys.version_info.major}.{sys.version_info.minor}"
     words = ["uv", "run", "--no-project", "--quiet", "--python", python]
     return [*words, *(word for package in wanted for word in ("--with", package))]

@@ -1,4 +1,4 @@
-"""The whole life of a network by the real command line: from a CSV to answers, the next version, and back."""
+"""The whole life of a network by the real command line: from a CSV to the next version, and back."""
 
 from __future__ import annotations
 
