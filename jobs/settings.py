@@ -96,6 +96,13 @@ class AlertSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class TrackingSettings:
+    """`mlflow`: finished runs and registered models are shown to MLflow, and recipes may call it."""
+
+    mlflow: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """Everything a person can set; `keys` maps an action id to the keys that replace its own."""
 
@@ -108,6 +115,7 @@ class Settings:
     jobs: JobSettings = field(default_factory=JobSettings)
     keep: KeepSettings = field(default_factory=KeepSettings)
     alerts: AlertSettings = field(default_factory=AlertSettings)
+    tracking: TrackingSettings = field(default_factory=TrackingSettings)
 
     @classmethod
     def load(cls, path: Path) -> Settings:
@@ -163,6 +171,7 @@ class Settings:
             jobs=_section(JobSettings, table, "jobs", path),
             keep=_section(KeepSettings, table, "keep", path),
             alerts=_section(AlertSettings, table, "alerts", path),
+            tracking=_section(TrackingSettings, table, "tracking", path),
         )
 
 
@@ -229,6 +238,10 @@ class Home:
     @property
     def models(self) -> Path:
         return self.data / "models"
+
+    @property
+    def mlflow(self) -> Path:
+        return self.data / "mlflow"
 
     @property
     def daemon_log(self) -> Path:

@@ -39,6 +39,7 @@ MODULES = {
     "serve": "serve",
     "sweep": "sweep",
     "compare": "compare",
+    "mlflow": "mlflow",
     "simulate": "simulate",
     "daemon": "daemon",
     "doctor": "doctor",

@@ -29,7 +29,8 @@ def of(argv: Sequence[str], cwd: str) -> dict[str, object]:
         return {}
     system = os.uname()
     machine = f"{system.nodename}, {system.sysname} {system.release}, {system.machine}"
-    return {"files": files, "packages": packages, "machine": machine[:MOST_CHARS]}
+    commit = _commit(cwd)
+    return {"files": files, "packages": packages, "machine": machine[:MOST_CHARS], "commit": commit}
 
 
 def _files(words: Sequence[str], cwd: str) -> Iterator[tuple[str, str]]:
@@ -63,6 +64,48 @@ def _content(path: str, most: int) -> tuple[str, int]:
         return f"sha256 {digest.hexdigest()}", read
     finally:
         os.close(descriptor)
+
+
+def _commit(folder: str) -> str:
+    """The commit of the Git work tree around a folder, by its files alone; empty where there is none.
+
+    Git itself is not asked: it would do what a stranger's settings say.
+    """
+    try:
+        while not os.path.exists(os.path.join(folder, ".git")):
+            above = os.path.dirname(folder)
+            if above == folder:
+                return ""
+            folder = above
+        git = os.path.join(folder, ".git")
+        if os.path.isfile(git):  # a work tree beside the first one
+            git = os.path.join(folder, _line(git).removeprefix("gitdir: "))
+        head = _line(os.path.join(git, "HEAD"))
+        if not head.startswith("ref: "):
+            return _hash(head)
+        name = head.removeprefix("ref: ")
+        common = os.path.join(git, "commondir")
+        for place in (git, os.path.join(git, _line(common)) if os.path.exists(common) else git):
+            if os.path.isfile(os.path.join(place, name)):
+                return _hash(_line(os.path.join(place, name)))
+            packed = os.path.join(place, "packed-refs")
+            if os.path.isfile(packed):
+                with open(packed, encoding="utf-8", errors="replace") as file:
+                    for line in file.read(_PIECE_BYTES).splitlines():
+                        if line.endswith(f" {name}"):
+                            return _hash(line.split(" ")[0])
+    except OSError:
+        pass
+    return ""
+
+
+def _line(path: str) -> str:
+    with open(path, encoding="utf-8", errors="replace") as file:
+        return file.readline(4096).strip()
+
+
+def _hash(text: str) -> str:
+    return text if 40 <= len(text) <= 64 and all(char in "0123456789abcdef" for char in text) else ""
 
 
 def _packages(program: str) -> dict[str, str]:

@@ -15,6 +15,7 @@ from pathlib import Path
 from time import monotonic
 from typing import Protocol, get_args
 
+from jobs.daemon.mirrors import Mirrors
 from jobs.engine.events import (
     AttemptEnded,
     AttemptMissing,
@@ -75,9 +76,11 @@ class Attempts:
         *,
         lost_after_s: float,
         settings: JobSettings | None = None,
+        mirrors: Mirrors | None = None,
     ) -> None:
         self._home = home
         self._settings = settings or JobSettings()
+        self._mirrors = mirrors or Mirrors(home, on=False)
         self._executor = executor
         self._instance = instance
         self._clock = clock
@@ -156,7 +159,8 @@ class Attempts:
         name = self.name(job.id, attempt)
         self._launching.add(name)
         try:
-            launched = await self._executor.submit(self._launch(name, job, attempt))
+            more = await self._mirrors.variables(job)
+            launched = await self._executor.submit(self._launch(name, job, attempt, more))
         except (CroError, OSError, ValueError) as error:
             log.warning("job %d could not be launched: %s", job.id, error)
             if _has_begun(self._home.attempt(job.id, attempt)):
@@ -179,7 +183,7 @@ class Attempts:
         await telling
         self._hear(name)
 
-    def _launch(self, name: str, job: Job, attempt: int) -> Launch:
+    def _launch(self, name: str, job: Job, attempt: int, more: Mapping[str, str]) -> Launch:
         spec, needs = job.spec, job.spec.needs
         assert isinstance(job.state, Starting)
         return Launch(
@@ -189,7 +193,7 @@ class Attempts:
             argv=spec.argv,
             cwd=spec.cwd,
             environment_path=str(self._environment(job)),
-            extra_env=grant_environment(needs, job.state.grant) | recipe_environment(spec),
+            extra_env=grant_environment(needs, job.state.grant) | recipe_environment(spec) | dict(more),
             mem_limit_bytes=job.mem_limit_bytes,
             time_limit_s=needs.time_limit_s,
             grace_s=spec.grace_s,

@@ -19,6 +19,7 @@ from jobs.daemon.attempts import Attempts, MeasuredExecutor, boot_id
 from jobs.daemon.backups import Backups
 from jobs.daemon.cycle import Cycle
 from jobs.daemon.gpu_traces import GpuTraces
+from jobs.daemon.mirrors import Mirrors
 from jobs.daemon.pruning import Pruning
 from jobs.engine.events import CapacityChanged, Sampled, WarmChanged
 from jobs.engine.step import unfinished
@@ -68,6 +69,7 @@ class Daemon:
         self._executor = executor
         self._sensor = sensor
         self._clock = clock
+        self._mirrors = Mirrors(home, on=settings.tracking.mlflow)
         self._attempts = Attempts(
             home,
             executor,
@@ -75,6 +77,7 @@ class Daemon:
             clock,
             lost_after_s=settings.daemon.lost_after_s,
             settings=settings.jobs,
+            mirrors=self._mirrors,
         )
         self._ringer = Ringer()
         self._bell: Bell | None = None
@@ -179,6 +182,7 @@ class Daemon:
         self._attempts.perform(effects)
         for job in cycle.ended:
             self._attempts.forget(job.id, job.attempts)
+        self._mirrors.mind(ended=bool(cycle.ended))
         cycle.ended.clear()
         self._backups.mind(changed=changed)
         self._ring_due |= changed

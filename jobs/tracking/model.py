@@ -50,11 +50,15 @@ class Reported:
 
 @dataclass(frozen=True, slots=True)
 class Provenance:
-    """What a run began with: a word that changes with each file, versions by package, the machine."""
+    """What a run began with: a word that changes with each file, versions by package, the machine.
+
+    `commit` is that of the Git work tree in which it ran.
+    """
 
     files: Mapping[str, str] = field(default_factory=dict)
     packages: Mapping[str, str] = field(default_factory=dict)
     machine: str = ""
+    commit: str = ""
 
 
 # --- models ---------------------------------------------------------------------------------------

@@ -14,11 +14,12 @@ def read_provenance(folder: Path) -> Provenance | None:
     found = bundle.read_json(str(folder / bundle.PROVENANCE))
     if found is None:
         return None
-    machine = found.get("machine")
+    machine, commit = found.get("machine"), found.get("commit")
     return Provenance(
         _texts(found.get("files")),
         _texts(found.get("packages")),
         machine if isinstance(machine, str) else "",
+        commit if isinstance(commit, str) else "",
     )
 
 

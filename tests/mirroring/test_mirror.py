@@ -1,0 +1,152 @@
+"""What MLflow's own client sees of real runs, on a store that nobody had made before."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jobs.api import Api
+from jobs.mirroring import prepared
+from jobs.model import JobId, StateName
+from jobs.settings import Home, Settings
+from jobs.views import NeedsRequest, SubmitRequest
+
+SETTINGS = """
+[admission]
+foreign_cpu_tolerance = 1.0
+memory_full_close = 100
+memory_some_close = 100
+cpu_some_close = 100
+[tracking]
+mlflow = true
+"""
+HEADER = """\
+# /// script
+# [tool.cro]
+# title = "Named"
+# resources = { cpus = 0.1, mem = "700M" }
+# [tool.cro.params]
+# rate = { default = 0.5 }
+# ///
+import json, os, sys
+"""
+CALLS = HEADER + (
+    "import mlflow\nfor step in range(5):\n    mlflow.log_metric('loss', 1 / (step + 1), step=step)\n"
+)
+REPORTS = HEADER + (
+    "with open(os.environ['CRO_EVENTS'], 'a') as file:\n"
+    "    for step in range(3):\n"
+    "        print(json.dumps({'step': step, 'accuracy': step / 2}), file=file)\n"
+    "    print(json.dumps({'model': 'model.joblib', 'flavor': 'sklearn'}), file=file)\n"
+    "open(os.environ['CRO_OUTPUT_DIR'] + '/model.joblib', 'wb').write(b'1')\n"
+)
+CLIENT = """
+import json, sys, warnings
+warnings.simplefilter("ignore")
+from mlflow import MlflowClient
+client = MlflowClient(sys.argv[1], sys.argv[1])
+experiment = client.get_experiment_by_name("cro-tui").experiment_id
+found = client.search_runs([experiment], "tags.`cro.job` != '0'")
+runs = {
+    run.data.tags["cro.job"]: {
+        "status": run.info.status,
+        "params": run.data.params,
+        "tags": run.data.tags,
+        "data": [each.dataset.name for each in run.inputs.dataset_inputs],
+        "metrics": {
+            name: [(each.step, each.value) for each in client.get_metric_history(run.info.run_id, name)]
+            for name in run.data.metrics
+        },
+    }
+    for run in found
+}
+models = {
+    model.name: {
+        "aliases": {alias: int(version) for alias, version in model.aliases.items()},
+        "versions": [
+            (int(each.version), each.source, bool(each.run_id))
+            for each in client.search_model_versions(f"name = '{model.name}'")
+        ],
+    }
+    for model in client.search_registered_models()
+}
+print(json.dumps({"runs": runs, "count": len(found), "models": models}))
+"""
+
+
+@pytest.fixture
+def api(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Api]:
+    home = Home.find({"CRO_HOME": str(tmp_path / "home")})
+    home.make()
+    home.settings_file.write_text(SETTINGS)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    (tmp_path / "recipes").mkdir()
+    (tmp_path / "recipes" / "calls.py").write_text(CALLS)
+    (tmp_path / "recipes" / "reports.py").write_text(REPORTS)
+    api = Api(home, Settings.load(home.settings_file))
+    yield api
+    api.stop_daemon()
+    api.close()
+
+
+def mirrored(api: Api) -> Any:
+    """All that MLflow knows once everything has been told."""
+    subprocess.run([sys.executable, "-P", "-m", "jobs.mirroring", api.home.data, "--once"], check=True)
+    answer = subprocess.run(
+        [sys.executable, "-c", CLIENT, prepared.uri(api.home.mlflow)],
+        capture_output=True,
+        check=True,
+        env={**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true"},
+    )
+    return json.loads(answer.stdout)
+
+
+def run_all(api: Api, *requests: SubmitRequest) -> tuple[JobId, ...]:
+    ids = api.submit(requests)
+    api.ensure_daemon()
+    for job in api.wait(ids, 240):
+        assert job.state.name is StateName.SUCCEEDED, api.log_path(job.id).read_text()
+    return ids
+
+
+def test_runs_models_and_aliases_are_there_as_mlflow_reads_them(api: Api, tmp_path: Path) -> None:
+    plain = SubmitRequest(argv=("true",), needs=NeedsRequest(cpus=0.1, mem_bytes=2**25))
+    call, report = SubmitRequest(recipe="calls"), SubmitRequest(recipe="reports", params={"rate": 0.25})
+    assert not api.home.mlflow.exists()
+    *calls, reports, silent = run_all(api, call, call, call, report, plain)
+    card, _ = api.register_model(reports, "named")
+    api.promote_model("named", "champion")
+    found = mirrored(api)
+    assert set(found["runs"]) == {*map(str, calls), str(reports)} and found["count"] == 4
+    for job_id in calls:
+        called = found["runs"][str(job_id)]
+        assert called["metrics"]["loss"] == [[step, 1 / (step + 1)] for step in range(5)]
+        assert called["status"] == "FINISHED"
+    reported = found["runs"][str(reports)]
+    assert reported["status"] == "FINISHED"
+    assert reported["metrics"]["accuracy"] == [[0, 0.0], [1, 0.5], [2, 1.0]]
+    assert reported["params"] == {"rate": "0.25"}
+    assert reported["tags"]["cro.recipe"] == "reports" and float(reported["tags"]["cro.cpu_s"]) > 0
+    assert str(tmp_path / "recipes" / "reports.py")[-200:] in reported["data"][0]
+    (version,) = found["models"]["named"]["versions"]
+    assert version == [1, (api.home.models / "content" / card.digest).as_uri(), True]
+    assert found["models"]["named"]["aliases"] == {"champion": 1}
+    (api.home.mlflow / "told").unlink()  # as if killed before anything was remembered
+    assert mirrored(api) == found
+    assert str(silent) not in found["runs"]
+
+
+@pytest.mark.slow
+def test_fifty_recipes_at_once_on_a_fresh_store_lose_nothing(api: Api) -> None:
+    ids = run_all(api, *[SubmitRequest(recipe="calls") for _ in range(50)])
+    found = mirrored(api)["runs"]
+    assert set(found) == set(map(str, ids))
+    assert all(len(run["metrics"]["loss"]) == 5 for run in found.values())
