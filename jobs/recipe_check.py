@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from jobs.ports import BadInput
+from jobs.venvs.building import BuildFailed
 from recipes import lint, notebook, skeleton
 from recipes.model import Problem
 
@@ -37,8 +38,12 @@ def write_new(name: str, folder: Path, *, notebook: bool = False) -> Path:
     return path
 
 
-def check(path: Path, *, start: bool) -> tuple[Problem, ...]:
-    """What is wrong with the recipe; a start is tried only when its text is right. Raises BadInput."""
+def check(path: Path, python: Callable[[], str] | None) -> tuple[Problem, ...]:
+    """What is wrong with the recipe, by line.
+
+    A start is tried only when its text is right, with the interpreter that `python` finds, or builds; None:
+    no start. Raises BadInput.
+    """
     try:
         with path.open("rb") as file:
             text = file.read(_LARGEST_BYTES).decode("utf-8")
@@ -49,13 +54,16 @@ def check(path: Path, *, start: bool) -> tuple[Problem, ...]:
     if path.suffix == ".ipynb" or notebook.is_percent(text):
         return notebook.check(text, path)
     problems = lint.check(text, path)
-    if problems or not start or not lint.has_parser(text):
+    if problems or python is None or not lint.has_parser(text):
         return problems
-    return _started(path)
+    try:
+        return _started(path, python())
+    except (BadInput, BuildFailed) as error:
+        return (Problem(1, str(error)),)
 
 
-def _started(path: Path) -> tuple[Problem, ...]:
-    argv = [sys.executable, str(path.absolute()), "--help"]
+def _started(path: Path, python: str) -> tuple[Problem, ...]:
+    argv = [python, str(path.absolute()), "--help"]
     environ = {name: value for name, value in os.environ.items() if not name.startswith("CRO_")}
     try:
         done = subprocess.run(

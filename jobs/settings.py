@@ -89,6 +89,13 @@ class KeepSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class EnvironmentSettings:
+    """How much room the environments of recipes may take, written `max`; 0 means without limit."""
+
+    max_bytes: int = 20 * GIB
+
+
+@dataclass(frozen=True, slots=True)
 class AlertSettings:
     """`command` is run for each alert with three more words: raised or cleared, its kind, a sentence."""
 
@@ -114,6 +121,7 @@ class Settings:
     defaults: DefaultSettings = field(default_factory=DefaultSettings)
     jobs: JobSettings = field(default_factory=JobSettings)
     keep: KeepSettings = field(default_factory=KeepSettings)
+    environments: EnvironmentSettings = field(default_factory=EnvironmentSettings)
     alerts: AlertSettings = field(default_factory=AlertSettings)
     tracking: TrackingSettings = field(default_factory=TrackingSettings)
 
@@ -170,6 +178,7 @@ class Settings:
             defaults=_section(DefaultSettings, table, "defaults", path),
             jobs=_section(JobSettings, table, "jobs", path),
             keep=_section(KeepSettings, table, "keep", path),
+            environments=_section(EnvironmentSettings, table, "environments", path),
             alerts=_section(AlertSettings, table, "alerts", path),
             tracking=_section(TrackingSettings, table, "tracking", path),
         )
@@ -244,6 +253,10 @@ class Home:
         return self.data / "mlflow"
 
     @property
+    def venvs(self) -> Path:
+        return self.data / "venvs"
+
+    @property
     def daemon_log(self) -> Path:
         return self.data / "daemon.log"
 
@@ -306,7 +319,7 @@ def _section(kind: type[_Section], table: Mapping[str, Any], name: str, path: Pa
     aliases = {
         alias: real
         for alias, real in _ALIASES.items()
-        if real in known and kind in (DefaultSettings, JobSettings, KeepSettings)
+        if real in known and kind in (DefaultSettings, JobSettings, KeepSettings, EnvironmentSettings)
     }
     shown = [next((a for a, real in aliases.items() if real == k), k) for k in known]
     _refuse_unknown(section, shown, path, f"key in [{name}]")

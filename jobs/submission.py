@@ -58,6 +58,7 @@ class Resolver:
         self._commands: dict[tuple[str, str, str], str | None] = {}
         self._folders: dict[str, str | None] = {}
         self._sizes: dict[str, int] = {}
+        self._pythons: dict[Path, str] = {}
         self._here = ""
         self._user = _user(os.getuid())
 
@@ -77,7 +78,8 @@ class Resolver:
                 problems["recipe"] = found
             else:
                 recipe = found
-                params, argv = _parameters(recipe, request, cwd, environ, problems)
+                python = self._python(recipe, problems, keep=keep)
+                params, argv = _parameters(recipe, python, request, cwd, environ, problems)
         elif request.params:
             problems["recipe"] = "Parameters belong to a recipe: name one, or put them into the command."
         else:
@@ -114,7 +116,7 @@ class Resolver:
                 after=tuple(dict.fromkeys(request.after)),
                 recipe=recipe.name if recipe else None,
                 params=params,
-                stack=recipe.framework.value if recipe and _can_be_warm(recipe) else None,
+                stack=_stack(recipe, argv),
                 warm=recipe is None or recipe.warm,
                 grace_s=float(grace_s),
                 on_reboot=OnReboot(on_reboot),
@@ -151,6 +153,26 @@ class Resolver:
     def _recipe(self, name: str) -> Recipe | str:
         catalogue = self._catalogue()
         return usable(catalogue, name)
+
+    def _python(self, recipe: Recipe, problems: dict[str, str], *, keep: bool) -> str:
+        """The interpreter for a recipe: this one, or that of an environment which need not be there yet."""
+        if recipe.path not in self._pythons:
+            if not recipe.dependencies and not recipe.requires_python and not recipe.uv:
+                return sys.executable
+            from jobs.venvs import here, shelf
+            from jobs.venvs.model import python_of
+
+            try:
+                wanted = here.wanted(recipe)
+                if wanted is not None and keep:
+                    shelf.remember(self._home.venvs, wanted)
+            except (BadInput, OSError) as error:
+                problems["recipe"] = str(error)
+                return sys.executable
+            self._pythons[recipe.path] = (
+                sys.executable if wanted is None else python_of(str(self._home.venvs), wanted.key)
+            )
+        return self._pythons[recipe.path]
 
     def _check_command(
         self, argv: tuple[str, ...], cwd: str, environ: Mapping[str, str], problems: dict[str, str]
@@ -218,8 +240,11 @@ class Resolver:
         return digest
 
 
-def _can_be_warm(recipe: Recipe) -> bool:
-    return recipe.framework.value != "none" and not recipe.notebook
+def _stack(recipe: Recipe | None, argv: tuple[str, ...]) -> str | None:
+    """What a warm process would have imported: only this installation's packages are ever kept so."""
+    if recipe is None or recipe.framework.value == "none" or recipe.notebook or argv[0] != sys.executable:
+        return None
+    return recipe.framework.value
 
 
 def usable(catalogue: Catalogue, name: str) -> Recipe | str:
@@ -235,8 +260,9 @@ def usable(catalogue: Catalogue, name: str) -> Recipe | str:
     return f"The recipe {name!r} cannot be used: {entry.path}, line {first.line}: {first.message}"
 
 
-def _parameters(
+def _parameters(  # noqa: PLR0917
     recipe: Recipe,
+    python: str,
     request: SubmitRequest,
     cwd: str,
     environ: Mapping[str, str],
@@ -256,8 +282,15 @@ def _parameters(
 
         if missing := _notebooks_missing():
             problems["recipe"] = missing
+        elif python != sys.executable:
+            problems["recipe"] = _NOTEBOOK_ELSEWHERE
         return tuple(values.items()), argv(sys.executable, path)
-    return tuple(values.items()), (sys.executable, path, *flags(recipe, values))
+    return tuple(values.items()), (python, path, *flags(recipe, values))
+
+
+_NOTEBOOK_ELSEWHERE = (
+    "Its packages are not installed here, and a notebook runs with what is: install them, or make it a script."
+)
 
 
 @cache

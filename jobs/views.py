@@ -124,7 +124,8 @@ class Preview:
     `problems` maps a field name (a parameter, `cpus`, `mem`, `gpus`, `vram`, `time`, `after`, `recipe`)
     to one sentence; when it is empty, either `starts_now`, or `reasons` (and perhaps an estimate) hold.
     `needs` is what the person and the recipe ask for; `learned`, from `learned_runs` earlier runs, is
-    reserved instead but for what the person named.
+    reserved instead but for what the person named. `builds`: its environment is built first, for so many
+    requirements of its header; None where there is nothing to build.
     """
 
     needs: Needs | None = None
@@ -133,6 +134,7 @@ class Preview:
     starts_now: bool = False
     reasons: tuple[Reason, ...] = ()
     estimated_start_at: float | None = None
+    builds: int | None = None
     problems: Mapping[str, str] = field(default_factory=dict)
 
 

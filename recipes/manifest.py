@@ -26,6 +26,7 @@ from recipes.model import (
 )
 from recipes.param_table import read_params
 from recipes.quantities import parse_bytes, parse_seconds
+from recipes.uv_table import uv_table
 
 __all__ = [
     "Framework",
@@ -94,6 +95,7 @@ def _recipe(checker: Checker, document: Mapping[str, Any], path: Path, name: str
         description=(description or summary or "").strip(),
         dependencies=checker.texts(document, "dependencies"),
         requires_python=requires_python,
+        uv=uv_table(document["tool"].get("uv"), path.absolute().parent),
         needs=_needs(checker, checker.table(cro, *_CRO, "resources")),
         params=read_params(checker, checker.table(cro, *_CRO, "params")),
         metrics=_metrics(checker, checker.table(cro, *_CRO, "metrics")),

@@ -91,7 +91,8 @@ class Recipe:
     restart of the machine, unless `on_reboot` says otherwise. `warm` says that the recipe may run
     in a process that has its framework imported already. `checkpoint` is its promise to save and leave
     with exit code 75 when it is asked to stop, and to go on from there when it is started again. A
-    `notebook` is executed cell by cell.
+    `notebook` is executed cell by cell. `uv` is the `[tool.uv]` table of its header as TOML, with
+    absolute paths.
     """
 
     name: str
@@ -102,6 +103,7 @@ class Recipe:
     description: str = ""
     dependencies: tuple[str, ...] = ()
     requires_python: str = ""
+    uv: str = ""
     needs: RecipeNeeds = RecipeNeeds()
     params: tuple[Param, ...] = ()
     metrics: tuple[tuple[str, str], ...] = ()

@@ -47,7 +47,9 @@ def check(file: str, no_start: bool, as_json: bool) -> int:
       cro-tui recipe check recipes/my_forest.py
     """
     with opened() as api:
-        problems = api.check_recipe(file, start=not no_start)
+        problems = api.check_recipe(
+            file, start=not no_start, say=lambda phase: note(f"its environment: {phase} ...")
+        )
     if as_json:
         print_json([{"line": problem.line, "message": problem.message} for problem in problems])
     elif problems:

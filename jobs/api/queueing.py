@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from jobs.api.recipes import Recipes
+from jobs.api.environments import Environments
 from jobs.daemon import presence
 from jobs.model import Ended, Held, Job, JobId, JobSpec, Needs, Queued
 from jobs.ports import BadInput, NeverFits, NotNow
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from jobs.submission import Resolver
 
 
-class Queueing(Recipes):
+class Queueing(Environments):
     def submit(
         self, requests: Sequence[SubmitRequest], *, sweep: bool = False, trials_of: JobId | None = None
     ) -> tuple[JobId, ...]:
@@ -63,9 +63,10 @@ class Queueing(Recipes):
                 return Preview(spec.needs, problems={"after": no_such_job(unknown[0]).title})
             (spec,) = view.with_expected([spec])
             job = Job(view.next_id(), spec, Held(now) if spec.start_held else Queued(now), now)
-            return forecast.preview(
+            found = forecast.preview(
                 job, view, machine, status, rules=self.settings.admission, sample=sample
             )
+        return replace(found, builds=self._builds(spec))
 
     def retry(self, ids: Iterable[JobId], needs: NeedsRequest | None = None) -> tuple[JobId, ...]:
         """Queue each ended job again as a new job (`spec.retry_of`), and return the new ids in order.
@@ -139,6 +140,7 @@ class Queueing(Recipes):
 
                 which = f"{spec.name}: " if len(specs) > 1 else ""
                 raise NeverFits(which + sentences(tight), "Ask for less, or use a bigger machine.")
+        specs = self._built_first(specs)
         with self._reading().snapshot() as view:
             timed = view.with_expected(specs)
         with self._writer() as intents:

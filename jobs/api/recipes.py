@@ -10,7 +10,7 @@ from jobs.ports import BadInput
 
 if TYPE_CHECKING:
     from recipes.discover import Catalogue
-    from recipes.manifest import Problem, Recipe
+    from recipes.manifest import Recipe
 
 
 class Recipes(Door):
@@ -41,9 +41,3 @@ class Recipes(Door):
         from jobs.recipe_check import write_new
 
         return write_new(name, Path(folder).expanduser(), notebook=notebook)
-
-    def check_recipe(self, path: str, *, start: bool = True) -> tuple[Problem, ...]:
-        """What is wrong with a recipe's file, by line; `start` tries it with --help. Raises BadInput."""
-        from jobs.recipe_check import check
-
-        return check(Path(path).expanduser(), start=start)

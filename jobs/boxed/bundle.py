@@ -24,6 +24,8 @@ OUTPUT = "output"
 METRICS = "metrics.json"
 EVENTS = "events.jsonl"
 PROVENANCE = "provenance.json"
+ERROR = "error"
+MAX_ERROR_CHARS = 500
 SUPERVISOR_LOG = "supervisor.log"
 STOP = "stop.json"
 MAX_READ_BYTES = 1 << 20
@@ -160,7 +162,7 @@ def event_metrics(event: dict[str, Any]) -> tuple[dict[str, float], str]:
     found: dict[str, float] = {}
     wrong = ""
     for name, value in event.items():
-        if name in EVENT_KEYS:
+        if name in EVENT_KEYS or (name == ERROR and isinstance(value, str)):
             continue
         if is_finite(value) and 0 < len(name) <= MAX_NAME_CHARS:
             found[name] = float(value)
@@ -176,18 +178,30 @@ def is_finite(value: object) -> TypeGuard[float]:
     return abs(value) < 1e308 and math.isfinite(value)
 
 
+def own_words(folder: str) -> str:
+    """The last `error`, a text, that a job has reported: why it fails, in its own words."""
+    words = ""
+    for event in _last_events(folder):
+        if isinstance(said := event.get(ERROR), str):
+            words = said
+    return " ".join(words.split())[:MAX_ERROR_CHARS]
+
+
 def _last_reported(folder: str) -> dict[str, float]:
     """The newest value of each metric among the last lines of `events.jsonl`."""
+    found: dict[str, float] = {}
+    for event in _last_events(folder):
+        found.update(event_metrics(event)[0])
+    return found
+
+
+def _last_events(folder: str) -> list[dict[str, Any]]:
     try:
         with open(os.path.join(folder, EVENTS), "rb", opener=open_file) as file:
             size = file.seek(0, os.SEEK_END)
             file.seek(max(0, size - LAST_EVENTS_BYTES))
             lines = file.read(LAST_EVENTS_BYTES).split(b"\n")
     except OSError:
-        return {}
-    found: dict[str, float] = {}
-    for line in lines if size <= LAST_EVENTS_BYTES else lines[1:]:
-        event = parse_event(line)
-        if isinstance(event, dict):
-            found.update(event_metrics(event)[0])
-    return found
+        return []
+    events = map(parse_event, lines if size <= LAST_EVENTS_BYTES else lines[1:])
+    return [event for event in events if isinstance(event, dict)]

@@ -335,6 +335,8 @@ class Supervisor:
         if self.cause is None and code == -signal.SIGKILL and _oom_kills() > self.oom_kills:
             self.cause, self.mem_limit = "out_of_memory", None
             self.detail = "the kernel ended it: the machine was out of memory"
+        if self.cause is None and code is not None and code > 0 and not self.detail:
+            self.detail = bundle.own_words(".")
         record: dict[str, Any] = {
             "cause": self.cause or "exited",
             "exit_code": None if code is None or code < 0 else code,

@@ -36,6 +36,7 @@ from jobs.ports import Clock, CroError, Executor, Launch, Phase, Status
 from jobs.settings import Home, JobSettings
 from jobs.store import environments
 from jobs.store.codec import dump_spec
+from jobs.venvs import shelf
 from jobs.world import Stack, WarmPlan, WarmProcess, World
 
 log = logging.getLogger(__name__)
@@ -186,11 +187,12 @@ class Attempts:
     def _launch(self, name: str, job: Job, attempt: int, more: Mapping[str, str]) -> Launch:
         spec, needs = job.spec, job.spec.needs
         assert isinstance(job.state, Starting)
+        argv, _ = shelf.in_place(self._home.venvs, spec.argv)
         return Launch(
             name=name,
             job_id=job.id,
             attempt=attempt,
-            argv=spec.argv,
+            argv=argv,
             cwd=spec.cwd,
             environment_path=str(self._environment(job)),
             extra_env=grant_environment(needs, job.state.grant) | recipe_environment(spec) | dict(more),

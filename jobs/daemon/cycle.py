@@ -211,7 +211,11 @@ class Cycle:
         fates = self._fates(became)
         return [
             *(BecameReady(now, job, fates) for job in became),
-            *(DependencyNever(now, jobs[i], effect.job_id, effect.fate) for i in never if i in jobs),
+            *(
+                DependencyNever(now, jobs[i], effect.job_id, effect.fate, effect.cause)
+                for i in never
+                if i in jobs
+            ),
         ]
 
     def _events(self, intent: Intent, now: float) -> list[Event]:

@@ -94,7 +94,7 @@ class Daemon:
         self._poison: set[int] = set()
         self._cycle = Cycle(store, self._load(), self._poison)
         self._backups = Backups(home.database)
-        self._pruning = Pruning(home, settings.keep)
+        self._pruning = Pruning(home, settings.keep, settings.environments)
         self._alarms = Alarms(home, settings)
         self._gpu_traces = GpuTraces(home)
         self._load_now: load_history.Open | None = None

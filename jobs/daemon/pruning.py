@@ -19,7 +19,9 @@ from pathlib import Path
 from jobs.executors.checkpoints import CHECKPOINT
 from jobs.model import JobId
 from jobs.policy.pruning import SPARED_S, EndedFiles, to_remove
-from jobs.settings import KEEP, REMOVED, Home, KeepSettings
+from jobs.settings import KEEP, REMOVED, EnvironmentSettings, Home, KeepSettings
+from jobs.store.venvs import needed
+from jobs.venvs.shelf import prune
 
 log = logging.getLogger(__name__)
 FIRST_AFTER_S = 60.0
@@ -27,16 +29,20 @@ REST_S = 0.001  # between two jobs, for others want the disk and the processor
 
 
 class Pruning:
-    def __init__(self, home: Home, settings: KeepSettings) -> None:
+    def __init__(
+        self, home: Home, settings: KeepSettings, environments: EnvironmentSettings | None = None
+    ) -> None:
         self._home = home
         self._settings = settings
+        self._environments = environments or EnvironmentSettings()
         self._thread: threading.Thread | None = None
         self._next_at = time.monotonic() + min(FIRST_AFTER_S, settings.check_s)
         self._removed: list[JobId] = []
 
     def mind(self) -> list[JobId]:
         """To be called on each turn of the loop; the jobs whose files were removed since the last one."""
-        limited = self._settings.days > 0 or self._settings.max_bytes > 0
+        sizes = self._settings.max_bytes, self._environments.max_bytes
+        limited = self._settings.days > 0 or max(sizes) > 0
         running = self._thread is not None and self._thread.is_alive()
         if limited and not running and time.monotonic() >= self._next_at:
             self._next_at = time.monotonic() + self._settings.check_s
@@ -57,6 +63,11 @@ class Pruning:
                 if remove(_folder(self._home, job_id)):
                     self._removed.append(job_id)
                 time.sleep(REST_S)
+            if self._home.venvs.exists():
+                for digest in prune(
+                    self._home.venvs, needed(self._home.database), self._environments.max_bytes
+                ):
+                    log.info("environment %s was removed to make room", digest)
         except (sqlite3.Error, OSError) as error:
             log.warning("old files could not be removed: %s", error)
 

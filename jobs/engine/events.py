@@ -52,12 +52,13 @@ class BecameReady:
 
 @dataclass(frozen=True, slots=True)
 class DependencyNever:
-    """`on` ended as `fate`, so `job` can never start."""
+    """`on` ended as `fate`, so `job` can never start; `cause` is what `on` said of it, where it did."""
 
     at: float
     job: Job
     on: JobId
     fate: StateName
+    cause: str = ""
 
 
 # --- wishes of people; each brings the job as the store has it now, for it need not be in the world ----
@@ -261,6 +262,7 @@ class SettleDependents:
     fate: StateName
     met: frozenset[DependencyKind]
     never: frozenset[DependencyKind]
+    cause: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from jobs.engine.events import Effect, Record, Save, SettleDependents
-from jobs.model import Active, Ended, Job, JobId, StateName
+from jobs.model import Active, Ended, Failed, Job, JobId, StateName
 from jobs.policy.dependencies import settled_by
 from jobs.policy.head import blocked, enter
 from jobs.world import World
@@ -50,8 +50,14 @@ def end(world: World, job: Job, state: Ended, detail: str = "", attempt: int | N
     return leave(world, job.id), (
         Save(ended),
         Record(world.now, job.id, state.name.value.replace("_", " "), attempt, detail),
-        SettleDependents(job.id, state.name, met, never),
+        SettleDependents(job.id, state.name, met, never, _own_words(state)),
     )
+
+
+def _own_words(state: Ended) -> str:
+    """Why a job failed where more is known than the code it ended with."""
+    cause = state.cause if isinstance(state, Failed) else ""
+    return "" if cause.startswith(("exit code ", "signal ")) else cause
 
 
 def joined(*texts: str) -> str:

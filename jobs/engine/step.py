@@ -155,11 +155,12 @@ def _dependency_never(world: World, event: DependencyNever) -> Answer:
     job = known(world, event.job)
     if not isinstance(job.state, Waiting):
         return world, ()
-    return _never(world, job, event.on, event.fate)
+    return _never(world, job, event.on, event.fate, event.cause)
 
 
-def _never(world: World, job: Job, on: JobId, fate: StateName) -> Answer:
-    cause = f"#{on} {PAST[fate]}; this job needed it to succeed"
+def _never(world: World, job: Job, on: JobId, fate: StateName, why: str = "") -> Answer:
+    said = f": {why.rstrip('.')}" if why else ""
+    cause = f"#{on} {PAST[fate]}{said}; this job needed it to succeed"
     return end(world, job, Cancelled(None, world.now, None, None, Usage(), cause), cause)
 
 

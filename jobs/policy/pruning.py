@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Protocol
 
 from jobs.model import JobId
 
@@ -36,5 +37,32 @@ def to_remove(
         too_much = max_bytes > 0 and total > max_bytes
         if not each.kept and age_s > spared_s and (too_old or too_much):
             gone.append(each.job_id)
+            total -= each.size_bytes
+    return tuple(gone)
+
+
+class Kept(Protocol):
+    """An environment, as far as its removal goes. `needed`: a waiting or running job names it."""
+
+    @property
+    def digest(self) -> str: ...
+    @property
+    def used_at(self) -> float: ...
+    @property
+    def size_bytes(self) -> int: ...
+    @property
+    def needed(self) -> bool: ...
+
+
+def longest_unused(
+    found: Iterable[Kept], now: float, max_bytes: int, *, spared_s: float
+) -> tuple[str, ...]:
+    """The digests of the environments that go, the longest unused first; a limit of 0 does not limit."""
+    oldest_first = sorted(found, key=lambda each: (each.used_at, each.digest))
+    total = sum(each.size_bytes for each in oldest_first)
+    gone: list[str] = []
+    for each in oldest_first:
+        if 0 < max_bytes < total and not each.needed and now - each.used_at >= spared_s:
+            gone.append(each.digest)
             total -= each.size_bytes
     return tuple(gone)

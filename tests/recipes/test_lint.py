@@ -73,21 +73,21 @@ def test_a_file_without_a_header_says_how_to_get_one() -> None:
 
 def test_a_new_recipe_starts_and_is_never_overwritten(tmp_path: Path) -> None:
     path = write_new("mine", tmp_path / "recipes")
-    assert check_file(path, start=True) == ()
+    assert check_file(path, lambda: sys.executable) == ()
     with pytest.raises(BadInput, match="already"):
         write_new("mine", tmp_path / "recipes")
     with pytest.raises(BadInput, match="cannot name"):
         write_new("../mine", tmp_path)
     with pytest.raises(BadInput, match="cannot be read"):
-        check_file(tmp_path, start=True)
+        check_file(tmp_path, lambda: sys.executable)
 
 
 def test_a_start_that_fails_is_told_with_its_last_line(tmp_path: Path) -> None:
     path = tmp_path / "r.py"
     path.write_text(HEADER + "import there_is_no_such_module\n" + BOTH)
-    (problem,) = check_file(path, start=True)
+    (problem,) = check_file(path, lambda: sys.executable)
     assert "there_is_no_such_module" in problem.message
-    assert check_file(path, start=False) == ()
+    assert check_file(path, None) == ()
     path.write_text(HEADER + BOTH.replace("parser.parse_args()", "") + "raise SystemExit(9)")
     assert not has_parser(path.read_text())
-    assert check_file(path, start=True) == ()  # without a parser it would be run
+    assert check_file(path, lambda: sys.executable) == ()  # without a parser it would be run
