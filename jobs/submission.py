@@ -289,7 +289,7 @@ def _parameters(  # noqa: PLR0917
 
 
 _NOTEBOOK_ELSEWHERE = (
-    "Its packages are not installed here, and a notebook runs with what is: install them, or make it a script."
+    "Its packages are not installed here, and a notebook runs with what is: install them or write a script."
 )
 
 

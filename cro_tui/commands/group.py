@@ -34,6 +34,7 @@ MODULES = {
     "top": "top",
     "recipes": "recipes",
     "recipe": "recipe",
+    "environments": "environments",
     "models": "models",
     "model": "models",
     "serve": "serve",

@@ -14,6 +14,7 @@ from cro_tui.present import (
     bytes_text,
     clean,
     clock_text,
+    counted,
     estimate_text,
     number_text,
     reason_sentence,
@@ -105,6 +106,8 @@ def parse_after(text: str) -> tuple[Dependency, ...]:
 
 def would_start(preview: Preview, now: float) -> str:
     """When the job would start, and why not now."""
+    if preview.builds is not None:
+        return f"once its environment is built, for {counted(preview.builds, 'package')} and what they need"
     if preview.starts_now:
         return "now"
     why = " ".join(reason_sentence(reason, now) for reason in preview.reasons[:3])

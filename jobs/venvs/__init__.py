@@ -1,1 +1,1 @@
-"""Environments of recipes whose packages this installation does not have, and the program that builds them."""
+"""Environments of recipes whose packages are not installed here, and the program that builds them."""

@@ -1,9 +1,11 @@
-"""Recipes whose packages are not here: built once by real uv, shared, told when it fails, never half used."""
+"""Recipes whose packages are not here: built once by uv, shared, told when it fails, never half used."""
 
 from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import psutil
@@ -40,9 +42,18 @@ def test_it_is_built_once_and_shared_by_a_sweep_other_recipes_and_later_runs(
 
     (made,) = api.environments()
     digest, packages = api.environment_of(sweep[0])
-    assert digest == made.digest == api.environment_of(second)[0] and made.recipes == ("one", "other")
+    assert digest == made.digest == api.environment_of(second)[0] and {*made.recipes} == {"one", "other"}
     assert packages == ("croinner==1.0", "crotiny==1.2") and made.packages == 2
     assert str(installation.home.venvs / digest) in api.log_path(sweep[0]).read_text()
+
+    listed = subprocess.run(
+        [sys.executable, "-m", "cro_tui", "environments"],
+        env={**os.environ, "CRO_HOME": str(installation.home.data)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert digest in listed.stdout and "one" in listed.stdout
 
     (later,) = api.submit([SubmitRequest(recipe="one", params=X)])
     assert _builds(installation) == [1, 8] and not api.job(later).spec.after
@@ -81,11 +92,11 @@ def test_without_network_it_is_said_at_once(installation: Installation, environ:
 
 
 def test_a_killed_builder_leaves_nothing_half_used_and_its_job_builds_again(
-    installation: Installation, environ: dict[str, str], tmp_path: Path
+    installation: Installation, index: Path
 ) -> None:
-    """uv stands still in the middle of it: its folder of wheels is a pipe that nobody writes to."""
-    os.mkfifo(tmp_path / "gate")
-    environ["UV_FIND_LINKS"] = f"{environ['UV_FIND_LINKS']} file://{tmp_path}/gate"
+    """uv stands still in the middle of it: the newest wheel is a pipe that nobody writes to."""
+    gate = index / "crotiny-9.0-py3-none-any.whl"
+    os.mkfifo(gate)
     api = installation.api
     recipe(installation.home.recipes, "slow", "crotiny")
     (job,) = api.submit([SubmitRequest(recipe="slow", params=X)])
@@ -101,8 +112,7 @@ def test_a_killed_builder_leaves_nothing_half_used_and_its_job_builds_again(
     for pid in tree:
         os.kill(pid, signal.SIGKILL)
     assert installation.until_state(job, "cancelled") and api.environments() == ()
-    (tmp_path / "gate").unlink()
-    (tmp_path / "gate").mkdir()
+    gate.unlink()
     (again,) = api.retry([job])
     installation.until_state(again, "succeeded")
     shelf.prune(installation.home.venvs, (), 0)
