@@ -163,7 +163,7 @@ class Resolver:
             from jobs.venvs.model import python_of
 
             try:
-                wanted = here.wanted(recipe)
+                wanted = here.wanted_now(recipe, self._home.run)
                 if wanted is not None and keep:
                     shelf.remember(self._home.venvs, wanted)
             except (BadInput, OSError) as error:

@@ -6,9 +6,10 @@ requirement from a URL, says where its packages come from: that is never taken t
 
 from __future__ import annotations
 
+import json
+import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from importlib import metadata
 from pathlib import Path
 
 from jobs.ports import BadInput
@@ -17,10 +18,45 @@ from recipes.model import Recipe
 
 Installed = Callable[[str], tuple[str, Sequence[str]] | None]
 _LARGEST_LOCK = 16 << 20
+_SATISFIED = "satisfied.json"
+_MOST_KNOWN = 200
+
+
+def wanted_now(recipe: Recipe, folder: Path) -> Wanted | None:
+    """As `wanted`. What was satisfied is remembered in the folder until a package comes or goes: reading
+    metadata takes longer than all the rest of a submit."""
+    asked = json.dumps([recipe.dependencies, recipe.requires_python, recipe.uv])
+    state = [sys.executable, *(f"{path} {_changed_at(path)}" for path in sys.path)]
+    try:
+        known = json.loads((folder / _SATISFIED).read_text(encoding="utf-8"))
+        good = known["satisfied"] if known["state"] == state else []
+    except (OSError, ValueError, KeyError, TypeError):
+        good = []
+    if asked in good:
+        return None
+    found = wanted(recipe)
+    if found is None:
+        text = json.dumps({"state": state, "satisfied": [*good, asked][-_MOST_KNOWN:]})
+        fresh = folder / f".{_SATISFIED}.{os.getpid()}"
+        try:
+            fresh.write_text(text, encoding="utf-8")
+            fresh.replace(folder / _SATISFIED)
+        except OSError:
+            pass  # it is looked up again the next time
+    return found
+
+
+def _changed_at(path: str) -> int:
+    try:
+        return os.stat(path or ".").st_mtime_ns if path.endswith("-packages") else 0
+    except OSError:
+        return 0
 
 
 def installed(name: str) -> tuple[str, Sequence[str]] | None:
     """Version and requirements of a package of this installation; None when it has none of that name."""
+    from importlib import metadata
+
     try:
         found = metadata.distribution(name)
     except metadata.PackageNotFoundError:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import psutil
+import pytest
 
 from jobs.model import Cancelled, Failed, JobId
-from jobs.venvs import shelf
+from jobs.venvs import here, shelf
 from jobs.views import JobQuery, SubmitRequest
+from recipes.model import Recipe
 from tests.daemon.conftest import Installation
 from tests.venvs.conftest import recipe, wheel
 
@@ -79,6 +82,21 @@ def test_a_failed_build_says_why_and_a_retry_of_the_job_builds_again(
     wheel(index, "crotiny", "2.0")
     (again,) = api.retry([job])
     assert dict(installation.until_state(again, "succeeded").metrics)["major"] == 2
+
+
+def test_what_is_satisfied_is_looked_up_again_once_packages_have_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here_now = tmp_path / "site-packages"
+    (here_now / "crotiny-1.2.dist-info").mkdir(parents=True)
+    (here_now / "crotiny-1.2.dist-info" / "METADATA").write_text("Name: crotiny\nVersion: 1.2\n")
+    monkeypatch.syspath_prepend(str(here_now))
+    asked = Recipe("one", tmp_path / "one.py", "One", dependencies=("crotiny>=1",))
+    assert here.wanted_now(asked, tmp_path) is None
+    assert here.wanted_now(asked, tmp_path) is None
+    shutil.rmtree(here_now / "crotiny-1.2.dist-info")
+    found = here.wanted_now(asked, tmp_path)
+    assert found is not None and found.dependencies == ("crotiny>=1",)
 
 
 def test_without_network_it_is_said_at_once(installation: Installation, environ: dict[str, str]) -> None:
