@@ -46,6 +46,32 @@ def test_forest_reports_progress_learns_and_repeats(
     assert sorted(path.name for path in first.folder.iterdir()) == ["metrics.json", "model.joblib"]
 
 
+def test_boosting_learns_with_gaps_and_words(run_recipe: RunRecipe, houses: Path) -> None:
+    flags = ("--data", houses, "--target", "price", "--n-estimators", 60, "--min-samples-leaf", 5)
+    made = run_recipe("sklearn_boosting", *flags)
+    assert (made.code, made.err) == (0, "")
+    assert "rounds 6/60  r2 " in made.out and made.metrics["r2"] > 0.9
+    assert joblib.load(made.folder / "model.joblib").predict(pd.read_csv(houses).head(3)).shape == (3,)
+
+
+def test_a_search_keeps_the_best_of_its_candidates(run_recipe: RunRecipe) -> None:
+    made = run_recipe("sklearn_search", "--data", "wine", "--model", "linear", "--size", 3)
+    assert (made.code, made.err) == (0, "")
+    found = pd.read_csv(made.folder / "candidates.csv")
+    assert len(found) == 3 and found["cv_accuracy"].is_monotonic_decreasing
+    assert made.metrics["cv_accuracy"] == found["cv_accuracy"].max() > 0.95
+    best = joblib.load(made.folder / "model.joblib")[-1]
+    assert found["C"].iloc[0] == best.C and made.metrics["accuracy"] > 0.93
+
+
+def test_clusters_find_the_digits_without_being_told(run_recipe: RunRecipe) -> None:
+    made = run_recipe("sklearn_clusters", "--n-init", 4)
+    assert (made.code, made.err) == (0, "")
+    assert made.metrics["adjusted_rand"] > 0.4 and made.metrics["silhouette"] > 0.1
+    model = joblib.load(made.folder / "model.joblib")
+    assert model.named_steps["kmeans"].n_clusters == 10
+
+
 def test_linear_cross_validates_and_is_measured_by_evaluate(run_recipe: RunRecipe) -> None:
     trained = run_recipe("sklearn_linear", "--data", "breast_cancer", "--folds", 3)
     assert (trained.code, trained.err) == (0, "")
