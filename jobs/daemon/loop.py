@@ -30,7 +30,7 @@ from jobs.ports import Clock, Sensor
 from jobs.sensing import vitals
 from jobs.sensing.vitals import Vitals
 from jobs.settings import Home, Settings
-from jobs.store.backup import is_damage
+from jobs.store.backup import check_header, is_damage
 from jobs.store.codec import USAGE, load_shares
 from jobs.store.writer import Store
 from jobs.wakeup import Bell, Ringer
@@ -218,7 +218,7 @@ class Daemon:
             self._cycle.apply(event)
 
     def _look(self) -> None:
-        """Find rings that were lost and watchers that died."""
+        """Find rings that were lost, watchers that died, and a database that was overwritten."""
         now = monotonic()
         rang = self._bell is not None and self._bell.clear()
         self._intents_due |= rang
@@ -228,6 +228,8 @@ class Daemon:
         if not self._home.database.exists():
             log.warning("leaving: the state folder is gone")
             self.leave()
+        else:
+            check_header(self._home.database)
         self._watched = self._ringer.count(self._watchers)
         version = self._store.data_version()
         if version != self._version:

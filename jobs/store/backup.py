@@ -17,6 +17,7 @@ from pathlib import Path
 from jobs.store import schema
 
 _FILES = ("", "-wal", "-shm")
+_MAGIC = b"SQLite format 3\0"
 _DAMAGE = ("disk image is malformed", "malformed database schema", "not a database")
 
 
@@ -61,6 +62,16 @@ def is_damage(error: BaseException) -> bool:
     """Whether an error says that the file itself is broken, not that it is busy or the disk is full."""
     text = str(error)
     return isinstance(error, sqlite3.DatabaseError) and any(words in text for words in _DAMAGE)
+
+
+def check_header(database: Path) -> None:
+    """Raise sqlite3.DatabaseError unless the file begins as a database does.
+
+    Costs one read: SQLite itself does not look while what it keeps in memory is current.
+    """
+    with database.open("rb") as file:
+        if file.read(len(_MAGIC)) != _MAGIC:
+            raise sqlite3.DatabaseError("file is not a database")
 
 
 def damage(database: Path) -> str:

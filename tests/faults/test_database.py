@@ -165,6 +165,19 @@ def test_damage_under_a_running_daemon_is_found_and_mended(installation: Install
     assert installation.api.job(done).state.name == "succeeded"
 
 
+@pytest.mark.parametrize("harm", [header, empty])
+def test_a_file_that_was_overwritten_is_found_by_a_look_at_its_beginning(
+    tmp_path: Path, harm: Callable[[Path], None]
+) -> None:
+    path = tmp_path / "cro.db"
+    schema.connect(path).close()
+    backup.check_header(path)
+    harm(path)
+    with pytest.raises(sqlite3.DatabaseError) as met:
+        backup.check_header(path)
+    assert backup.is_damage(met.value)
+
+
 def test_damage_is_never_copied_over_a_good_backup(tmp_path: Path) -> None:
     path = tmp_path / "cro.db"
     schema.connect(path).close()
