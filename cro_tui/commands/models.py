@@ -1,14 +1,18 @@
-"""models, model ...: what runs have left for good: register, show, compare, promote, roll back, export."""
+"""models, model ...: what runs have left for good: register, import, show, compare, promote, export."""
 
 from __future__ import annotations
 
+import sys
+
 import click
 
-from cro_tui.commands.opened import note, now_s, opened, print_json, print_pairs, print_table
+from cro_tui.commands.opened import note as note_
+from cro_tui.commands.opened import now_s, opened, print_json, print_pairs, print_table
 from cro_tui.commands.options import job_id, json_option
 from cro_tui.present import ago
 from cro_tui.present.models import (
     aliases_text,
+    asked_text,
     card_json,
     card_rows,
     compared,
@@ -40,7 +44,7 @@ def models(as_json: bool) -> int:
             reference_text(card),
             aliases_text(each, card),
             metric_text(card),
-            f"#{card.job_id}",
+            f"#{card.job_id}" if card.job_id else "a file",
             ago(card.registered_at, now),
         )
         for each in found
@@ -49,11 +53,11 @@ def models(as_json: bool) -> int:
     if rows:
         print_table(("MODEL", "ALIASES", "METRIC", "JOB", "REGISTERED"), rows, stretch=(1, 0))
     else:
-        note("No models. When a training job has succeeded: cro-tui model register ID NAME")
+        note_("No models. When a training job has succeeded: cro-tui model register ID NAME")
     return 0
 
 
-@click.group(short_help="Register, show, promote, roll back, export a model.")
+@click.group(short_help="Register, import, show, promote, roll back, export a model.")
 def model() -> None:
     """What a run left, kept for good under a name. NAME is name, name@alias or name:3."""
 
@@ -81,6 +85,60 @@ def register(  # noqa: PLR0917 - click calls it by keyword
     """
     with opened() as api:
         card, is_new = api.register_model(id_, name, file=file, note=note, licence=licence)
+        if alias:
+            api.promote_model(reference_text(card), alias)
+    if as_json:
+        print_json(card_json(card) | {"is_new": is_new})
+        return 0
+    print(f"{reference_text(card)} {'is registered' if is_new else 'has these very files already'}.")
+    if alias:
+        print(f"{alias} means {reference_text(card)} now.")
+    return 0
+
+
+@model.command("import", short_help="Keep a model from elsewhere.")
+@click.argument("file", metavar="FILE")
+@click.argument("name")
+@click.option("--trust", is_flag=True, help="Agree that it loads what is listed, without being asked.")
+@click.option("--sample", metavar="ROWS", help="A JSON file: a list of some rows that it takes.")
+@click.option("--note", default="", help="A sentence for its card.")
+@click.option("--licence", default="", help="Under which licence it may be used.")
+@click.option("--as", "alias", default="", metavar="ALIAS", help="Promote it at once.")
+@json_option
+def import_(  # noqa: PLR0917 - click calls it by keyword
+    file: str,
+    name: str,
+    trust: bool,
+    sample: str | None,
+    note: str,
+    licence: str,
+    alias: str,
+    as_json: bool,
+) -> int:
+    """Keep a file that no job here left, or a folder that `model export` made, as the next version of NAME.
+
+    A pickle (.joblib, .pkl) can run code when it is loaded. All that it would load is listed, read without
+    loading it, and you are asked; names that are not usual for such a model come first, marked with !. What
+    you agreed to is kept with the file's digest, and nothing else is ever loaded from it. Files of other
+    kinds (.skops without types of its own, .keras, .onnx, .tflite) need no question.
+
+    \b
+      cro-tui model import /media/stick/model.joblib digits
+      cro-tui model import ./digits-3 digits --as challenger
+      cro-tui model import model.skops digits --sample rows.json --trust
+    """
+    with opened() as api:
+        seen = api.look_at_model(file)
+        if seen.needs_trust:
+            note_(asked_text(seen.path, seen.types or ()))
+            if not trust and sys.stdin.isatty():
+                trust = click.confirm("Load these whenever it is used?", err=True)
+                if not trust:
+                    note_("Nothing was registered.")
+                    return 1
+        card, is_new = api.import_model(
+            seen, name, trusted=trust, sample=sample, note=note, licence=licence
+        )
         if alias:
             api.promote_model(reference_text(card), alias)
     if as_json:
@@ -173,14 +231,25 @@ def rollback(name: str, alias: str) -> int:
 @model.command(short_help="Copy a version's files out.")
 @click.argument("name")
 @click.option("--to", "folder", metavar="FOLDER", help="A new folder (default: NAME-VERSION, here).")
-def export(name: str, folder: str | None) -> int:
-    """Copy a version's files and its card into a new folder.
+@click.option(
+    "--share", is_flag=True, help="In forms for others: skops instead of a pickle, ONNX or LiteRT."
+)
+def export(name: str, folder: str | None, share: bool) -> int:
+    """Copy a version's files and its card into a new folder, as they are or in forms for others.
+
+    With --share nothing in the folder is a pickle: scikit-learn is written as skops (its card lists the
+    types to agree to), Keras stays as it is, ONNX or LiteRT lies beside it where that answers the same.
+    Users and folders of this machine are left out. `cro-tui model import FOLDER NAME` takes either.
 
     \b
       cro-tui model export digits@champion --to /tmp/digits
+      cro-tui model export digits@champion --share --to ~/for-ana
     """
     with opened() as api:
         card, _ = api.model(name)
-        path = api.export_model(name, folder or f"{card.name}-{card.version}")
+        place = folder or f"{card.name}-{card.version}"
+        if share:
+            note_(f"Writing {reference_text(card)} for others; this takes some seconds.")
+        path = api.share_model(name, place) if share else api.export_model(name, place)
     print(f"{reference_text(card)} is in {path}.")
     return 0

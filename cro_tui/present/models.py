@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
 from cro_tui.present.amounts import ago, bytes_text, clean, counted, duration_text, number_text
 from jobs.tracking.model import ModelCard, RegisteredModel
+from jobs.tracking.trust import unusual
 
 _LONG = 1000
 _SHORT_DIGEST = 12
@@ -32,9 +33,9 @@ def card_rows(card: ModelCard, model: RegisteredModel, now: float) -> list[tuple
     """The card as labelled lines; an empty value is not to be shown."""
     params = "  ".join(f"{clean(name, 40)}={clean(str(value), 80)}" for name, value in card.params.items())
     metrics = "  ".join(f"{clean(name, 24)} {value:.6g}" for name, value in card.metrics.items())
-    job = f"#{card.job_id}, attempt {card.attempt}" + (
-        f", recipe {clean(card.recipe, 64)}" if card.recipe else ""
-    )
+    job = f"#{card.job_id}, attempt {card.attempt}" if card.job_id else ""
+    job += f", recipe {clean(card.recipe, 64)}" if job and card.recipe else ""
+    job += f", by {clean(card.user, 40)}" if job and card.user else ""
     rows = [
         ("Model", f"{reference_text(card)}  {aliases_text(model, card)}".rstrip()),
         ("Note", clean(card.note, _LONG)),
@@ -42,7 +43,8 @@ def card_rows(card: ModelCard, model: RegisteredModel, now: float) -> list[tuple
         ("Flavour", clean(card.flavor, 40)),
         ("Metrics", metrics),
         ("Params", params),
-        ("From job", job + (f", by {clean(card.user, 40)}" if card.user else "")),
+        ("From job", job),
+        ("From file", clean(card.source, _LONG)),
         ("Registered", ago(card.registered_at, now)),
         ("Cost", _cost(card)),
         *(("Data", f"{clean(name, 40)}: {clean(text, _LONG)}") for name, text in card.data.items()),
@@ -51,11 +53,31 @@ def card_rows(card: ModelCard, model: RegisteredModel, now: float) -> list[tuple
         ("Digest", clean(card.digest, 64)),
     ]
     rows += [("File", f"{clean(file.path, 200)}  {bytes_text(file.size_bytes)}") for file in card.files]
-    if card.flavor in _PICKLES:
+    if card.trusted:
+        rows.append(("Loads", clean(", ".join(unusual_first(card.types)), _LONG)))
+        rows.append(
+            ("Care", "from elsewhere: somebody here agreed that it loads these, and it loads no others")
+        )
+    elif card.flavor in _PICKLES:
         rows.append(
             ("Care", "a pickle: loading it can run code, so load only what you or people you trust wrote")
         )
     return [(label, text) for label, text in rows if text]
+
+
+def unusual_first(types: Sequence[str]) -> list[str]:
+    """All names that a file would load, those that are not usual for a model first and marked with !."""
+    odd = unusual(types)
+    return [*(f"! {name}" for name in odd), *(name for name in types if name not in odd)]
+
+
+def asked_text(path: str, types: Sequence[str]) -> str:
+    """What a file from elsewhere would load, before a person is asked whether it may."""
+    odd = len(unusual(types))
+    said = f", {odd} of them not usual for a model (!)" if odd else ", all of them usual for a model"
+    names = counted(len(types), "name")
+    head = f"{clean(path, _LONG)} can run code when it is loaded. It would load {names}{said}:"
+    return "\n".join([head, *(f"  {clean(name, 200)}" for name in unusual_first(types))])
 
 
 def takes_text(card: ModelCard) -> str:

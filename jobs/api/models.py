@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jobs.api.reading import Reading
 from jobs.model import JobId
+from jobs.ports import BadInput
 
 if TYPE_CHECKING:
+    from jobs.tracking.looking import Seen
     from jobs.tracking.model import ModelCard, RegisteredModel
     from jobs.tracking.registry import Registry
 
@@ -48,6 +51,41 @@ class Models(Reading):
             now=self._clock(),
         )
 
+    def look_at_model(self, path: str) -> Seen:
+        """What a file from elsewhere, or an exported folder, would load. Raises BadInput."""
+        from jobs.tracking.importing import main_file
+        from jobs.tracking.looking import look
+
+        return look(main_file(Path(path).expanduser()))
+
+    def import_model(
+        self,
+        seen: Seen,
+        name: str,
+        *,
+        trusted: bool = False,
+        sample: str | None = None,
+        note: str = "",
+        licence: str = "",
+    ) -> tuple[ModelCard, bool]:
+        """Make a version of a file that no job left, and say whether it is new. `trusted`: a person was
+        shown what it would load, and agreed. `sample` is a JSON file with rows that it takes.
+
+        Raises BadInput, NotNow (it needs that trust).
+        """
+        from jobs.tracking.importing import take
+
+        return take(
+            self._registry(),
+            seen,
+            name=name,
+            trusted=trusted,
+            sample=Path(sample).expanduser() if sample else None,
+            note=note,
+            licence=licence,
+            now=self._clock(),
+        )
+
     def promote_model(self, reference: str, alias: str) -> ModelCard:
         """Let the alias mean that version. Raises BadInput."""
         return self._registry().promote(reference, alias)
@@ -59,6 +97,28 @@ class Models(Reading):
     def export_model(self, reference: str, folder: str) -> Path:
         """Copy a version's files and card into a new folder. Raises BadInput."""
         return self._registry().export(reference, Path(folder).expanduser())
+
+    def share_model(self, reference: str, folder: str) -> Path:
+        """Write a version into a new folder in forms for others, none of which is a pickle; takes seconds.
+
+        Raises BadInput.
+        """
+        from jobs.serving.asked import shared
+
+        card = self._registry().card(reference)
+        place = Path(folder).expanduser().absolute()
+        try:
+            place.mkdir(parents=True)
+        except FileExistsError:
+            raise BadInput(f"There is {place} already.", "Name another folder with --to.") from None
+        except OSError as error:
+            raise BadInput(f"{place} cannot be made: {error.strerror}.", "Name another one.") from error
+        try:
+            shared(self.home.models, f"{card.name}:{card.version}", place)
+        except BaseException:
+            shutil.rmtree(place, ignore_errors=True)
+            raise
+        return place
 
     def _registry(self) -> Registry:
         from jobs.tracking.registry import Registry

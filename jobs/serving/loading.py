@@ -1,8 +1,9 @@
 """From a card in the registry to an engine that answers: which one, after what checks.
 
-A file is read once, compared with the digest on its card, and loaded from those very bytes: nothing is
-unpickled that this installation did not register. Compiling is done by another process, so that a service
-that answers by ONNX Runtime never holds scikit-learn, and one that answers by LiteRT never TensorFlow.
+A file is read once, compared with the digest on its card, and loaded from those very bytes. A pickle is
+loaded when a job of this installation left it, or a person agreed to what it loads, and then it loads
+nothing else. Compiling is done by another process, so that a service that answers by ONNX Runtime never
+holds scikit-learn, and one that answers by LiteRT never TensorFlow.
 """
 
 from __future__ import annotations
@@ -16,17 +17,19 @@ import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from jobs.ports import BadInput, CroError
-from jobs.serving import compiled
+from jobs.serving import compiled, guarded
 from jobs.serving.engines import Engine, KerasEngine, SklearnEngine
 from jobs.serving.rows import Rows
 from jobs.tracking.model import ModelCard
 from jobs.tracking.registry import Registry
+from jobs.tracking.trust import PICKLES, SKOPS, is_foreign, may_load
 
 COMPILE_LIMIT_S = 300.0
 _RUNTIMES = {".joblib": "ONNX Runtime", ".keras": "LiteRT"}
-_SUFFIXES = tuple(_RUNTIMES)
+_SUFFIXES = (*PICKLES, SKOPS, ".keras")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +45,7 @@ def load(registry: Registry, card: ModelCard, *, native_only: bool = False) -> L
     """The version, ready to answer. Raises BadInput where it cannot be served."""
     threads = max(1, int(float(os.environ.get("CRO_CPUS") or 1)))
     why = "it was asked for" if native_only else ""
-    suffix = Path(_main_file(card)).suffix
+    suffix = family(_agreed(card))
     if not native_only:
         tried = None
         if not (why := compiled.hopeless(card)):
@@ -70,14 +73,12 @@ def load(registry: Registry, card: ModelCard, *, native_only: bool = False) -> L
 
 def native(registry: Registry, card: ModelCard) -> Engine:
     """The model itself, in its own library. Raises BadInput."""
-    path = _main_file(card)
+    path = _agreed(card)
     content = _checked(registry, card, path)
     what = f"{card.name}:{card.version}"
     try:
-        if path.endswith(".joblib"):
-            import joblib
-
-            model = joblib.load(io.BytesIO(content))
+        if family(path) == ".joblib":
+            model = _fitted(card, path, content)
             if not hasattr(model, "predict"):
                 raise BadInput(f"{what} is a {type(model).__name__}: it cannot predict.")
             return SklearnEngine(model, card.signature)
@@ -97,7 +98,38 @@ def native(registry: Registry, card: ModelCard) -> Engine:
         ) from error
 
 
-def _main_file(card: ModelCard) -> str:
+def family(path: str) -> str:
+    """ ".keras", or ".joblib" for all that scikit-learn's objects are kept in."""
+    return ".keras" if path.endswith(".keras") else ".joblib"
+
+
+def _fitted(card: ModelCard, path: str, content: bytes) -> Any:
+    if path.endswith(SKOPS):
+        from skops.io import loads
+
+        return loads(content, trusted=list(card.types))
+    import joblib
+
+    if not is_foreign(card):
+        return joblib.load(io.BytesIO(content))
+    with guarded.only(card.types):
+        return joblib.load(io.BytesIO(content))
+
+
+def _agreed(card: ModelCard) -> str:
+    """The file to be loaded. Raises BadInput where nobody agreed to that."""
+    path = main_file(card)
+    file = next(file for file in card.files if file.path == path)
+    if not may_load(card, file):
+        raise BadInput(
+            f"{card.name}:{card.version} is a pickle that no job here wrote, and nobody agreed to load it.",
+            f"See what it would load, and agree: cro-tui model import FILE {card.name}",
+        )
+    return path
+
+
+def main_file(card: ModelCard) -> str:
+    """The file that is loaded. Raises BadInput where there is none."""
     for file in card.files:
         if file.path.endswith(_SUFFIXES):
             return file.path

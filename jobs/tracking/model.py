@@ -87,7 +87,9 @@ class ModelCard:
 
     `digest` is that of its files alone, so the same files have the same one under every name. `better`
     pairs metrics with "max" or "min", the main one first. `data` and `packages` are texts by name; `sample`
-    is a few rows that it takes, `spread` how each column was spread, as the run reported them.
+    is a few rows that it takes, `spread` how each column was spread, as the run reported them. `source` is
+    the file that it was taken from where no job left it (`job_id` is 0 then), `types` the names that this
+    one would load, `trusted` the digest of the file that a person agreed to load with them.
     """
 
     name: str
@@ -113,6 +115,9 @@ class ModelCard:
     cpu_s: float | None = None
     peak_mem_bytes: int | None = None
     wall_s: float | None = None
+    source: str = ""
+    types: tuple[str, ...] = ()
+    trusted: str = ""
 
     @property
     def size_bytes(self) -> int:

@@ -29,6 +29,7 @@ _FLAVORS = {
     ".tflite": "litert",
 }
 _MOST_DATA_BYTES = 8 << 30
+_CLOCK_S = 1.0  # by which the file system's clock and that of the end may differ
 
 
 def register(
@@ -66,6 +67,11 @@ def register(
         )
     beside = str(Path(path).with_suffix(".json"))  # what the columns are, as our Keras recipes write it
     files = [path, *([beside] if beside != path and (output / beside).is_file() else [])]
+    if changed := [path for path in files if _changed(output / path, state.finished_at)]:
+        raise NotNow(
+            f"{changed[0][:200]} changed after job {job.id} had ended: it is not what the job wrote.",
+            f"If you trust it: cro-tui model import {output / path} NAME",
+        )
     same = reported.model if reported.model is not None and reported.model.path == path else None
     sample = same.sample if same else None
     card: dict[str, Any] = {
@@ -91,6 +97,14 @@ def register(
         "wall_s": state.finished_at - state.started_at,
     }
     return registry.register(output, files, card)
+
+
+def _changed(path: Path, finished_at: float) -> bool:
+    """Whether the file, or its name, is younger than the job's end: nobody can set this time back."""
+    try:
+        return path.lstat().st_ctime > finished_at + _CLOCK_S
+    except OSError:
+        return False  # the registry says what is wrong with it
 
 
 def _data(job: Job, started_at: float) -> Mapping[str, str]:

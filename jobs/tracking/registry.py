@@ -28,6 +28,7 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 ALIAS = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,31}")
 _REFERENCE = re.compile(rf"({NAME.pattern})(?:@({ALIAS.pattern})|:v?([0-9]{{1,9}}))?")
 _ALIASES = "aliases.json"
+CARD = "card.json"  # in an exported folder
 _MOST_MOVES = 100
 
 
@@ -84,10 +85,16 @@ class Registry:
     # --- writing -----------------------------------------------------------------------------------
 
     def register(
-        self, source: Path, files: Sequence[str], card: Mapping[str, Any]
+        self,
+        source: Path,
+        files: Sequence[str],
+        card: Mapping[str, Any],
+        *,
+        expected: Mapping[str, str] | None = None,
     ) -> tuple[ModelCard, bool]:
         """A new version with these files of the folder `source`, and whether it is new: the same files
-        under the same name are the version that they are already. `card` has the rest of its fields.
+        under the same name are the version that they are already. `card` has the rest of its fields,
+        `expected` the digests of files that must not have changed since they were looked at.
 
         Raises BadInput for a name, or a file, that cannot be used, Unreachable when nothing can be written.
         """
@@ -95,6 +102,9 @@ class Registry:
         if not NAME.fullmatch(name):
             raise BadInput(f"{name[:64]!r} cannot name a model.", "Use letters, digits, _, . and -.")
         taken = [_file(source, path) for path in files]
+        for file in taken:
+            if (expected or {}).get(file.path, file.sha256) != file.sha256:
+                raise BadInput(f"{file.path[:200]} changed while it was looked at.", "Try it again.")
         digest = _digest(taken)
         try:
             with self._turn():
@@ -146,11 +156,11 @@ class Registry:
             for file in card.files:
                 (folder / file.path).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(self.content(card) / file.path, folder / file.path)
-                if _sha256(folder / file.path) != file.sha256:
+                if sha256_of(folder / file.path) != file.sha256:
                     raise Unreachable(
                         f"{file.path} of {reference} is damaged.", "Register the model again."
                     )
-            _write(folder / "card.json", asdict(card))
+            _write(folder / CARD, asdict(card))
         except FileExistsError:
             raise BadInput(f"There is a folder {folder} already.", "Name another one with --to.") from None
         except OSError as error:
@@ -198,6 +208,7 @@ class Registry:
                 return None
             table["files"] = tuple(ModelFile(**file) for file in table["files"])
             table["signature"] = tuple(Column(**column) for column in table["signature"])
+            table["types"] = tuple(map(str, table.get("types", ())))
             table["better"] = tuple((str(metric), str(better)) for metric, better in table["better"])
             return ModelCard(**table)
         except (KeyError, TypeError, ValueError):
@@ -214,7 +225,7 @@ class Registry:
             there = waiting / file.path
             there.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             shutil.copyfile(source / file.path, there)
-            if _sha256(there) != file.sha256:
+            if sha256_of(there) != file.sha256:
                 raise OSError(f"{file.path} changed while it was copied")
             there.chmod(0o400)
             with there.open("rb") as copied:
@@ -232,7 +243,7 @@ def _file(source: Path, path: str) -> ModelFile:
         inside = False
     if not inside:
         raise BadInput(f"There is no file {path[:200]!r} in {source}.", "Name another one with --file.")
-    return ModelFile(found.relative_to(root).as_posix(), found.stat().st_size, _sha256(found))
+    return ModelFile(found.relative_to(root).as_posix(), found.stat().st_size, sha256_of(found))
 
 
 def _digest(files: Sequence[ModelFile]) -> str:
@@ -240,7 +251,7 @@ def _digest(files: Sequence[ModelFile]) -> str:
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
-def _sha256(path: Path) -> str:
+def sha256_of(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import pickle
+import subprocess
 import sys
+import time
 from pathlib import Path
 
 from tests.commands.conftest import CommandLine, Until
+from tests.tracking.test_pickled import Runs
 
 LEAVES = """
 import json, os
@@ -54,3 +58,30 @@ def test_what_cannot_be_registered_is_said(cro: CommandLine, until: Until) -> No
     for words in (("show", "net"), ("promote", "net"), ("rollback", "net"), ("export", "net")):
         answer = cro("model", *words)
         assert answer.code == 2 and "There is no model 'net'" in answer.err
+
+
+def test_a_pickle_from_elsewhere_is_shown_and_asked_for(cro: CommandLine, tmp_path: Path) -> None:
+    mark = tmp_path / "mark"
+    file = tmp_path / "model.joblib"
+    file.write_bytes(pickle.dumps(Runs(f"touch {mark}")))
+    asked = cro.process("model", "import", str(file), "odd", stdin=subprocess.DEVNULL)
+    out, err = asked.communicate(timeout=60)
+    assert asked.returncode == 2 and not out
+    assert "! posix.system" in err and "nothing was registered" in err and "--trust" in err
+    assert cro("models", "--json").json == []
+    assert cro("model", "import", str(file), "odd", "--trust").out == "odd:1 is registered.\n"
+    shown = cro("model", "show", "odd").out
+    assert "From file" in shown and "! posix.system" in shown and "From job" not in shown
+    assert "a file" in cro("models").out and cro("model", "compare", "odd:1", "odd").code == 0
+    assert cro("model", "export", "odd", "--to", str(tmp_path / "copy")).code == 0
+    assert not mark.exists(), "none of these may load it"
+
+
+def test_what_changed_after_its_job_is_not_what_the_job_wrote(cro: CommandLine, until: Until) -> None:
+    job_id = cro.submit("--", sys.executable, "-c", LEAVES)
+    until(lambda: cro.state(job_id) == "succeeded", "its end")
+    file = next(cro.home.glob(f"jobs/*/{job_id}/*/output/net.bin"))
+    time.sleep(1.1)  # the clocks of files and of ends may differ by a second
+    file.write_text("other")
+    answer = cro("model", "register", str(job_id), "net")
+    assert answer.code == 2 and "changed after job" in answer.err and "model import" in answer.err
