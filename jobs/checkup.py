@@ -17,6 +17,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from jobs.api import Api
+from jobs.machine import Capacity
 from jobs.model import GIB
 from jobs.ports import CroError
 from jobs.settings import Home, Settings
@@ -241,19 +242,31 @@ def _machine(api: Api) -> Iterator[Finding]:
         )
         for device in capacity.all_devices:
             size = f"{device.mem_bytes / GIB:.1f} GiB"
-            yield Finding("gpu", Level.OK, f"GPU {device.key}: {device.name}, {size}")
-    note = None if sample is None else sample.gpu_note
-    if note is not None:
-        harmless = note.startswith("no NVIDIA driver library")
-        yield Finding(
-            "gpu",
-            Level.OK if harmless else Level.WARN,
-            note if harmless else f"No GPU can be used: {note}",
-            "" if harmless else "See what nvidia-smi says.",
-        )
+            use = "" if capacity.is_for_jobs(device) else ", not for jobs"
+            yield Finding("gpu", Level.OK, f"GPU {device.key}: {device.name}, {size}{use}")
+    yield from _gpus(capacity, None if sample is None else sample.gpu_note)
     age_s = None if sample is None else time.time() - sample.at
     if age_s is not None and age_s > 60:
         yield Finding("machine", Level.WARN, f"The last reading is {age_s:.0f} s old.", "Look again.")
+
+
+def _gpus(capacity: Capacity | None, note: str | None) -> Iterator[Finding]:
+    """What is wrong with GPUs, and which are plugged in that nothing here reads."""
+    from jobs.sensing.adapters import NOT_AVAILABLE, adapters
+
+    none_here = capacity is None or not capacity.all_devices
+    unread = {each.why_unread: each.remedy for each in adapters() if each.why_unread is not None}
+    for why, remedy in unread.items():
+        serious = none_here and bool(remedy)
+        yield Finding("gpu", Level.WARN if serious else Level.OK, why, remedy if serious else "")
+    if note is None or any(note.startswith(why) for why in unread):
+        return
+    if none_here and (note.startswith("no ") or NOT_AVAILABLE in note):
+        yield Finding("gpu", Level.OK, note)
+        return
+    what, _, remedy = note.partition("; ")
+    remedy = remedy or ("See what nvidia-smi says." if "NVIDIA" in note else "")
+    yield Finding("gpu", Level.WARN, f"No GPU can be used: {what}" if none_here else what, remedy)
 
 
 def _recipes(api: Api) -> Iterator[Finding]:

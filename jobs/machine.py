@@ -15,13 +15,18 @@ from jobs.model import JobId, Usage
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """One GPU, or (`instance` set) a MIG instance of it. `index` is for people, `uuid` is its identity."""
+    """One GPU, or (`instance` set) a MIG instance of it. `index` is for people, `uuid` is its identity.
+
+    `alias`: what the runtime of its maker calls it, where that is not the `uuid`.
+    """
 
     uuid: str
     index: int
     name: str
     mem_bytes: int
     instance: int | None = None
+    maker: str = "nvidia"
+    alias: str | None = None
 
     @property
     def key(self) -> str:
@@ -38,18 +43,23 @@ class Device:
 class Capacity:
     """The machine's size: what could be used if nothing else ran.
 
-    `devices` can be given to jobs; `split` are cards that cannot, as MIG has divided them.
+    `devices` can be given to jobs, all of one maker; `shown` cannot: cards that MIG has divided, that are
+    closed to us, or of another maker.
     """
 
     cpus: float
     mem_bytes: int
     devices: tuple[Device, ...] = ()
-    split: tuple[Device, ...] = ()
+    shown: tuple[Device, ...] = ()
 
     @property
     def all_devices(self) -> tuple[Device, ...]:
         """Each card with its instances behind it."""
-        return tuple(sorted((*self.split, *self.devices), key=lambda device: device.place))
+        return tuple(sorted((*self.shown, *self.devices), key=lambda device: device.place))
+
+    def is_for_jobs(self, device: Device) -> bool:
+        """Whether it, or an instance of it, can be given to one."""
+        return any(each.index == device.index for each in self.devices)
 
 
 @dataclass(frozen=True, slots=True)

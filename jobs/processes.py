@@ -17,7 +17,7 @@ _KERNEL = 2  # kthreadd, the parent of all kernel threads
 _GENERATIONS = 64
 UNSEEN = (
     "has ended or lives in another container, and still holds GPU memory: end that container, or as root "
-    "see who has the device open with: fuser -v /dev/nvidia*"
+    "see who has the device open with: fuser -v /dev/nvidia* /dev/kfd"
 )
 
 

@@ -65,7 +65,11 @@ def gpu_lines(sample: Sample | None, capacity: Capacity | None) -> tuple[str, ..
         return (f"GPU   none: {note}",) if note else ("GPU   none",)
     read = {device.uuid: device for device in sample.devices} if sample is not None else {}
     now = sample.at if sample is not None else 0.0
-    lines = tuple(_gpu_line(device, read.get(device.uuid), now) for device in capacity.all_devices)
+    lines = tuple(
+        _gpu_line(device, read.get(device.uuid), now)
+        + ("" if capacity.is_for_jobs(device) else ", not for jobs")
+        for device in capacity.all_devices
+    )
     return (*lines, f"GPU   {note}") if note else lines
 
 

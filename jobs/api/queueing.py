@@ -139,7 +139,10 @@ class Queueing(Environments):
                 from jobs.forecast import sentences
 
                 which = f"{spec.name}: " if len(specs) > 1 else ""
-                raise NeverFits(which + sentences(tight), "Ask for less, or use a bigger machine.")
+                advice = "Ask for less, or use a bigger machine."
+                if spec.needs.gpus and not capacity.devices:
+                    advice = "cro-tui doctor says which GPUs are here, and why they cannot be used."
+                raise NeverFits(which + sentences(tight), advice)
         specs = self._built_first(specs)
         with self._reading().snapshot() as view:
             timed = view.with_expected(specs)

@@ -144,7 +144,10 @@ class Zygote:
         context = self._warm.shelf.module(TF_CONTEXT)
         if context is not None and context._context is not None:
             return True
-        return any(_target(number).startswith("/dev/nvidia") for number in self._warm.descriptors)
+        return any(
+            _target(number).startswith(("/dev/nvidia", "/dev/kfd", "/dev/dri/"))
+            for number in self._warm.descriptors
+        )
 
     def _hidden(self, argv: Sequence[str]) -> str | None:
         """A file beside the script that the script would import in place of what is loaded here."""

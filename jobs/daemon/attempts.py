@@ -30,6 +30,7 @@ from jobs.engine.events import (
     StopAttempt,
 )
 from jobs.executors.environment import grant_environment, recipe_environment
+from jobs.machine import Device
 from jobs.model import Active, Job, JobId, Starting, Usage
 from jobs.policy.warm import stack_of, warm_plan
 from jobs.ports import Clock, CroError, Executor, Launch, Phase, Status
@@ -119,12 +120,15 @@ class Attempts:
 
     # --- doing -----------------------------------------------------------------------------------------
 
-    def perform(self, effects: Iterable[Effect]) -> None:
-        """Do what the engine asked for, each on its own; returns before it is done."""
+    def perform(self, effects: Iterable[Effect], devices: Sequence[Device] = ()) -> None:
+        """Do what the engine asked for, each on its own; returns before it is done.
+
+        `devices` are the machine's.
+        """
         for effect in effects:
             match effect:
                 case StartAttempt(job):
-                    self._spawn(self._start(job))
+                    self._spawn(self._start(job, devices))
                 case StopAttempt(job_id, attempt, grace_s):
                     name = self.name(job_id, attempt)
                     self._spawn(self._tell(name, self._executor.cancel(name, grace_s)))
@@ -154,13 +158,14 @@ class Attempts:
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=FINISH_S)
 
-    async def _start(self, job: Job) -> None:
+    async def _start(self, job: Job, devices: Sequence[Device]) -> None:
         assert isinstance(job.state, Starting)
         attempt = job.state.attempt
         name = self.name(job.id, attempt)
         self._launching.add(name)
         try:
-            more = await self._mirrors.variables(job)
+            more = recipe_environment(job.spec) | dict(await self._mirrors.variables(job))
+            more = grant_environment(job.spec.needs, job.state.grant, devices) | more
             launched = await self._executor.submit(self._launch(name, job, attempt, more))
         except (CroError, OSError, ValueError) as error:
             log.warning("job %d could not be launched: %s", job.id, error)
@@ -195,7 +200,7 @@ class Attempts:
             argv=argv,
             cwd=spec.cwd,
             environment_path=str(self._environment(job)),
-            extra_env=grant_environment(needs, job.state.grant) | recipe_environment(spec) | dict(more),
+            extra_env=more,
             mem_limit_bytes=job.mem_limit_bytes,
             time_limit_s=needs.time_limit_s,
             grace_s=spec.grace_s,

@@ -179,7 +179,7 @@ class Daemon:
         changed = cycle.commit(now)
         self._waiting = self._store.waiting()
         effects, cycle.todo = cycle.todo, []
-        self._attempts.perform(effects)
+        self._attempts.perform(effects, cycle.world.capacity.all_devices)
         for job in cycle.ended:
             self._attempts.forget(job.id, job.attempts)
         self._mirrors.mind(ended=bool(cycle.ended))

@@ -89,7 +89,7 @@ def _job(job_id: JobId, attempt: int, folder: Path, spec: Mapping[str, Any]) -> 
     """
     extra: Mapping[str, str] = spec["extra_env"]
     argv = tuple(str(word) for word in spec["argv"])
-    devices = tuple(filter(None, extra.get("CUDA_VISIBLE_DEVICES", "").split(",")))
+    devices = tuple(filter(None, extra.get("CRO_GPUS", extra.get("CUDA_VISIBLE_DEVICES", "")).split(",")))
     limit = spec["mem_limit_bytes"]
     needs = Needs(
         cpus=float(extra.get("CRO_CPUS", 1)),

@@ -9,7 +9,9 @@ from __future__ import annotations
 import json
 import math
 import zlib
+from collections.abc import Sequence
 
+from jobs.machine import Device
 from jobs.model import Grant, JobSpec, Needs
 
 THREAD_LIMITS = (
@@ -26,18 +28,37 @@ THREAD_LIMITS = (
 )
 
 
-def grant_environment(needs: Needs, grant: Grant) -> dict[str, str]:
+GRANTED = "CRO_GPUS"  # the identities of what was granted, whoever made it
+
+
+def grant_environment(needs: Needs, grant: Grant, devices: Sequence[Device] = ()) -> dict[str, str]:
     """The variables that keep an attempt within its cores and on its devices.
 
-    Devices are named by UUID, in the order CUDA will number them; a job that asked for none sees none, so
-    that a framework cannot take a whole GPU in passing.
+    Devices are named by UUID, in the order in which the job will number them; a job that asked for none
+    sees none, so that a framework cannot take a whole GPU in passing. `devices` are all of the machine.
     """
     environ = dict.fromkeys(THREAD_LIMITS, str(max(1, math.floor(needs.cpus))))
     environ["PYTHONUNBUFFERED"] = "1"  # a log that can be followed
-    environ["CUDA_VISIBLE_DEVICES"] = ",".join(grant.device_uuids)
+    known = {device.uuid: device for device in devices}
+    granted = [known.get(uuid) or Device(uuid, 0, "", 0) for uuid in grant.device_uuids]
+    environ[GRANTED] = ",".join(grant.device_uuids)
+    environ["CUDA_VISIBLE_DEVICES"] = ",".join(each.uuid for each in granted if each.maker == "nvidia")
+    if any(device.maker == "amd" for device in known.values()):
+        environ |= _rocm([each for each in granted if each.maker == "amd"])
     if grant.device_uuids:
         environ["TF_FORCE_GPU_ALLOW_GROWTH"] = "true"
     return environ
+
+
+def _rocm(granted: Sequence[Device]) -> dict[str, str]:
+    """ROCr, below all else, takes names, and of an empty one shows nothing. HIP and OpenCL number what that
+    left, from 0; what the user had set for them would choose from it once more."""
+    numbers = ",".join(map(str, range(len(granted))))
+    return {
+        "ROCR_VISIBLE_DEVICES": ",".join(device.alias or device.uuid for device in granted),
+        "HIP_VISIBLE_DEVICES": numbers,
+        "GPU_DEVICE_ORDINAL": numbers,
+    }
 
 
 def recipe_environment(spec: JobSpec) -> dict[str, str]:

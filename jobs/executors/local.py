@@ -278,7 +278,7 @@ class LocalExecutor:
 def _has_gpus(folder: str) -> bool:
     spec = bundle.read_json(os.path.join(folder, bundle.SPEC)) or {}
     extra = spec.get("extra_env")
-    return isinstance(extra, dict) and bool(extra.get("CUDA_VISIBLE_DEVICES"))
+    return isinstance(extra, dict) and bool(extra.get("CRO_GPUS", extra.get("CUDA_VISIBLE_DEVICES")))
 
 
 def _belongs(job: Mapping[str, Any], mark: bytes, pid: int) -> bool:

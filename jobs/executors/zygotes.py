@@ -108,7 +108,8 @@ class Zygotes:
             captured, _ = variables.with_settings(captured, found)
         environ = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
         environ |= variables.read_at_start(captured)
-        environ |= {**variables.ONE_THREAD, "PYTHONUNBUFFERED": "1", "CUDA_VISIBLE_DEVICES": ""}
+        environ |= {**variables.ONE_THREAD, "PYTHONUNBUFFERED": "1"}
+        environ |= {"CUDA_VISIBLE_DEVICES": "", "ROCR_VISIBLE_DEVICES": ""}
         try:
             process = Resident(
                 [stack.python, str(ZYGOTE)],

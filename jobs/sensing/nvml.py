@@ -1,142 +1,54 @@
-"""NVIDIA GPUs through the binding `pynvml` (package nvidia-ml-py), on a thread of its own.
+"""NVIDIA GPUs through the binding `pynvml` (package nvidia-ml-py).
 
-A driver can hang for ever, so nobody but that thread calls it: readers wait a bounded time and then get the
-last answer while it is fresh, or none. It works only while it is asked, and never wakes a card otherwise.
-
-A card that MIG has divided is read as itself and as each of its instances, which have memory and processes
-of their own; the driver does not say how busy one is.
+Never wakes a card. A card that MIG has divided is read as itself and as each of its instances, which have
+memory and processes of their own; the driver does not say how busy one is.
 """
 
 from __future__ import annotations
 
 import contextlib
 import ctypes
-import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from jobs.machine import Device
+from jobs.sensing.gpus import Absence, Driver, GpuReading, Known, lost
 
-FRESH_S = 3.0
-READ_WAIT_S = 0.15
-FIRST_WAIT_S = 3.0
 PROCESSES_EVERY_S = 2.0
 SLOW_EVERY_S = 5.0
 XID_KEPT_S = 600.0  # how long an error that a card reported is told
 _MOST_EVENTS = 64
-RETRY_EVERY_S = 30.0
 
-NO_LIBRARY = "no NVIDIA driver library on this machine"
+NO_LIBRARY = Absence("no NVIDIA driver library on this machine")
 NO_DRIVER = "the NVIDIA driver is not loaded; run nvidia-smi to see why"
 MISMATCH = "NVIDIA driver and library have different versions; reboot to finish the driver's update"
 HANGS = "the NVIDIA driver does not answer; its GPUs are not used until it does"
 NO_DEVICES = "the NVIDIA driver has no GPU"
 
 
-@dataclass(frozen=True, slots=True)
-class GpuReading:
-    """One device as the driver tells it. `processes` are (pid, bytes or None when it does not say)."""
+class Nvidia:
+    """The Maker: loads the driver's library when it is opened, and never before."""
 
-    device: Device
-    mem_used_bytes: int | None
-    utilisation: float | None
-    temperature_c: float | None
-    power_w: float | None
-    power_limit_w: float | None
-    throttled: bool | None
-    ecc_errors: int | None
-    processes: tuple[tuple[int, int | None], ...] | None
-    xid: int | None = None  # the last critical error that it reported, for a while
+    name = "nvidia"
+    hangs = HANGS
+    missing = NO_LIBRARY
 
+    def present(self) -> bool:
+        return True  # only the library knows
 
-class Nvml:
-    """All GPUs of the machine. Any thread may read; `close` lets the thread go."""
+    def open(self, clock: Callable[[], float]) -> Driver:
+        return _Driver(clock)
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
-        self._changed = threading.Condition()
-        self._wanted = False
-        self._closed = False
-        self._answered_at: float | None = None
-        self._readings: tuple[GpuReading, ...] = ()
-        self._known: tuple[tuple[Device, ...], tuple[Device, ...]] = (), ()
-        self._note: str | None = None
-        self._thread: threading.Thread | None = None
-
-    def devices(self) -> tuple[Device, ...]:
-        """Every device that can be used, as last seen, by index; waits a few seconds the first time."""
-        if self._thread is None:
-            self._ask(FIRST_WAIT_S)
-        return self._known[0]
-
-    def split(self) -> tuple[Device, ...]:
-        """The cards that are divided into instances, as last seen."""
-        return self._known[1]
-
-    def read(self) -> tuple[tuple[GpuReading, ...], str | None]:
-        """The readings, and one line that says why there are none or one is missing; None if none is."""
-        self._ask(FIRST_WAIT_S if self._thread is None else READ_WAIT_S)
-        with self._changed:
-            if self._answered_at is None or self._clock() - self._answered_at > FRESH_S:
-                return (), HANGS
-            return self._readings, self._note
-
-    def close(self) -> None:
-        """Let the thread leave; it is not waited for, because a hanging driver would hold it."""
-        with self._changed:
-            self._closed = True
-            self._changed.notify_all()
-
-    def _ask(self, wait_s: float) -> None:
-        with self._changed:
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._work, name="nvml", daemon=True)
-                self._thread.start()
-            before = self._answered_at
-            self._wanted = True
-            self._changed.notify_all()
-            self._changed.wait_for(lambda: self._answered_at != before or self._closed, wait_s)
-
-    # --- on the thread --------------------------------------------------------------------------
-
-    def _work(self) -> None:
-        driver: _Driver | None = None
-        retry_at = 0.0
-        while self._await_wish():
-            readings: tuple[GpuReading, ...] = ()
-            note: str | None = None
-            try:
-                if driver is None and self._clock() >= retry_at:
-                    driver = _Driver(self._clock)
-                if driver is not None:
-                    readings, lost = driver.read()
-                    note = _lost(lost) if lost else None if readings else NO_DEVICES
-                else:
-                    note = self._note
-            except Exception as error:  # whatever the binding or the driver raises means: no GPUs now
-                note = _explain(error)
-                driver, retry_at = None, self._clock() + RETRY_EVERY_S
-            self._answer(((), ()) if driver is None else driver.devices, readings, note)
-
-    def _await_wish(self) -> bool:
-        with self._changed:
-            self._changed.wait_for(lambda: self._wanted or self._closed)
-            self._wanted = False
-            return not self._closed
-
-    def _answer(
-        self,
-        devices: tuple[tuple[Device, ...], tuple[Device, ...]],
-        readings: tuple[GpuReading, ...],
-        note: str | None,
-    ) -> None:
-        with self._changed:
-            self._readings, self._note = readings, note
-            self._answered_at = self._clock()
-            self._known = devices if any(devices) else self._known
-            self._changed.notify_all()
+    def explain(self, error: Exception) -> str:
+        kind = type(error).__name__
+        if kind in ("NVMLError_LibraryNotFound", "ModuleNotFoundError"):
+            return NO_LIBRARY
+        if kind == "NVMLError_DriverNotLoaded":
+            return NO_DRIVER
+        if kind == "NVMLError_LibRmVersionMismatch":
+            return MISMATCH
+        return f"the NVIDIA driver failed: {error}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +96,7 @@ class _Driver:
         self._events = self._listen()
 
     @property
-    def devices(self) -> tuple[tuple[Device, ...], tuple[Device, ...]]:
+    def known(self) -> Known:
         """What can be used, and the cards that are divided."""
         split = tuple(card.device for card in self._cards if card.parts is not None)
         usable = [
@@ -192,17 +104,17 @@ class _Driver:
             for card in self._cards
             for device in ([card.device] if card.parts is None else [part for _, part in card.parts])
         ]
-        return tuple(usable), split
+        return Known(tuple(usable), split)
 
-    def read(self) -> tuple[tuple[GpuReading, ...], tuple[int, ...]]:
-        """The readings of those that answer, and the indices of those that the machine has lost."""
+    def read(self) -> tuple[tuple[GpuReading, ...], str | None]:
+        """The readings of those that answer, and which the machine has lost."""
         now = self._clock()
         processes_due = now - self._processes_at >= PROCESSES_EVERY_S
         slow_due = now - self._slow_at >= SLOW_EVERY_S
         self._processes_at = now if processes_due else self._processes_at
         self._slow_at = now if slow_due else self._slow_at
         self._hear(now)
-        found, lost = [], list(self._absent)
+        found, gone = [], list(self._absent)
         for card in self._cards:
             try:
                 if slow_due:
@@ -211,9 +123,9 @@ class _Driver:
                 for handle, device in card.parts or ():
                     found.append(self._read_part(handle, device, processes_due))
             except self._nvml.NVMLError_GpuIsLost:
-                lost.append(card.device.index)
+                gone.append(card.device.index)
                 self._processes_at = self._slow_at = float("-inf")  # if it comes back, all is asked anew
-        return tuple(found), tuple(sorted(lost))
+        return tuple(found), lost(gone) if gone else None if found else NO_DEVICES
 
     def _parts_of(self, card: _Card) -> tuple[tuple[Any, Device], ...] | None:
         """The instances of a divided card; None of one that is whole."""
@@ -243,9 +155,9 @@ class _Driver:
                 self._processes[device.uuid] = self._processes_of(handle)
         except (n.NVMLError_NotFound, n.NVMLError_InvalidArgument):
             self._slow_at = float("-inf")  # it is no more: which there are is asked anew
-            return GpuReading(device, None, None, None, None, None, None, None, None)
+            return GpuReading(device)
         used = None if memory is None else int(memory.used)
-        return GpuReading(device, used, None, None, None, None, None, None, self._processes[device.uuid])
+        return GpuReading(device, used, processes=self._processes[device.uuid])
 
     def _read(self, card: _Card, processes_due: bool, slow_due: bool) -> GpuReading:
         n, handle, device = self._nvml, card.handle, card.device
@@ -342,19 +254,3 @@ class _Driver:
 
 def _address(handle: Any) -> int | None:
     return ctypes.cast(handle, ctypes.c_void_p).value
-
-
-def _lost(indices: tuple[int, ...]) -> str:
-    which = ", ".join(map(str, indices))
-    return f"lost GPU {which}: it fell off the bus; dmesg says why, and a restart may bring it back"
-
-
-def _explain(error: Exception) -> str:
-    kind = type(error).__name__
-    if kind in ("NVMLError_LibraryNotFound", "ModuleNotFoundError"):
-        return NO_LIBRARY
-    if kind == "NVMLError_DriverNotLoaded":
-        return NO_DRIVER
-    if kind == "NVMLError_LibRmVersionMismatch":
-        return MISMATCH
-    return f"the NVIDIA driver failed: {error}"

@@ -1,6 +1,6 @@
 """Reads this machine: cores, memory, pressure and GPUs, and tells our load from everybody else's.
 
-Totals come from psutil, pressure from the kernel, GPUs from `nvml`. It decides nothing. What cannot be read
+Totals come from psutil, pressure from the kernel, GPUs from `gpus`. It decides nothing. What cannot be read
 is None, never 0.
 """
 
@@ -18,8 +18,8 @@ from jobs.boxed import proctree
 from jobs.machine import Capacity, DeviceSample, GpuHold, Pressure, Sample
 from jobs.model import JobId, Usage
 from jobs.sensing import container
+from jobs.sensing.gpus import GpuReading, Gpus
 from jobs.sensing.idling import Idling, observed, remembered, told
-from jobs.sensing.nvml import GpuReading, Nvml
 
 SMOOTH_S = 6.0  # time constant of the foreign load
 SHORTEST_S = 0.02  # over less, counters of 10 ms ticks say nothing
@@ -31,9 +31,9 @@ GENERATIONS = 64  # how far up the family of a process is followed
 class MachineSensor:
     """The Sensor for this machine. Not for sharing between threads."""
 
-    def __init__(self, nvml: Nvml | None = None, before: Sample | None = None) -> None:
+    def __init__(self, gpus: Gpus | None = None, before: Sample | None = None) -> None:
         """`before` is what another sensor read last: GPUs that stood idle then go on standing idle."""
-        self._nvml = Nvml() if nvml is None else nvml
+        self._gpus = Gpus() if gpus is None else gpus
         self._idling = Idling() if before is None else remembered(before.devices, before.at)
         self._cores = container.affinity()
         self._foreign: float | None = None
@@ -46,11 +46,12 @@ class MachineSensor:
         cores = float(len(self._cores) if self._cores else psutil.cpu_count() or 1)
         quota, limit = container.cpu_limit(), container.memory_limit()
         mem_bytes: int = psutil.virtual_memory().total
+        gpus = self._gpus.known()
         return Capacity(
             cpus=cores if quota is None else min(cores, quota),
             mem_bytes=mem_bytes if limit is None else min(mem_bytes, limit.limit_bytes),
-            devices=self._nvml.devices(),
-            split=self._nvml.split(),
+            devices=gpus.usable,
+            shown=gpus.shown,
         )
 
     def read(
@@ -70,7 +71,7 @@ class MachineSensor:
             total = min(total, limit.limit_bytes)
             available = max(0, min(available, limit.limit_bytes - limit.used_bytes))
         busy, per_core = self._cpu(counters, jobs)
-        readings, note = self._nvml.read()
+        readings, note = self._gpus.read()
         devices, job_gpu_bytes = _share_out(readings, supervisors)
         self._idling = observed(self._idling, devices, now)
         return Sample(
@@ -93,7 +94,7 @@ class MachineSensor:
         )
 
     def close(self) -> None:
-        self._nvml.close()
+        self._gpus.close()
 
     def _cpu(
         self, counters: _Counters, jobs: Mapping[JobId, Usage]

@@ -243,15 +243,15 @@ def _load_device_sample(table: Mapping[str, Any]) -> DeviceSample:
 def dump_capacity(capacity: Capacity) -> dict[str, Any]:
     return plain(capacity) | {
         "devices": [plain(device) for device in capacity.devices],
-        "split": [plain(device) for device in capacity.split],
+        "shown": [plain(device) for device in capacity.shown],
     }
 
 
 def load_capacity(table: Mapping[str, Any]) -> Capacity:
     try:
         devices = tuple(Device(**device) for device in table["devices"])
-        split = tuple(Device(**device) for device in table.get("split", ()))
-        return Capacity(float(table["cpus"]), int(table["mem_bytes"]), devices, split)
+        shown = tuple(Device(**device) for device in table.get("shown", ()))
+        return Capacity(float(table["cpus"]), int(table["mem_bytes"]), devices, shown)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise Damaged(f"capacity: {error}") from None
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from jobs.sensing import nvml
+from jobs.sensing import gpus, nvml
 from tests.nvml.stand_in import Gpu, Instance, StandIn, instance_uuid_of, uuid_of
 
 # Reads one JSON line of {pid: job} for each reading, answers with what the sensor saw.
@@ -129,7 +129,7 @@ def test_a_driver_that_hangs_holds_nobody_up_and_comes_back(stand_in: StandIn, r
     assert reader.read()["gpu_note"] is None
     stand_in.set(Gpu(), delay_ms=3000)
     reader.read()
-    slow = reader.read(pause_s=nvml.FRESH_S + 0.2)
+    slow = reader.read(pause_s=gpus.FRESH_S + 0.2)
     assert slow["gpu_note"] == nvml.HANGS
     assert slow["devices"] == []
     assert len(slow["capacity"]["devices"]) == 1
@@ -241,7 +241,7 @@ def test_a_card_that_mig_has_divided_is_read_as_itself_and_as_its_instances(
     parts = (Instance(0, 10_000, 100), Instance(2, 20_000, 9000, processes=[(os.getpid(), 8000), (1, 500)]))
     stand_in.set(Gpu(40_000, 9100, 55, 61, instances=parts), Gpu(16_000, utilisation=7))
     answer = reader.read(**{f"pid{os.getpid()}": 41})
-    assert [each["uuid"] for each in answer["capacity"]["split"]] == [uuid_of(0)]
+    assert [each["uuid"] for each in answer["capacity"]["shown"]] == [uuid_of(0)]
     assert [(each["uuid"], each["instance"]) for each in answer["capacity"]["devices"]] == [
         (instance_uuid_of(0, 0), 0),
         (instance_uuid_of(0, 2), 2),

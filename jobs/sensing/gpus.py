@@ -1,0 +1,256 @@
+"""All GPUs of the machine, whoever made them: a thread for each maker's driver, one answer for the sensor.
+
+A driver can hang for ever, so nobody but its thread calls it: readers wait a bounded time and then get the
+last answer while it is fresh, or none. It works only while it is asked. Another maker is one more module
+with a `Maker`, and its name in `Gpus`. Jobs are given GPUs of one maker only, the first that has any: no
+program uses two makers' at once.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from jobs.machine import Device
+
+FRESH_S = 3.0
+READ_WAIT_S = 0.15  # for all makers together
+FIRST_WAIT_S = 3.0
+RETRY_EVERY_S = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class GpuReading:
+    """One device as its driver tells it. `processes` are (pid, bytes or None when it does not say)."""
+
+    device: Device
+    mem_used_bytes: int | None = None
+    utilisation: float | None = None
+    temperature_c: float | None = None
+    power_w: float | None = None
+    power_limit_w: float | None = None
+    throttled: bool | None = None
+    ecc_errors: int | None = None
+    processes: tuple[tuple[int, int | None], ...] | None = None
+    xid: int | None = None  # the last critical error that it reported, for a while
+
+
+class Absence(str):
+    """A note that is no complaint: of this maker there is nothing that could be used."""
+
+    __slots__ = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """`usable` can be given to jobs, `shown` cannot; both by index."""
+
+    usable: tuple[Device, ...] = ()
+    shown: tuple[Device, ...] = ()
+
+
+class Driver(Protocol):
+    """A maker's driver, opened. One thread calls it; any call may hang or raise."""
+
+    @property
+    def known(self) -> Known:
+        """The devices as of the last reading. One that was lost stays: what runs on it is not forgotten."""
+
+    def read(self) -> tuple[tuple[GpuReading, ...], str | None]:
+        """Those that answer, and a line of what is wrong with others; what is not said is None, never 0."""
+
+
+class Maker(Protocol):
+    """What a module of this package brings for the GPUs of one maker.
+
+    `hangs` is said when nothing answers in time, `missing` where there is no driver.
+    """
+
+    name: str
+    hangs: str
+    missing: Absence
+
+    def present(self) -> bool:
+        """Whether opening is worth a thread. Called by readers: it must not wait for the driver."""
+
+    def open(self, clock: Callable[[], float]) -> Driver:
+        """The driver, ready to read. Raises whatever it likes."""
+
+    def explain(self, error: Exception) -> str:
+        """One line for people of why there is nothing, and what to do."""
+
+
+def lost(indices: Sequence[int]) -> str:
+    which = ", ".join(map(str, sorted(indices)))
+    return f"lost GPU {which}: it fell off the bus; dmesg says why, and a restart may bring it back"
+
+
+class Gpus:
+    """The GPUs of all makers. Any thread may read; `close` lets the threads go."""
+
+    def __init__(
+        self,
+        makers: Sequence[Maker] | None = None,
+        why_none: Callable[[], str | None] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`makers` in the order of preference. `why_none` tells of GPUs that none of them reads."""
+        if makers is None:
+            from jobs.sensing.adapters import unread
+            from jobs.sensing.amd import Amd
+            from jobs.sensing.nvml import Nvidia
+
+            makers, why_none = (Nvidia(), Amd()), why_none or unread
+        self._watched = [_Watched(maker, clock) for maker in makers]
+        self._why_none = why_none or (lambda: None)
+        self._none: str | None = None
+
+    def known(self) -> Known:
+        """All devices, as last seen, numbered through; waits a few seconds the first time."""
+        self._ask(first_only=True)
+        usable: tuple[Device, ...] = ()
+        shown: tuple[Device, ...] = ()
+        for each in self._watched:
+            found = each.known()
+            above = max((device.index for device in (*usable, *shown)), default=-1) + 1
+            here, there = (_numbered(part, above) for part in (found.usable, found.shown))
+            if usable:
+                shown += (*here, *there)
+            else:
+                usable, shown = here, (*shown, *there)
+        return Known(usable, shown)
+
+    def read(self) -> tuple[tuple[GpuReading, ...], str | None]:
+        """The readings, and one line that says why there are none or one is missing; None if none is."""
+        self._ask()
+        readings: tuple[GpuReading, ...] = ()
+        notes, absent = [], None
+        for each in self._watched:
+            found, note = each.answer()
+            readings += found
+            if isinstance(note, Absence):
+                absent = note if absent is None or each.begun else absent
+            elif note is not None:
+                notes.append(note)
+        if notes or readings or absent is None:
+            return readings, "; ".join(notes) or None
+        if self._none is None:
+            self._none = self._why_none() or ""
+        return (), self._none or absent
+
+    def close(self) -> None:
+        """Let the threads leave; they are not waited for, because a hanging driver would hold them."""
+        for each in self._watched:
+            each.close()
+
+    def _ask(self, *, first_only: bool = False) -> None:
+        """Wish for an answer of each, and wait for all of them together."""
+        asked = [each for each in self._watched if not (first_only and each.begun) and each.wanted()]
+        wait_s = READ_WAIT_S if all(each.begun for each in asked) else FIRST_WAIT_S
+        before = [each.ask() for each in asked]
+        until = time.monotonic() + wait_s
+        for each, earlier in zip(asked, before, strict=True):
+            each.wait(earlier, until - time.monotonic())
+
+
+def _numbered(devices: Sequence[Device], above: int) -> tuple[Device, ...]:
+    return tuple(replace(device, index=device.index + above) if above else device for device in devices)
+
+
+class _Watched:
+    """One maker's driver on a thread of its own, which begins when there is something to open."""
+
+    def __init__(self, maker: Maker, clock: Callable[[], float]) -> None:
+        self.maker = maker
+        self._clock = clock
+        self._changed = threading.Condition()
+        self._wanted = False
+        self._closed = False
+        self._looked_at = float("-inf")
+        self._answered_at: float | None = None
+        self._readings: tuple[GpuReading, ...] = ()
+        self._known = Known()
+        self._note: str | None = maker.missing
+        self._thread: threading.Thread | None = None
+
+    @property
+    def begun(self) -> bool:
+        return self._thread is not None
+
+    def known(self) -> Known:
+        return self._known
+
+    def wanted(self) -> bool:
+        """Whether there is anybody to ask; looked for now and then."""
+        if self._thread is not None:
+            return True
+        now = self._clock()
+        if now - self._looked_at < RETRY_EVERY_S:
+            return False
+        self._looked_at = now
+        return self.maker.present()
+
+    def ask(self) -> float | None:
+        """Wish for an answer; returns when the last one came."""
+        with self._changed:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._work, name=self.maker.name, daemon=True)
+                self._thread.start()
+            self._wanted = True
+            self._changed.notify_all()
+            return self._answered_at
+
+    def wait(self, before: float | None, wait_s: float) -> None:
+        """Until there is a newer answer, and no longer than that."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._answered_at != before or self._closed, max(0.0, wait_s))
+
+    def answer(self) -> tuple[tuple[GpuReading, ...], str | None]:
+        """The last answer while it is fresh."""
+        if self._thread is None:
+            return (), self.maker.missing
+        with self._changed:
+            if self._answered_at is None or self._clock() - self._answered_at > FRESH_S:
+                return (), self.maker.hangs
+            return self._readings, self._note
+
+    def close(self) -> None:
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+    # --- on the thread --------------------------------------------------------------------------
+
+    def _work(self) -> None:
+        driver: Driver | None = None
+        retry_at = 0.0
+        while self._await_wish():
+            readings: tuple[GpuReading, ...] = ()
+            note: str | None = None
+            try:
+                if driver is None and self._clock() >= retry_at:
+                    driver = self.maker.open(self._clock)
+                if driver is not None:
+                    readings, note = driver.read()
+                else:
+                    note = self._note
+            except Exception as error:  # whatever the binding or the driver raises means: no GPUs now
+                note = self.maker.explain(error)
+                driver, retry_at = None, self._clock() + RETRY_EVERY_S
+            self._publish(None if driver is None else driver.known, readings, note)
+
+    def _await_wish(self) -> bool:
+        with self._changed:
+            self._changed.wait_for(lambda: self._wanted or self._closed)
+            self._wanted = False
+            return not self._closed
+
+    def _publish(self, known: Known | None, readings: tuple[GpuReading, ...], note: str | None) -> None:
+        with self._changed:
+            self._readings, self._note = readings, note
+            self._answered_at = self._clock()
+            self._known = known if known is not None and (known.usable or known.shown) else self._known
+            self._changed.notify_all()
