@@ -18,6 +18,7 @@ from jobs.store import schema
 
 _FILES = ("", "-wal", "-shm")
 _MAGIC = b"SQLite format 3\0"
+_HELD: dict[tuple[int, int], int] = {}  # a descriptor of each file that was looked at
 _DAMAGE = ("disk image is malformed", "malformed database schema", "not a database")
 
 
@@ -67,11 +68,16 @@ def is_damage(error: BaseException) -> bool:
 def check_header(database: Path) -> None:
     """Raise sqlite3.DatabaseError unless the file begins as a database does.
 
-    Costs one read: SQLite itself does not look while what it keeps in memory is current.
+    Costs one read: SQLite itself does not look while what it keeps in memory is current. The descriptor
+    stays open: closing any descriptor of a file takes all locks of this process on it away, SQLite's too.
     """
-    with database.open("rb") as file:
-        if file.read(len(_MAGIC)) != _MAGIC:
-            raise sqlite3.DatabaseError("file is not a database")
+    found = database.stat()
+    descriptor = _HELD.get((found.st_dev, found.st_ino))
+    if descriptor is None:
+        descriptor = os.open(database, os.O_RDONLY | os.O_CLOEXEC)
+        _HELD[found.st_dev, found.st_ino] = descriptor
+    if os.pread(descriptor, len(_MAGIC), 0) != _MAGIC:
+        raise sqlite3.DatabaseError("file is not a database")
 
 
 def damage(database: Path) -> str:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -221,3 +224,15 @@ def test_a_sound_database_is_left_alone(tmp_path: Path) -> None:
 def test_a_note_that_cannot_be_read_says_nothing() -> None:
     for text in ("", "{", "[]", "null", json.dumps({"at": 1.0}), json.dumps({"at": "x"})):
         assert backup.restored_note(text) == ""
+
+
+def test_looking_at_the_header_takes_no_lock_away(tmp_path: Path) -> None:
+    """A process that closes a file loses all its locks on it, whoever took them."""
+    path = tmp_path / "cro.db"
+    with closing(sqlite3.connect(path, isolation_level=None)) as ours:
+        ours.execute("CREATE TABLE t (x)")
+        ours.execute("BEGIN IMMEDIATE")
+        backup.check_header(path)
+        other = "import sqlite3, sys; sqlite3.connect(sys.argv[1], 0).execute('INSERT INTO t VALUES (1)')"
+        done = subprocess.run([sys.executable, "-c", other, path], capture_output=True, check=False)
+        assert b"database is locked" in done.stderr
