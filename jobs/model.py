@@ -76,7 +76,8 @@ class JobSpec:
     `fixed` are the needs that the person named ("cpus", "mem", "vram"): nothing learned replaces them.
     `input_bytes` is the size of the files that its arguments named at submit. `sweep` is set on jobs that
     were queued together for several values of a parameter: the first one's id, and how many there were; on
-    the trials of an optimisation, its controller's id and 0.
+    the trials of an optimisation, its controller's id and 0. `secrets` are names of what it
+    is given besides.
     """
 
     name: str
@@ -100,6 +101,7 @@ class JobSpec:
     fixed: tuple[str, ...] = ()
     input_bytes: int = 0
     sweep: tuple[int, int] | None = None
+    secrets: tuple[str, ...] = ()
 
 
 # --- states: one class each, with exactly the fields that state can have ---------------------------

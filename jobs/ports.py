@@ -60,7 +60,8 @@ class Launch:
     imported that framework, where one can be had; `why_cold` says why it is not to be, or could not be.
     `stand_back`: it gets CPU, disk and memory after the programs of the person at the keyboard.
     Of an output longer than `log_max_bytes`, the middle is dropped; 0 keeps all of it. `record` is what the
-    store knows of the job, to be kept with it.
+    store knows of the job, to be kept with it. `secrets` are names of files in `secrets_folder` that become
+    variables as the job starts.
     """
 
     name: str
@@ -78,6 +79,8 @@ class Launch:
     stand_back: bool = True
     log_max_bytes: int = 256 * MIB
     record: str = ""
+    secrets: tuple[str, ...] = ()
+    secrets_folder: str = ""
 
 
 class Phase(StrEnum):

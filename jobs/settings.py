@@ -216,6 +216,10 @@ class Home:
         return self.data / "environments"
 
     @property
+    def secrets(self) -> Path:
+        return self.data / "secrets"
+
+    @property
     def run(self) -> Path:
         """Lock, sockets, vitals: beside the data, for the lock must live as long as what it guards."""
         return self.data / "run"

@@ -13,14 +13,15 @@ import stat
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jobs.model import Job, JobId, JobSpec, Needs, OnReboot, ParamValue
 from jobs.ports import BadInput
+from jobs.recipe_command import command_line
 from jobs.settings import HIGHEST_PRIORITY, LOWEST_PRIORITY, Home, Settings
 from jobs.store import environments
+from jobs.store.secrets import wanted as wanted_secrets
 from jobs.views import NeedsRequest, SubmitRequest
 
 if TYPE_CHECKING:
@@ -70,6 +71,7 @@ class Resolver:
         recipe: Recipe | None = None
         argv = tuple(request.argv)
         params: tuple[tuple[str, ParamValue], ...] = ()
+        secrets: tuple[str, ...] = ()
         if request.recipe is not None:
             if argv:
                 problems["command"] = "Give a recipe or a command, not both."
@@ -79,7 +81,10 @@ class Resolver:
             else:
                 recipe = found
                 python = self._python(recipe, problems, keep=keep)
-                params, argv = _parameters(recipe, python, request, cwd, environ, problems)
+                params, argv = command_line(recipe, python, request, cwd, environ, problems)
+                secrets, missing = wanted_secrets(self._home.secrets, recipe.secrets, environ)
+                if missing:
+                    problems.setdefault("recipe", missing)
         elif request.params:
             problems["recipe"] = "Parameters belong to a recipe: name one, or put them into the command."
         else:
@@ -124,6 +129,7 @@ class Resolver:
                 user=self._user,
                 checkpoint=checkpoint,
                 fixed=_named(request.needs),
+                secrets=secrets,
                 input_bytes=self._input_bytes(cwd, [value for _, value in params] if recipe else argv[1:]),
             ),
             {},
@@ -260,49 +266,6 @@ def usable(catalogue: Catalogue, name: str) -> Recipe | str:
     return f"The recipe {name!r} cannot be used: {entry.path}, line {first.line}: {first.message}"
 
 
-def _parameters(  # noqa: PLR0917
-    recipe: Recipe,
-    python: str,
-    request: SubmitRequest,
-    cwd: str,
-    environ: Mapping[str, str],
-    problems: dict[str, str],
-) -> tuple[tuple[tuple[str, ParamValue], ...], tuple[str, ...]]:
-    from recipes.params import flags, validate
-
-    values, wrong = validate(
-        recipe, request.params, cwd=cwd, exists=os.path.exists, home=environ.get("HOME", "")
-    )
-    problems.update(wrong)
-    if wrong:
-        return (), ()
-    path = str(recipe.path.absolute())
-    if recipe.notebook:
-        from jobs.notebooks.model import argv
-
-        if missing := _notebooks_missing():
-            problems["recipe"] = missing
-        elif python != sys.executable:
-            problems["recipe"] = _NOTEBOOK_ELSEWHERE
-        return tuple(values.items()), argv(sys.executable, path)
-    return tuple(values.items()), (python, path, *flags(recipe, values))
-
-
-_NOTEBOOK_ELSEWHERE = (
-    "Its packages are not installed here, and a notebook runs with what is: install them or write a script."
-)
-
-
-@cache
-def _notebooks_missing() -> str:
-    """Why no notebook can be run here; empty where one can."""
-    from importlib.util import find_spec
-
-    from jobs.notebooks.model import INSTALL, MISSING, NEEDS
-
-    return "" if all(find_spec(package) for package in NEEDS) else f"{MISSING} {INSTALL}"
-
-
 def _check_rest(request: SubmitRequest, priority: int, grace_s: float, problems: dict[str, str]) -> None:
     if not isinstance(priority, int) or not LOWEST_PRIORITY <= priority <= HIGHEST_PRIORITY:
         problems["priority"] = f"The priority must be a whole number from 0 to 100, not {priority}."
@@ -348,6 +311,9 @@ def retried(
         )
     if not environments.path_of(home.environments, spec.env_digest).exists():
         raise BadInput(f"Job {job.id} cannot be retried: its environment is gone.", "Submit it again.")
+    _, missing = wanted_secrets(home.secrets, spec.secrets, {})
+    if missing:
+        raise BadInput(f"Job {job.id} cannot be retried. {missing}")
     needs = spec.needs
     if asked is not None:
         problems: dict[str, str] = {}

@@ -14,6 +14,7 @@ from typing import Any
 from recipes import block
 from recipes.checking import Checker, kind_of, quoted
 from recipes.model import (
+    SECRET_NAME,
     Framework,
     Kind,
     OnReboot,
@@ -42,7 +43,7 @@ __all__ = [
 
 _CRO_KEYS = (
     *("title", "framework", "kind", "description", "summary", "resources", "metrics"),
-    *("grace", "repeatable", "on_reboot", "warm", "checkpoint", "params"),
+    *("grace", "repeatable", "on_reboot", "warm", "checkpoint", "params", "secrets"),
 )
 _RESOURCE_KEYS = ("cpus", "mem", "gpus", "vram", "time")
 _METRIC = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}")
@@ -104,6 +105,7 @@ def _recipe(checker: Checker, document: Mapping[str, Any], path: Path, name: str
         on_reboot=on_reboot or (OnReboot.REQUEUE if repeatable else OnReboot.FAIL),
         warm=checker.flag(cro, *_CRO, "warm") is not False,
         checkpoint=checker.flag(cro, *_CRO, "checkpoint") or False,
+        secrets=_secrets(checker, cro),
     )
 
 
@@ -125,6 +127,18 @@ def _needs(checker: Checker, table: Mapping[str, Any]) -> RecipeNeeds:
         gpu_mem_bytes=checker.amount(parse_bytes, table, *path, "vram"),
         time_limit_s=checker.amount(parse_seconds, table, *path, "time"),
     )
+
+
+def _secrets(checker: Checker, table: Mapping[str, Any]) -> tuple[str, ...]:
+    names = tuple(dict.fromkeys(checker.texts(table, *_CRO, "secrets")))
+    for name in names:
+        if not SECRET_NAME.fullmatch(name):
+            checker.problem(
+                f"{quoted(name)} cannot name a secret: write a variable's name, like HF_TOKEN.",
+                *_CRO,
+                "secrets",
+            )
+    return names
 
 
 def _metrics(checker: Checker, table: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:

@@ -7,11 +7,13 @@ stranger and is to be shown as it is: never as markup, never through a shell.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
 ParamValue = int | float | bool | str
+SECRET_NAME = re.compile(r"(?!CRO_|LD_|PYTHON|PATH$|HOME$)[A-Za-z_][A-Za-z0-9_]{0,63}")
 
 
 class ParamType(StrEnum):
@@ -91,8 +93,8 @@ class Recipe:
     restart of the machine, unless `on_reboot` says otherwise. `warm` says that the recipe may run
     in a process that has its framework imported already. `checkpoint` is its promise to save and leave
     with exit code 75 when it is asked to stop, and to go on from there when it is started again. A
-    `notebook` is executed cell by cell. `uv` is the `[tool.uv]` table of its header as TOML, with
-    absolute paths.
+    `notebook` is executed cell by cell. `secrets` are variables that it must be given, known by name
+    alone. `uv` is the `[tool.uv]` table of its header as TOML, with absolute paths.
     """
 
     name: str
@@ -113,6 +115,7 @@ class Recipe:
     warm: bool = True
     checkpoint: bool = False
     notebook: bool = False
+    secrets: tuple[str, ...] = ()
 
     def param(self, name: str) -> Param | None:
         return next((param for param in self.params if param.name == name), None)

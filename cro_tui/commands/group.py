@@ -41,6 +41,7 @@ MODULES = {
     "sweep": "sweep",
     "compare": "compare",
     "mlflow": "mlflow",
+    "secret": "secret",
     "simulate": "simulate",
     "daemon": "daemon",
     "doctor": "doctor",

@@ -10,9 +10,10 @@ from __future__ import annotations
 from jobs.api.foreseeing import Foreseeing
 from jobs.api.optimizing import Optimizing
 from jobs.api.processes import Processes
+from jobs.api.secrets import Secrets
 
 
-class Api(Optimizing, Foreseeing, Processes):
+class Api(Optimizing, Foreseeing, Processes, Secrets):
     """One installation, seen from a front end. May be shared by threads; close it when done.
 
     Every call can raise `Unreachable` when the files are locked, damaged or from a newer version. Reading

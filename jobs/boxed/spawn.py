@@ -65,7 +65,19 @@ def prepare(spec: dict[str, Any]) -> dict[str, str]:
         os.chdir(spec["cwd"])
     except (OSError, ValueError) as error:
         raise CannotStart(f"its folder {spec['cwd']} cannot be entered: {_why(error)}") from None
-    return {**captured, **spec["extra_env"]}
+    return {**captured, **_secrets(spec), **spec["extra_env"]}
+
+
+def _secrets(spec: dict[str, Any]) -> dict[str, str]:
+    """The values of the secrets that it names, as they are now. Raises CannotStart, with no value in it."""
+    found: dict[str, str] = {}
+    for name in spec.get("secrets") or ():
+        try:
+            with open(os.path.join(spec["secrets_folder"], name), "rb", opener=bundle.open_file) as file:
+                found[name] = os.fsdecode(file.read())
+        except OSError:
+            raise CannotStart(f"its secret {name} is gone: cro-tui secret set {name}") from None
+    return found
 
 
 def _why(error: Exception) -> str:

@@ -209,6 +209,8 @@ class Attempts:
             stand_back=self._settings.stand_back,
             log_max_bytes=self._settings.log_max_bytes,
             record=dump_spec(spec),
+            secrets=spec.secrets,
+            secrets_folder=str(self._home.secrets),
         )
 
     def _environment(self, job: Job) -> Path:

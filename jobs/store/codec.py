@@ -97,6 +97,8 @@ def dump_spec(spec: JobSpec) -> str:
     table = plain(spec)
     table["needs"] = _plain_needs(spec.needs)
     table["after"] = [(after.job_id, after.kind.value) for after in spec.after]
+    if not spec.secrets:
+        del table["secrets"]
     return dump(table)
 
 
@@ -112,6 +114,7 @@ def load_spec(text: str) -> JobSpec:
         table["params"] = tuple((str(name), value) for name, value in table["params"])
         table["on_reboot"] = OnReboot(table.get("on_reboot", OnReboot.FAIL))
         table["fixed"] = tuple(str(name) for name in table.get("fixed", ()))
+        table["secrets"] = tuple(str(name) for name in table.get("secrets", ()))
         if table.get("sweep") is not None:
             first, size = table["sweep"]
             table["sweep"] = int(first), int(size)

@@ -16,7 +16,12 @@ import pytest
 from cro_tui.__main__ import main
 
 # The load of the tests themselves must not keep jobs waiting.
-TOLERANT = "[admission]\nforeign_cpu_tolerance = 1.0\nmemory_full_close = 100\nmemory_some_close = 100\n"
+TOLERANT = """[admission]
+foreign_cpu_tolerance = 1.0
+memory_full_close = 100
+memory_some_close = 100
+cpu_some_close = 100
+"""
 SMALL = ("--cpus", "0.1", "--mem", "64M")
 
 
