@@ -2,7 +2,8 @@
 
 Jobs get those that the kernel offers to ROCm (kfd) and that we may open. A processor's own graphics are no
 GPU for jobs unless they have memory worth the name, and are not listed otherwise. A card that the kernel
-has put to sleep is not woken: it does nothing, and that is known.
+has put to sleep is not woken: it does nothing, and that is known. One that may be is asked seldom while it
+does nothing, since each question keeps it awake for some seconds.
 Which file says what: docs.kernel.org/gpu/amdgpu; why so: docs/adr/0016.
 """
 
@@ -21,6 +22,7 @@ from jobs.sensing.gpus import Absence, Driver, GpuReading, Known, lost
 
 PROCESSES_EVERY_S = 2.0
 SLOW_EVERY_S = 5.0
+REST_S = 15.0  # the kernel lets a card sleep after five without a question
 LEAST_OWN_BYTES = 8 * 2**30  # of a processor's graphics: less is what a screen needs
 _ADDRESS = re.compile(r"[0-9a-f]{4,8}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]")
 _NAMES = (Path("/usr/share/libdrm/amdgpu.ids"), Path("/opt/amdgpu/share/libdrm/amdgpu.ids"))
@@ -100,6 +102,9 @@ class _Card:
     why_shown: str | None = None
     gpu_ids: tuple[int, ...] = ()
     slow: _Slow = _Slow()
+    slow_at: float = float("-inf")
+    last: GpuReading | None = None
+    rest_until: float = float("-inf")
 
 
 class _Driver:
@@ -111,7 +116,7 @@ class _Driver:
         self._cards: dict[str, _Card] = {}
         self._graphics: dict[str, int] = {}
         self._held: dict[str, dict[int, int]] = {}
-        self._slow_at = self._processes_at = float("-inf")
+        self._found_at = self._processes_at = float("-inf")
         self._find()
 
     @property
@@ -124,15 +129,14 @@ class _Driver:
 
     def read(self) -> tuple[tuple[GpuReading, ...], str | None]:
         now = self._clock()
-        slow_due = now - self._slow_at >= SLOW_EVERY_S
-        if slow_due:
-            self._slow_at = now
+        if now - self._found_at >= SLOW_EVERY_S:
+            self._found_at = now
             self._find()
         here = {at: card for at, card in self._cards.items() if (card.folder / "vendor").exists()}
         if now - self._processes_at >= PROCESSES_EVERY_S:
             self._processes_at = now
             self._held = self._clients.held(now, {at: card.gpu_ids for at, card in here.items()})
-        readings = tuple(self._read(at, card, slow_due) for at, card in here.items())
+        readings = tuple(self._read(at, card, now) for at, card in here.items())
         gone = [card.device.index for at, card in self._cards.items() if at not in here]
         notes = [lost(gone)] if gone else []
         for card, reading in zip(here.values(), readings, strict=True):
@@ -181,25 +185,37 @@ class _Driver:
             return NO_FILES
         return None if all(os.access(file, os.R_OK | os.W_OK) for file in files) else CLOSED
 
-    def _read(self, address: str, card: _Card, slow_due: bool) -> GpuReading:
+    def _read(self, address: str, card: _Card, now: float) -> GpuReading:
         folder, hwmon = card.folder, card.hwmon
-        asleep = _asleep(folder)
-        if asleep:
-            card.slow = replace(card.slow, temperature_c=None)
-        elif slow_due:
+        used = _whole(folder / "mem_info_vram_used")
+        held = tuple(sorted(self._held.get(address, {}).items()))
+        if _asleep(folder):
+            card.last = GpuReading(card.device, used, 0.0, processes=held)
+            return card.last
+        if (
+            card.last is not None
+            and now < card.rest_until
+            and not held
+            and used == card.last.mem_used_bytes
+        ):
+            return replace(card.last, device=card.device)
+        if now - card.slow_at >= SLOW_EVERY_S:
+            card.slow_at = now
             card.slow = _Slow(_heat(hwmon), _micro(hwmon, "power1_cap"), _uncorrected(folder))
-        busy = None if asleep else _whole(folder / "gpu_busy_percent")
-        held = self._held.get(address, {})
-        return GpuReading(
+        busy = _whole(folder / "gpu_busy_percent")
+        if busy == 0 and not held and _text(folder / "power/control") == "auto":
+            card.rest_until = now + REST_S
+        card.last = GpuReading(
             device=card.device,
-            mem_used_bytes=_whole(folder / "mem_info_vram_used"),
-            utilisation=0.0 if asleep else None if busy is None or busy > 100 else busy / 100,
+            mem_used_bytes=used,
+            utilisation=None if busy is None or busy > 100 else busy / 100,
             temperature_c=card.slow.temperature_c,
-            power_w=None if asleep else _micro(hwmon, "power1_average", "power1_input"),
+            power_w=_micro(hwmon, "power1_average", "power1_input"),
             power_limit_w=card.slow.power_limit_w,
             ecc_errors=card.slow.ecc_errors,
-            processes=tuple(sorted(held.items())),
+            processes=held,
         )
+        return card.last
 
 
 def _cards(root: Path) -> Iterator[tuple[str, Path]]:

@@ -155,6 +155,23 @@ def test_a_card_that_sleeps_is_not_woken(kernel: Kernel, clock: Clock) -> None:
         assert (reading.temperature_c, reading.power_w) == (None, None)
 
 
+def test_a_card_that_may_sleep_is_left_alone_while_it_does_nothing(kernel: Kernel, clock: Clock) -> None:
+    card = kernel.card(3)
+    card.say(gpu_busy_percent=0, power__control="auto")
+    driver = opened(kernel, clock)
+    first = read_one(driver)
+    busy = card.folder / "gpu_busy_percent"
+    busy.unlink()
+    os.mkfifo(busy)  # whoever reads it hangs
+    clock.now += amd.SLOW_EVERY_S
+    assert read_one(driver) == first
+    card.say(gpu_busy_percent=0)
+    clock.now += amd.REST_S
+    read_one(driver)
+    card.say(gpu_busy_percent=60, mem_info_vram_used=900 * MIB)  # somebody comes
+    assert (read_one(driver).utilisation, read_one(driver).mem_used_bytes) == (0.6, 900 * MIB)
+
+
 def test_a_processors_own_graphics_are_for_jobs_only_with_memory_worth_the_name(
     kernel: Kernel, clock: Clock
 ) -> None:
