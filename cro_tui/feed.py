@@ -125,7 +125,7 @@ class Feed:
         except CroError as error:
             return replace(self._last, note=error.title)
         if snapshot.note:
-            kept = snapshot if snapshot.jobs else replace(snapshot, jobs=self._last.snapshot.jobs)
+            kept = snapshot if snapshot.rows else replace(snapshot, rows=self._last.snapshot.rows)
             return replace(self._last, snapshot=kept, note=snapshot.note)
         active = tuple(job for job in snapshot.jobs if isinstance(job.state, Active))
         if query.text or query.sort is not SortKey.QUEUE:

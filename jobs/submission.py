@@ -340,7 +340,9 @@ def retried(
         retry_of=job.id,
         expected_s=None,
         fixed=fixed,
-        sweep=None,
+        sweep=None
+        if spec.sweep is None or spec.sweep[1] == 0
+        else spec.sweep,  # trials are their controller's
     )
 
 

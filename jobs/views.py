@@ -73,13 +73,55 @@ class SortKey(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class JobQuery:
-    """Which jobs to show. Empty `states` means all; `text` matches name, recipe, state and id."""
+    """Which jobs to show. Empty `states` means all; `text` matches name, recipe, state and id.
+
+    `folded` shows groups as one row each, where all jobs are shown in the queue's order; below those in
+    `unfolded` (the ids of groups) stand their jobs. `before` is the end and the id of an ended job: what
+    ended before it.
+    """
 
     states: frozenset[StateName] = frozenset()
     text: str = ""
     sort: SortKey = SortKey.QUEUE
     limit: int = 200
     ids: frozenset[JobId] = frozenset()
+    folded: bool = False
+    unfolded: frozenset[JobId] = frozenset()
+    before: tuple[float, int] | None = None
+
+    @property
+    def folds(self) -> bool:
+        """Whether groups are rows of their own: a filter, or another order, shows jobs one by one."""
+        return (
+            self.folded
+            and self.sort is SortKey.QUEUE
+            and not (self.states or self.ids or self.text.strip())
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class JobGroup:
+    """Jobs that belong together, as one row of a list: a sweep, or an optimisation with its trials.
+
+    `id` is the first job's, or the first controller's, and `controller` the newest one's. The row stands
+    where `foremost` would: a job of it, or its controller. `size` is how many jobs it is to have, `counts`
+    is by state; of a job that was retried only the retry counts. `best` is the best `metric` that job
+    `best_id` came to, by the first of `judged_by` ("max" or "min") that any has left.
+    """
+
+    id: JobId
+    name: str
+    size: int
+    foremost: Job
+    counts: Mapping[StateName, int] = field(default_factory=dict)
+    controller: JobId | None = None
+    judged_by: tuple[tuple[str, str], ...] = ()
+    metric: str = ""
+    best: float | None = None
+    best_id: JobId | None = None
+
+
+Row = Job | JobGroup  # of a list
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,16 +147,23 @@ class DaemonStatus:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """One consistent picture for a screen. `note` is set when it is stale, with the cause."""
+    """One consistent picture for a screen. `note` is set when it is stale, with the cause.
+
+    `rows` are the lines of the list, `jobs` those of them that are jobs.
+    """
 
     at: float
-    jobs: tuple[Job, ...] = ()
-    matched: int = 0  # how many jobs match the query; `jobs` may be cut at its limit
+    rows: tuple[Row, ...] = ()
+    matched: int = 0  # how many jobs match the query; `rows` may be cut at its limit
     counts: Mapping[StateName, int] = field(default_factory=dict)
     capacity: Capacity | None = None
     sample: Sample | None = None
     daemon: DaemonStatus = field(default_factory=lambda: DaemonStatus(False))
     note: str = ""
+
+    @property
+    def jobs(self) -> tuple[Job, ...]:
+        return tuple(row for row in self.rows if isinstance(row, Job))
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ from jobs.settings import Home, Settings
 from jobs.store.intents import Intents, no_such_job
 from jobs.store.queries import Queries, View
 from jobs.store.rows import as_of_now
-from jobs.views import DaemonStatus, Snapshot
+from jobs.views import DaemonStatus, Row, Snapshot
 from jobs.wakeup import Ringer, Watcher
 
 if TYPE_CHECKING:
@@ -171,6 +171,14 @@ class Door:
             sample = sample or self._measuring().published(self._clock(), status)
             live = {} if sample is None else sample.jobs
         return tuple(as_of_now(job, live, status.running) for job in jobs)
+
+    def _rows_completed(
+        self, rows: Sequence[Row], status: DaemonStatus, sample: Sample | None = None
+    ) -> tuple[Row, ...]:
+        """The same for the lines of a list: of a group it is the job that it stands for."""
+        jobs = [row if isinstance(row, Job) else row.foremost for row in rows]
+        told = zip(rows, self._completed(jobs, status, sample), strict=True)
+        return tuple(job if isinstance(row, Job) else replace(row, foremost=job) for row, job in told)
 
     def _attempt(self, job_id: JobId, attempt: int | None) -> Path:
         with self._reading().snapshot() as view:

@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from jobs.api.serving import Serving
+from jobs.api.grouping import Grouping
 from jobs.model import MIB, JobId
 from jobs.ports import BadInput, NeverFits
+from jobs.store.intents import NewGroup
 from jobs.views import NeedsRequest, SubmitRequest
 
 _MEM_BYTES = 256 * MIB
@@ -17,7 +18,7 @@ _GRACE_S = 15.0
 _OF_TRIALS = ("name", "priority", "grace_s", "on_reboot", "checkpoint")
 
 
-class Optimizing(Serving):
+class Optimizing(Grouping):
     def optimize(
         self,
         request: SubmitRequest,
@@ -84,4 +85,5 @@ class Optimizing(Serving):
             raise BadInput(" ".join(problems.values()))
         # It reserves no core: a trial that needs all of them could never start beside it.
         needs = replace(controller.needs, cpus=0.0)
-        return self._queue([replace(controller, needs=needs, fixed=("cpus", "mem"))])[0]
+        group = NewGroup(controller.name, trials, ((metric, plan.better),), optimized=True)
+        return self._queue([replace(controller, needs=needs, fixed=("cpus", "mem"))], group=group)[0]

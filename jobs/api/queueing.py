@@ -11,7 +11,7 @@ from jobs.daemon import presence
 from jobs.model import Ended, Held, Job, JobId, JobSpec, Needs, Queued
 from jobs.ports import BadInput, NeverFits, NotNow
 from jobs.settings import HIGHEST_PRIORITY, LOWEST_PRIORITY
-from jobs.store.intents import IntentKind, no_such_job
+from jobs.store.intents import IntentKind, NewGroup, no_such_job
 from jobs.views import NeedsRequest, Preview, SubmitRequest
 
 if TYPE_CHECKING:
@@ -44,7 +44,10 @@ class Queueing(Environments):
             last = request
         if trials_of is not None:
             specs = [replace(spec, sweep=(trials_of, 0)) for spec in specs]
-        return self._queue(specs, sweep=sweep)
+        if not sweep:
+            return self._queue(specs)
+        group = NewGroup(_common_name(specs), len(specs), self._better(specs[0]))
+        return self._queue(specs, sweep=True, group=group)
 
     def preview(self, request: SubmitRequest) -> Preview:
         """What would happen to the request now; wrong fields are its `problems`, never an exception."""
@@ -125,7 +128,9 @@ class Queueing(Environments):
         self.home.make()
         return Resolver(self.home, self.settings, self._environ, self.recipes)
 
-    def _queue(self, specs: Sequence[JobSpec], *, sweep: bool = False) -> tuple[JobId, ...]:
+    def _queue(
+        self, specs: Sequence[JobSpec], *, sweep: bool = False, group: NewGroup | None = None
+    ) -> tuple[JobId, ...]:
         from jobs.policy.fits import never_fits
 
         if not specs:
@@ -147,10 +152,19 @@ class Queueing(Environments):
         with self._reading().snapshot() as view:
             timed = view.with_expected(specs)
         with self._writer() as intents:
-            return intents.submit(timed, self._clock(), sweep=sweep)
+            return intents.submit(timed, self._clock(), sweep=sweep, group=group)
 
     def _control(self, kind: IntentKind, ids: Iterable[JobId], body: object = None) -> None:
         wanted = tuple(dict.fromkeys(ids))
         if wanted:
             with self._writer() as intents:
                 intents.control(kind, wanted, self._clock(), body)
+
+
+def _common_name(specs: Sequence[JobSpec]) -> str:
+    """What the jobs of a sweep are called without what differs: "forest depth=3", "forest depth=4"."""
+    first, last = (
+        name.split(" ") for name in (min(spec.name for spec in specs), max(s.name for s in specs))
+    )
+    common = [one for one, other in zip(first, last, strict=False) if one == other]
+    return " ".join(common) or specs[0].recipe or specs[0].name

@@ -1,4 +1,4 @@
-"""What a front end sees of jobs: lists, one job, its files, a sweep, a screen's picture, and waiting."""
+"""What a front end sees of jobs: lists, one job, its files, a screen's picture, and waiting."""
 
 from __future__ import annotations
 
@@ -11,15 +11,13 @@ from typing import TYPE_CHECKING
 from jobs.api.door import with_meta
 from jobs.api.recipes import Recipes
 from jobs.daemon import presence
-from jobs.model import Job, JobId, JobSpec, StateName
-from jobs.ports import NotNow, Unreachable
+from jobs.model import Job, JobId
+from jobs.ports import Unreachable
 from jobs.store.intents import no_such_job
-from jobs.views import FirstRun, HistoryEntry, JobQuery, Snapshot
+from jobs.views import FirstRun, HistoryEntry, JobQuery, Row, Snapshot
 
 if TYPE_CHECKING:
-    from jobs.store.queries import View
     from jobs.tracking.model import Curve, Provenance
-    from jobs.tracking.sweeps import Sweep
     from jobs.usage_trace import Moment
 
 
@@ -32,14 +30,20 @@ class Reading(Recipes):
         sample = machine.sample(now, status)
         try:
             with self._reading().snapshot() as view:
-                found, matched = view.jobs(query)
+                found, matched = view.rows(query)
                 counts = view.counts()
                 status = with_meta(status, view)
         except Unreachable as error:
             return replace(self._last, at=now, sample=sample, daemon=status, note=error.title)
-        jobs = self._completed(found, status, sample)
-        self._last = Snapshot(now, jobs, matched, counts, machine.capacity(status), sample, status)
+        rows = self._rows_completed(found, status, sample)
+        self._last = Snapshot(now, rows, matched, counts, machine.capacity(status), sample, status)
         return self._last
+
+    def rows(self, query: JobQuery) -> tuple[Row, ...]:
+        """The lines of a list: jobs and, where the query folds, groups."""
+        with self._reading().snapshot() as view:
+            found, _ = view.rows(query)
+        return self._rows_completed(found, presence.look(self.home.lock))
 
     def jobs(self, query: JobQuery = JobQuery()) -> tuple[Job, ...]:  # noqa: B008 - frozen
         """The jobs that match, in the query's order, at most `query.limit`."""
@@ -59,57 +63,6 @@ class Reading(Recipes):
             if job_id not in view.states([job_id]):
                 raise no_such_job(job_id)
             return view.history(job_id)
-
-    def sweep(self, job_id: JobId) -> Sweep:
-        """The sweep that a job belongs to. Raises NoSuchJob, NotNow (it belongs to none)."""
-        from jobs.tracking.sweeps import LOOKED_AT, members, sweep_of
-
-        with self._reading().snapshot() as view:
-            job = view.job(job_id)
-            if (controller := _controller(view, job)) is not None:
-                return _optimized(view, controller)
-            sweep = _swept(job)
-            ids = members(sweep)
-            found = view.get(map(JobId, ids[:LOOKED_AT]))
-            counts = view.counts_within(ids)
-        return sweep_of(sweep, found, counts, self._better(job.spec))
-
-    def sweep_ids(self, job_id: JobId, states: frozenset[StateName]) -> tuple[JobId, ...]:
-        """Those jobs of its sweep that are in one of these states, of an optimisation its controller first.
-
-        Raises NoSuchJob, NotNow.
-        """
-        from jobs.tracking.sweeps import members
-
-        with self._reading().snapshot() as view:
-            job = view.job(job_id)
-            if (first := _controller(view, job)) is not None:
-                newest = view.newest_retry(first.id)
-                both = view.get({first.id, newest})
-                every = [*both, *_trials(view, first)]
-                return tuple(each.id for each in every if each.state.name in states)
-            return view.ids_within(members(_swept(job)), states)
-
-    def optimization(self, job: Job) -> JobId:
-        """The first controller of an optimisation: what its trials are queued under. Raises NotNow."""
-        with self._reading().snapshot() as view:
-            found = _controller(view, job)
-        if found is None:
-            raise NotNow(f"Job {job.id} is no optimisation.", "List the jobs to see which is.")
-        return found.id
-
-    def trials(self, controller: JobId, ids: Iterable[JobId] | None = None) -> tuple[Job, ...]:
-        """The jobs that an optimisation has queued, by id; with `ids` those alone, which is quicker."""
-        with self._reading().snapshot() as view:
-            return tuple(_trials(view, view.job(controller)) if ids is None else view.get(ids))
-
-    def better_metrics(self, job: Job) -> Mapping[str, str]:
-        """Which end of its metrics is better, "max" or "min", as far as its recipe says."""
-        return dict(self._better(job.spec))
-
-    def _better(self, spec: JobSpec) -> tuple[tuple[str, str], ...]:
-        recipe = None if spec.recipe is None else self.recipes().find(spec.recipe)
-        return getattr(recipe, "metrics", ())
 
     def wait(self, ids: Iterable[JobId], timeout_s: float | None = None) -> tuple[Job, ...]:
         """Return the jobs, in the order asked, once all have ended, or as they stand at the time-out.
@@ -177,41 +130,3 @@ class Reading(Recipes):
     def files_removed_at(self, job_id: JobId) -> float | None:
         """When the files of an ended job were removed to make room; None while they are there."""
         return self.home.removed_at(job_id)
-
-
-def _controller(view: View, job: Job) -> Job | None:
-    """The job whose optimisation it is, or is a part of: of a retried controller the first one."""
-    from jobs.optimizing.model import is_controller
-
-    if job.spec.sweep is not None and job.spec.sweep[1] == 0:
-        return view.job(JobId(job.spec.sweep[0]))
-    if not is_controller(job):
-        return None
-    while job.spec.retry_of is not None:
-        job = view.job(job.spec.retry_of)
-    return job
-
-
-def _trials(view: View, controller: Job) -> list[Job]:
-    from jobs.optimizing.model import plan_of
-
-    plan = plan_of(controller)
-    return [] if plan is None else view.trials(controller.id, plan.trials)
-
-
-def _optimized(view: View, controller: Job) -> Sweep:
-    from collections import Counter
-
-    from jobs.optimizing.model import plan_of
-    from jobs.tracking.sweeps import sweep_of
-
-    plan, found = plan_of(controller), _trials(view, controller)
-    counts = Counter(job.state.name for job in found)
-    size, better = (0, ()) if plan is None else (plan.trials, ((plan.metric, plan.better),))
-    return sweep_of((controller.id, size), found, counts, better, optimized=True)
-
-
-def _swept(job: Job) -> tuple[int, int]:
-    if job.spec.sweep is None:
-        raise NotNow(f"Job {job.id} belongs to no sweep.", "List the jobs to see which do.")
-    return job.spec.sweep

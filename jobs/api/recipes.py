@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jobs.api.door import Door
+from jobs.model import Job, JobSpec
 from jobs.ports import BadInput
 
 if TYPE_CHECKING:
@@ -41,3 +43,11 @@ class Recipes(Door):
         from jobs.recipe_check import write_new
 
         return write_new(name, Path(folder).expanduser(), notebook=notebook)
+
+    def better_metrics(self, job: Job) -> Mapping[str, str]:
+        """Which end of its metrics is better, "max" or "min", as far as its recipe says."""
+        return dict(self._better(job.spec))
+
+    def _better(self, spec: JobSpec) -> tuple[tuple[str, str], ...]:
+        recipe = None if spec.recipe is None else self.recipes().find(spec.recipe)
+        return getattr(recipe, "metrics", ())

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import sqlite3
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
@@ -35,7 +36,7 @@ LOOK_S = 0.002
 _NAMES = frozenset(StateName)
 _WAITING = frozenset({StateName.QUEUED, StateName.HELD})
 _ACTIVE = frozenset({StateName.STARTING, StateName.RUNNING, StateName.PAUSED})
-_SUITS: Mapping[IntentKind, frozenset[StateName]] = {
+SUITS: Mapping[IntentKind, frozenset[StateName]] = {
     IntentKind.CANCEL: _WAITING | _ACTIVE,
     IntentKind.HOLD: frozenset({StateName.QUEUED, StateName.RUNNING}),
     IntentKind.RELEASE: frozenset({StateName.HELD, StateName.PAUSED}),
@@ -49,6 +50,19 @@ _REFUSALS: Mapping[IntentKind, str] = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class NewGroup:
+    """A group of jobs: how many it is to have, and the metrics that judge them, the main one first.
+
+    `optimized`: the first job of the submit is the controller, and it queues them.
+    """
+
+    name: str
+    size: int
+    judged_by: Sequence[tuple[str, str]] = ()
+    optimized: bool = False
+
+
 class Intents:
     """A writer's connection. Not for threads at the same time."""
 
@@ -60,10 +74,13 @@ class Intents:
     def close(self) -> None:
         self._connection.close()
 
-    def submit(self, specs: Sequence[JobSpec], now: float, *, sweep: bool = False) -> tuple[JobId, ...]:
+    def submit(
+        self, specs: Sequence[JobSpec], now: float, *, sweep: bool = False, group: NewGroup | None = None
+    ) -> tuple[JobId, ...]:
         """Queue all or none; ids are dense and in order. Raises NoSuchJob for an unknown dependency.
 
-        `sweep` makes the jobs know that they belong together: see `JobSpec.sweep`.
+        `sweep` makes the jobs know that they belong together: see `JobSpec.sweep`. `group` is theirs, or
+        the one whose controller is the first of them.
         """
         with self._transaction() as connection:
             (first,) = connection.execute(
@@ -74,12 +91,14 @@ class Intents:
             if sweep:
                 specs = [replace(spec, sweep=(first, len(specs))) for spec in specs]
             _refuse_unknown(connection, {after.job_id for spec in specs for after in spec.after}, first)
+            if group is not None:
+                _begin_group(connection, first, group)
             connection.executemany(
-                "INSERT INTO intents(at, kind, job_id, priority, name, recipe, retry_of, body) "
-                "VALUES (?, 'submit', ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO intents(at, kind, job_id, priority, name, recipe, retry_of, body, lead) "
+                "VALUES (?, 'submit', ?, ?, ?, ?, ?, ?, ?)",
                 (
                     (now, job_id, spec.priority, printable(spec.name), spec.recipe, spec.retry_of,
-                     codec.dump_spec(spec))
+                     codec.dump_spec(spec), lead_of(spec))
                     for job_id, spec in enumerate(specs, first)
                 ),
             )  # fmt: skip
@@ -88,22 +107,37 @@ class Intents:
                 "ON CONFLICT(state) DO UPDATE SET jobs = jobs + excluded.jobs",
                 (len(specs),),
             )
+            _count_in(connection, first, specs)
         return tuple(JobId(job_id) for job_id in range(first, first + len(specs)))
 
-    def control(self, kind: IntentKind, ids: Sequence[JobId], now: float, body: object = None) -> None:
-        """Ask one thing of each job, or of none. Raises NoSuchJob, NotNow."""
+    def control(
+        self,
+        kind: IntentKind,
+        ids: Sequence[JobId],
+        now: float,
+        body: object = None,
+        *,
+        unsuited: bool = False,
+    ) -> int:
+        """Ask one thing of each job, or of none, and answer with their number. Raises NoSuchJob, NotNow.
+
+        With `unsuited`, those that it does not suit are passed over: they may just have ended.
+        """
         with self._transaction() as connection:
             states = states_of(connection, ids)
+            if unsuited:
+                ids = [job_id for job_id in ids if states.get(job_id) in SUITS[kind]]
             for job_id in ids:
                 state = states.get(job_id)
                 if state is None:
                     raise no_such_job(job_id)
-                if state not in _SUITS[kind]:
+                if state not in SUITS[kind]:
                     raise NotNow(f"Job {job_id} is {state.replace('_', ' ')}: it {_REFUSALS[kind]}.")
             connection.executemany(
                 "INSERT INTO intents(at, kind, job_id, body) VALUES (?, ?, ?, ?)",
                 ((now, kind, job_id, codec.dump(body)) for job_id in ids),
             )
+        return len(ids)
 
     def drain(self, on: bool, now: float) -> None:
         with self._transaction() as connection:
@@ -126,6 +160,38 @@ class Intents:
                 raise
         except sqlite3.Error as error:
             raise schema.unreachable(self._path, error) from error
+
+
+def lead_of(spec: JobSpec) -> int | None:
+    """The group that a job belongs to."""
+    return None if spec.sweep is None else spec.sweep[0]
+
+
+def _begin_group(connection: sqlite3.Connection, first: int, group: NewGroup) -> None:
+    connection.execute(
+        "INSERT INTO groups(id, name, size, controller, judged_by) VALUES (?, ?, ?, ?, ?)",
+        (
+            first,
+            printable(group.name),
+            group.size,
+            first if group.optimized else None,
+            codec.dump([list(each) for each in group.judged_by]),
+        ),
+    )
+
+
+def _count_in(connection: sqlite3.Connection, first: int, specs: Sequence[JobSpec]) -> None:
+    """Tell the groups of the jobs that are coming; a retried controller goes on with its trials."""
+    leads = Counter(lead for spec in specs if (lead := lead_of(spec)) is not None)
+    connection.executemany(
+        "INSERT INTO group_tallies(lead, state, jobs) VALUES (?, 'not_seen', ?) "
+        "ON CONFLICT(lead, state) DO UPDATE SET jobs = jobs + excluded.jobs",
+        leads.items(),
+    )
+    connection.executemany(
+        "UPDATE groups SET controller = ? WHERE controller = ?",
+        ((job_id, spec.retry_of) for job_id, spec in enumerate(specs, first) if spec.retry_of is not None),
+    )
 
 
 def _begin(connection: sqlite3.Connection) -> None:

@@ -28,43 +28,23 @@ from jobs.model import (
 )
 from jobs.policy.predict import forecast, runtime_keys
 from jobs.rules import Rules
-from jobs.store import schema
+from jobs.store import groups, schema
 from jobs.store.codec import dump
 from jobs.store.intents import LARGEST_ID, no_such_job, printable, states_of
 from jobs.store.pasts import pasts, runtimes
 from jobs.store.rows import read_job
-from jobs.views import HistoryEntry, JobQuery, SortKey
+from jobs.store.sections import COLUMNS, ENDED_ORDER, PENDING, WAITING_ORDER, sections
+from jobs.tracking.sweeps import Run
+from jobs.views import HistoryEntry, JobGroup, JobQuery, Row, SortKey
 
-_COLUMNS = (
-    "id, state, unmet, priority, name, recipe, submitted_at, finished_at, attempts, spec, detail, reasons, "
-    "estimated_start_at"
-)
-_PENDING = (  # submits that the daemon has not read, in the shape of jobs
-    "SELECT job_id AS id, iif(instr(body, '\"start_held\":true'), 'held', 'queued') AS state, 0 AS unmet, "
-    "priority, name, recipe, at AS submitted_at, NULL AS finished_at, 0 AS attempts, body AS spec, "
-    "NULL AS detail, NULL AS reasons, NULL AS estimated_start_at FROM intents WHERE kind = 'submit'"
-)
-_ALL = f"SELECT {_COLUMNS} FROM jobs UNION ALL {_PENDING}"
+_ALL = f"SELECT {COLUMNS} FROM jobs UNION ALL {PENDING}"
 _THESE = "IN (SELECT value FROM json_each(?1))"  # in each arm: over the union no index would be used
-_SOME = f"SELECT {_COLUMNS} FROM jobs WHERE id {_THESE} UNION ALL {_PENDING} AND job_id {_THESE}"
-_WAITING_ORDER = "priority DESC, id"
-_ENDED_ORDER = "finished_at DESC, id DESC"
-_Section = tuple[StateName | None, str, str]  # None: any of the states
-_QUEUE_SECTIONS: tuple[_Section, ...] = (
-    (StateName.RUNNING, "FROM jobs WHERE state = 'running'", "id"),
-    (StateName.PAUSED, "FROM jobs WHERE state = 'paused'", "id"),
-    (StateName.STARTING, "FROM jobs WHERE state = 'starting'", "id"),
-    (StateName.QUEUED, "FROM jobs WHERE state = 'queued' AND unmet = 0", _WAITING_ORDER),
-    (StateName.QUEUED, f"FROM ({_PENDING}) WHERE state = 'queued'", _WAITING_ORDER),
-    (StateName.QUEUED, "FROM jobs WHERE state = 'queued' AND unmet > 0", "unmet, priority DESC, id"),
-    (StateName.HELD, "FROM jobs WHERE state = 'held'", "unmet, priority DESC, id"),
-    (StateName.HELD, f"FROM ({_PENDING}) WHERE state = 'held'", _WAITING_ORDER),
-    (None, "FROM jobs WHERE finished_at IS NOT NULL", _ENDED_ORDER),
-)
-_NEWEST_SECTIONS: tuple[_Section, ...] = (
-    (None, f"FROM ({_PENDING})", "id DESC"),  # read in order, so all of them are newer than any job
+_SOME = f"SELECT {COLUMNS} FROM jobs WHERE id {_THESE} UNION ALL {PENDING} AND job_id {_THESE}"
+_NEWEST_SECTIONS = (  # intents are read in order, so all of them are newer than any job
+    (None, f"FROM ({PENDING})", "id DESC"),
     (None, "FROM jobs", "id DESC"),
 )
+_QUEUE_SECTIONS = tuple((section.state, section.source, section.order) for section in sections())
 _UNENDED = frozenset(section[0] for section in _QUEUE_SECTIONS)
 _ORDERS = {
     SortKey.QUEUE: "CASE state WHEN 'running' THEN 0 WHEN 'paused' THEN 1 WHEN 'starting' THEN 2 "
@@ -72,9 +52,9 @@ _ORDERS = {
     "iif(state IN ('queued', 'held'), -priority, 0), iif(finished_at IS NULL, id, -id)",
     SortKey.ID: "id DESC",
     SortKey.NAME: "name COLLATE NOCASE, id",
-    SortKey.PRIORITY: _WAITING_ORDER,
+    SortKey.PRIORITY: WAITING_ORDER,
     SortKey.STATE: "state, id DESC",
-    SortKey.FINISHED: _ENDED_ORDER,
+    SortKey.FINISHED: ENDED_ORDER,
 }
 _RANKED = 3  # counting who is ahead costs a walk over the index for each job
 
@@ -151,24 +131,33 @@ class View:
             counts[state] = counts.get(state, 0) + number
         return counts
 
-    def counts_within(self, ids: range) -> dict[StateName, int]:
-        """How many of these jobs are in each state that has any."""
-        rows = self._connection.execute(
-            "SELECT state, count(*) FROM (SELECT state FROM jobs WHERE id BETWEEN ?1 AND ?2 UNION ALL "
-            f"SELECT state FROM ({_PENDING} AND job_id BETWEEN ?1 AND ?2)) GROUP BY state ORDER BY state",
-            (ids[0], ids[-1]),
-        )
-        return {StateName(state): count for state, count in rows}
+    def group(self, lead: JobId) -> JobGroup | None:
+        """The group that a job leads; its foremost job stands for it."""
+        rows = groups.rows_of(self._connection, lead, 1)
+        found = self.get([lead]) if not rows else [read_job(rows[0])]
+        return groups.groups(self._connection, {lead: found[0]}).get(lead) if found else None
 
-    def ids_within(self, ids: range, states: Iterable[StateName]) -> tuple[JobId, ...]:
-        """Which of these jobs are in one of these states, in order."""
+    def members(self, lead: JobId, most: int) -> list[Job]:
+        """The first of a group's jobs by id, of an optimisation its trials."""
         rows = self._connection.execute(
-            "SELECT id FROM (SELECT id, state FROM jobs WHERE id BETWEEN ?1 AND ?2 UNION ALL "
-            f"SELECT id, state FROM ({_PENDING} AND job_id BETWEEN ?1 AND ?2)) "
-            "WHERE state IN (SELECT value FROM json_each(?3)) ORDER BY id",
-            (ids[0], ids[-1], dump([state.value for state in states])),
+            f"SELECT {COLUMNS} FROM jobs WHERE lead = ?1 UNION ALL {PENDING} AND lead = ?1 "
+            "ORDER BY id LIMIT ?2",
+            (lead, most),
         )
-        return tuple(JobId(number) for (number,) in rows)
+        return [read_job(row) for row in rows]
+
+    def runs(self, lead: JobId, most: int) -> list[Run]:
+        """The first of a group's jobs by id, in short: nothing is read of them but what can be compared."""
+        return groups.runs(self._connection, lead, most)
+
+    def lead_of_controller(self, job_id: JobId) -> JobId | None:
+        return groups.lead_of_controller(self._connection, job_id)
+
+    def ids_in(
+        self, lead: JobId, states: Iterable[StateName], *, unretried: bool = False
+    ) -> tuple[JobId, ...]:
+        """Which jobs of a group are in one of these states, in order; `unretried`: and have no retry."""
+        return groups.ids_in(self._connection, lead, states, unretried=unretried)
 
     def next_id(self) -> JobId:
         return JobId(int(self.meta("next_job_id") or 1))
@@ -180,7 +169,7 @@ class View:
     def head(self, limit: int, *, by_class: bool = False) -> list[Job]:
         """The waiting jobs that the scheduler has in view: see `Store.head`."""
         if not by_class:
-            return self._readable("state = 'queued' AND unmet = 0", _WAITING_ORDER, limit)
+            return self._readable("state = 'queued' AND unmet = 0", WAITING_ORDER, limit)
         kinds, each = classes(self._connection, limit)
         return [
             job
@@ -190,7 +179,7 @@ class View:
 
     def past(self, limit: int) -> list[Job]:
         """The last jobs that have ended, the newest first."""
-        return self._readable("finished_at IS NOT NULL", _ENDED_ORDER, limit)
+        return self._readable("finished_at IS NOT NULL", ENDED_ORDER, limit)
 
     def states(self, ids: Sequence[JobId]) -> dict[JobId, StateName]:
         return states_of(self._connection, ids)
@@ -249,27 +238,11 @@ class View:
             raise no_such_job(job_id)
         return found[0]
 
-    def trials(self, controller: JobId, most: int) -> list[Job]:
-        """The jobs that an optimisation has queued (`JobSpec.sweep` is (controller, 0)), by id.
-
-        Looks at jobs that came after it until there are so many, since no more than that are queued.
-        """
-        mark = f'"sweep":[{int(controller)},0]'
-        rows = self._connection.execute(
-            f"SELECT {_COLUMNS} FROM jobs WHERE id > ?1 AND instr(spec, ?2) ORDER BY id LIMIT ?3",
-            (controller, mark, most),
-        ).fetchall()
-        rows += self._connection.execute(
-            f"{_PENDING} AND job_id > ?1 AND instr(body, ?2) ORDER BY job_id", (controller, mark)
-        ).fetchall()
-        found = (read_job(row) for row in rows)
-        return [job for job in found if job.spec.sweep == (controller, 0)]
-
     def get(self, ids: Iterable[JobId]) -> list[Job]:
         """Those of the ids that exist, by id; without the reasons that reading works out."""
         wanted = dump([job_id for job_id in ids if 0 < job_id <= LARGEST_ID])
         rows = self._connection.execute(
-            f"SELECT {_COLUMNS} FROM ({_SOME}) ORDER BY id",
+            f"SELECT {COLUMNS} FROM ({_SOME}) ORDER BY id",
             (wanted,),
         )
         return [read_job(row) for row in rows]
@@ -288,18 +261,37 @@ class View:
             else:
                 rows = self._filtered(query, count=False)[0]
         whole = query.sort is SortKey.QUEUE and not (query.ids or query.text.strip())
-        return tuple(self._explained(rows, ranks_by_position=whole)), matched
+        return tuple(self._explained(rows, [1] * len(rows) if whole else None)), matched
+
+    def rows(self, query: JobQuery) -> tuple[tuple[Row, ...], int]:
+        """The lines of a list, each group as one where the query folds, and how many jobs match in all."""
+        if not query.folds:
+            return self.jobs(query)
+        lines = groups.folded(self._connection, query.limit, query.unfolded, query.before)
+        counted = groups.tallied(self._connection, [line.lead for line in lines if line.lead is not None])
+        weights = [0 if line.member else 1 if line.lead is None else counted[line.lead] for line in lines]
+        jobs = list(self._explained([line.row for line in lines], weights))
+        told = zip(lines, jobs, strict=True)
+        found = groups.groups(
+            self._connection, {line.lead: job for line, job in told if line.lead is not None}
+        )
+        rows = tuple(
+            job if line.lead is None else found[line.lead] for line, job in zip(lines, jobs, strict=True)
+        )
+        return rows, sum(self.counts().values())
 
     # --- how it is done ----------------------------------------------------------------------------
 
     def _readable(self, condition: str, order: str, limit: int) -> list[Job]:
         rows = self._connection.execute(
-            f"SELECT {_COLUMNS} FROM jobs WHERE {condition} ORDER BY {order} LIMIT ?", (limit,)
+            f"SELECT {COLUMNS} FROM jobs WHERE {condition} ORDER BY {order} LIMIT ?", (limit,)
         )
         jobs = (read_job(row) for row in rows)
         return [job for job in jobs if not isinstance(job.state, Lost)]
 
-    def _by_index(self, query: JobQuery, sections: Sequence[_Section]) -> list[sqlite3.Row]:
+    def _by_index(
+        self, query: JobQuery, sections: Sequence[tuple[StateName | None, str, str]]
+    ) -> list[sqlite3.Row]:
         """Section by section, each by its index, until there are enough."""
         rows: list[sqlite3.Row] = []
         ended = sorted(query.states - _UNENDED)
@@ -314,7 +306,7 @@ class View:
                 if state is None:
                     source += f" AND state IN ({','.join('?' * len(ended))})"
                     values = ended
-            sql = f"SELECT {_COLUMNS} {source} ORDER BY {order} LIMIT ?"
+            sql = f"SELECT {COLUMNS} {source} ORDER BY {order} LIMIT ?"
             rows += self._connection.execute(sql, (*values, left)).fetchall()
         return rows
 
@@ -333,19 +325,22 @@ class View:
             values += [text, text, text.replace(" ", "_"), text]
         source = f"FROM ({_SOME if query.ids else _ALL}) WHERE {' AND '.join(conditions)}"
         rows = self._connection.execute(
-            f"SELECT {_COLUMNS} {source} ORDER BY {_ORDERS[query.sort]} LIMIT ?",
+            f"SELECT {COLUMNS} {source} ORDER BY {_ORDERS[query.sort]} LIMIT ?",
             (*values, max(query.limit, 0)),
         ).fetchall()
         if not count or len(rows) < query.limit:
             return rows, len(rows)
         return rows, int(self._connection.execute(f"SELECT count(*) {source}", values).fetchone()[0])
 
-    def _explained(self, rows: Sequence[sqlite3.Row], *, ranks_by_position: bool) -> Iterator[Job]:
-        """Jobs with a reason for each that waits: what the daemon wrote down, or else what the rows say."""
+    def _explained(self, rows: Sequence[sqlite3.Row], weights: Sequence[int] | None) -> Iterator[Job]:
+        """Jobs with a reason for each that waits: what the daemon wrote down, or else what the rows say.
+
+        `weights` says for how many waiting jobs each row stands; None: the rows are not the queue's.
+        """
         blocked = [row["id"] for row in rows if row["unmet"]]
         dependencies = self._unmet(blocked)
         position = counted = 0
-        for row in rows:
+        for number, row in enumerate(rows):
             job = read_job(row)
             if isinstance(job.state, Held):
                 held = Reason(ReasonCode.HELD, detail=job.state.cause)
@@ -355,11 +350,11 @@ class View:
                     job = replace(job, reasons=dependencies[job.id])
                 elif not job.reasons:
                     ahead: int | None = position
-                    if not ranks_by_position:
+                    if weights is None:
                         counted += 1
                         ahead = self.ahead(row["priority"], job.id) if counted <= _RANKED else None
                     job = replace(job, reasons=(Reason(ReasonCode.AHEAD, needed=ahead, unit=Unit.JOBS),))
-                position += job.id not in dependencies
+                position += 0 if job.id in dependencies or weights is None else weights[number]
             yield job
 
     def _unmet(self, ids: Sequence[int]) -> dict[JobId, tuple[Reason, ...]]:

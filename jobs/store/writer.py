@@ -6,20 +6,22 @@ jobs, those that wait for one job - and never scans the table. It decides nothin
 
 from __future__ import annotations
 
+import math
 import sqlite3
 import zlib
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from jobs.model import Dependency, DependencyKind, Job, JobId, JobSpec, Reason, StateName
+from jobs.model import Dependency, DependencyKind, Job, JobId, JobSpec, Reason, StateName, Succeeded
 from jobs.policy.head import class_of
 from jobs.policy.past import Past
 from jobs.store import codec, schema
 from jobs.store.codec import Damaged
-from jobs.store.intents import IntentKind, printable
+from jobs.store.intents import IntentKind, lead_of, printable
 from jobs.store.pasts import dump_used, pasts
 from jobs.store.queries import classes
 
@@ -123,13 +125,13 @@ class Store:
     def put_aside(self, intent_id: int, cause: str) -> None:
         """Drop a wish that cannot be taken in; a submit leaves a row behind, to be quarantined."""
         rows = self._connection.execute(
-            "SELECT job_id, priority, name, at, body FROM intents WHERE id = ? AND kind = 'submit'",
+            "SELECT job_id, priority, name, at, body, lead FROM intents WHERE id = ? AND kind = 'submit'",
             (intent_id,),
         ).fetchall()
         for row in rows:
             self._write(
                 "INSERT OR IGNORE INTO jobs(id, state, unmet, priority, name, submitted_at, attempts, "
-                "spec, detail) VALUES (?, 'queued', 0, ?, ?, ?, 0, ?, '')",
+                "spec, detail, lead) VALUES (?, 'queued', 0, ?, ?, ?, 0, ?, '', ?)",
                 tuple(row),
             )
             self.unreadable.append(Unreadable(JobId(row["job_id"]), cause))
@@ -141,10 +143,16 @@ class Store:
             return
         marks = codec.dump(list(ids))
         dropped = self._write(
-            "DELETE FROM intents WHERE id IN (SELECT value FROM json_each(?)) RETURNING kind", (marks,)
+            "DELETE FROM intents WHERE id IN (SELECT value FROM json_each(?)) RETURNING kind, lead",
+            (marks,),
         ).fetchall()
         if submits := sum(row["kind"] == IntentKind.SUBMIT for row in dropped):
             self._write("UPDATE tallies SET jobs = jobs - ? WHERE state = 'not_seen'", (submits,))
+        for lead, seen in Counter(row["lead"] for row in dropped if row["lead"] is not None).items():
+            self._write(
+                "UPDATE group_tallies SET jobs = jobs - ? WHERE lead = ? AND state = 'not_seen'",
+                (seen, lead),
+            )
 
     # --- jobs ----------------------------------------------------------------------------------------
 
@@ -161,11 +169,12 @@ class Store:
             )
         self._write(
             "INSERT INTO jobs(id, state, unmet, priority, name, recipe, retry_of, submitted_at, "
-            "finished_at, attempts, spec, detail, class) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "finished_at, attempts, spec, detail, class, lead) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 job.id, job.state.name.value, unmet, spec.priority, printable(spec.name), spec.recipe,
                 spec.retry_of, job.submitted_at, getattr(job.state, "finished_at", None), job.attempts,
-                codec.dump_spec(spec), codec.dump_detail(job), _class_number(spec),
+                codec.dump_spec(spec), codec.dump_detail(job), _class_number(spec), lead_of(spec),
             ),
         )  # fmt: skip
 
@@ -186,6 +195,22 @@ class Store:
                 job.id,
             ),
         )
+        if job.metrics and isinstance(job.state, Succeeded) and job.spec.sweep is not None:
+            self._judge(job, job.spec.sweep[0])
+
+    def _judge(self, job: Job, lead: int) -> None:
+        """Remember the best of each metric that its group is judged by."""
+        row = self._connection.execute("SELECT judged_by FROM groups WHERE id = ?", (lead,)).fetchone()
+        better = dict(codec.load(row["judged_by"])) if row else {}
+        for metric, value in job.metrics:
+            if metric in better and math.isfinite(value):
+                beats = ">" if better[metric] == "max" else "<"
+                self._write(
+                    "INSERT INTO group_bests(lead, metric, value, job_id) VALUES (?, ?, ?, ?) "
+                    "ON CONFLICT(lead, metric) DO UPDATE SET value = excluded.value, "
+                    f"job_id = excluded.job_id WHERE excluded.value {beats} value",
+                    (lead, metric, value, job.id),
+                )
 
     def set_reasons(
         self, job_id: JobId, reasons: Sequence[Reason], estimated_start_at: float | None

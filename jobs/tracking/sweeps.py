@@ -5,10 +5,60 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from jobs.model import PRUNED, Cancelled, Job, JobId, StateName
+from jobs.model import PRUNED, Cancelled, Job, JobId, ParamValue, StateName
 from jobs.policy.dependencies import ENDED
 
 LOOKED_AT = 2_000  # jobs of a sweep: to read more takes long
+MOST_RUNS = 20_000  # in short
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One job of a sweep, in short. `metrics` are empty until it has succeeded."""
+
+    id: JobId
+    state: StateName
+    params: Mapping[str, ParamValue]
+    metrics: Mapping[str, float]
+    pruned: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Runs:
+    """The runs of one group, at most `MOST_RUNS` of `size`, by id, and what can be drawn of them.
+
+    `varying` are the parameters whose values differ; `metrics` those that any has left, what judges them
+    first, and `better` says "max" or "min" of those.
+    """
+
+    lead: JobId
+    name: str
+    size: int
+    runs: tuple[Run, ...]
+    varying: tuple[str, ...] = ()
+    metrics: tuple[str, ...] = ()
+    better: Mapping[str, str] = field(default_factory=dict)
+
+
+def runs_of(
+    lead: JobId, name: str, size: int, runs: Sequence[Run], judged_by: Sequence[tuple[str, str]]
+) -> Runs:
+    left = dict.fromkeys(metric for run in runs for metric in run.metrics)
+    main = [metric for metric, _ in judged_by if metric in left]
+    metrics = tuple(dict.fromkeys([*main, *left]))
+    varied = varying([tuple(run.params.items()) for run in runs])
+    return Runs(lead, name, size, tuple(runs), varied, metrics, dict(judged_by))
+
+
+def ranked(runs: Iterable[Run], metric: str, better: str) -> list[Run]:
+    """The best first, then those without that metric; without a word of better, by id."""
+    if not better:
+        return sorted(runs, key=lambda run: run.id)
+    sign, worst = (-1.0 if better == "max" else 1.0), float("inf")
+    return sorted(
+        runs,
+        key=lambda run: (sign * value if (value := run.metrics.get(metric)) is not None else worst, run.id),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +94,6 @@ class Sweep:
         return self.jobs[0] if self.metric and self.jobs else None
 
 
-def members(sweep: tuple[int, int]) -> range:
-    """The ids of its jobs: they were queued at once, so they follow one another."""
-    first, size = sweep
-    return range(first, first + size)
-
-
 def sweep_of(
     sweep: tuple[int, int],
     jobs: Iterable[Job],
@@ -71,7 +115,7 @@ def sweep_of(
         sweep[1],
         tuple(ordered),
         counts,
-        varying(ordered),
+        varying(job.spec.params for job in ordered),
         metric,
         better,
         optimized,
@@ -88,10 +132,10 @@ def is_pruned(job: Job) -> bool:
     return isinstance(job.state, Cancelled) and job.state.cause.startswith(PRUNED)
 
 
-def varying(jobs: Sequence[Job]) -> tuple[str, ...]:
-    """The parameters that are not the same in all of them, in the order of the recipe."""
+def varying(params: Iterable[Sequence[tuple[str, ParamValue]]]) -> tuple[str, ...]:
+    """The parameters that are not the same in all jobs, in the order of the recipe."""
     values: dict[str, set[object]] = {}
-    for job in jobs:
-        for name, value in job.spec.params:
+    for given in params:
+        for name, value in given:
             values.setdefault(name, set()).add((type(value), value))
     return tuple(name for name, found in values.items() if len(found) > 1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from jobs.model import Failed, Job, JobId, JobSpec, Queued, State, Succeeded, Usage
-from jobs.tracking.sweeps import Sweep, members, sweep_of
+from jobs.tracking.sweeps import Sweep, sweep_of
 
 DONE = Succeeded(0.0, 1.0, Usage())
 FAILED = Failed(0.0, 1.0, 1, None, "", Usage())
@@ -36,4 +36,3 @@ def test_without_a_word_about_better_there_is_no_best() -> None:
         found = swept(jobs, metrics)
         assert (found.best, found.metric, [each.id for each in found.jobs]) == (None, "", [4, 5])
         assert (found.ended, found.varying) == (1, ())
-    assert list(members((4, 3))) == [4, 5, 6]
