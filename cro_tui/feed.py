@@ -23,7 +23,7 @@ from jobs.ports import CroError
 from jobs.text import progress_of_lines
 from jobs.tracking.model import Reported
 from jobs.tracking.reports import EventsFile
-from jobs.views import JobQuery, Snapshot, SortKey
+from jobs.views import JobGroup, JobQuery, Snapshot, SortKey
 
 _GAP_S = 0.03  # between two looks, however often it rings
 _PROGRESS_LINES = 3
@@ -74,7 +74,7 @@ class Feed:
         self._post = post
         self._refresh_s = min(5.0, max(0.5, refresh_s))
         self._clock = clock
-        self._query = JobQuery()
+        self._query = JobQuery(folded=True)
         self._last = Picture(Snapshot(0.0))
         self._logs: dict[JobId, tuple[int, LogFile]] = {}
         self._events: dict[JobId, tuple[int, EventsFile]] = {}
@@ -128,7 +128,8 @@ class Feed:
             kept = snapshot if snapshot.rows else replace(snapshot, rows=self._last.snapshot.rows)
             return replace(self._last, snapshot=kept, note=snapshot.note)
         active = tuple(job for job in snapshot.jobs if isinstance(job.state, Active))
-        if query.text or query.sort is not SortKey.QUEUE:
+        folded = any(isinstance(row, JobGroup) for row in snapshot.rows)
+        if folded or query.text or query.sort is not SortKey.QUEUE:
             with contextlib.suppress(CroError):
                 active = self._source.snapshot(JobQuery(states=_ACTIVE, limit=_MOST_ACTIVE)).jobs
         reported = self._read_events(snapshot.jobs)

@@ -254,7 +254,10 @@ def next_step(job: Job) -> NextStep:
 
 @dataclass(frozen=True, slots=True)
 class JobRow:
-    """The cells of one job in a list, cleaned and not padded. `progress` is 0..1 of a running job."""
+    """The cells of one job in a list, cleaned and not padded. `progress` is 0..1 of a running job.
+
+    `shorter` may stand for `why` where there is less room, the longest first; only a group has some.
+    """
 
     id: str
     state: str
@@ -266,6 +269,7 @@ class JobRow:
     elapsed: str
     eta: str
     progress: float | None = None
+    shorter: tuple[str, ...] = ()
 
 
 def job_row(

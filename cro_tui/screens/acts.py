@@ -5,7 +5,7 @@ It words the questions and the news; every call to the engine is made elsewhere 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from cro_tui.present import (
     bytes_text,
@@ -17,66 +17,150 @@ from cro_tui.present import (
     next_step,
     state_word,
 )
+from cro_tui.present.groups import at_work, controller_of, group_name, number_in, waiting
 from cro_tui.screens.ask import Answer, Ask
 from cro_tui.screens.place import Place
 from cro_tui.widgets.why_panel import command_text
-from jobs.model import Active, Ended, Held, Job, JobId, OutOfMemory, Paused, Queued, Running, Waiting
-from jobs.views import NeedsRequest
+from jobs.model import (
+    Active,
+    Ended,
+    Held,
+    Job,
+    JobId,
+    OutOfMemory,
+    Paused,
+    Queued,
+    Running,
+    StateName,
+    Waiting,
+)
+from jobs.views import JobGroup, NeedsRequest, Row
 
 
 class JobActs(Place[None]):
-    """Mix in; a subclass says what the actions apply to."""
+    """Mix in; a subclass says what the actions apply to. A group means all of its jobs."""
 
     @property
-    def targets(self) -> Sequence[Job]:
+    def targets(self) -> Sequence[Row]:
         raise NotImplementedError
 
+    def _split(self) -> tuple[list[Job], list[JobGroup]]:
+        """The targets as jobs and groups; what belongs to a group that is meant as well is not a job."""
+        groups = [row for row in self.targets if isinstance(row, JobGroup)]
+        whole = {group.id for group in groups} | {group.controller for group in groups}
+        jobs = [
+            row
+            for row in self.targets
+            if isinstance(row, Job)
+            and row.id not in whole
+            and (row.spec.sweep is None or row.spec.sweep[0] not in whole)
+        ]
+        return jobs, groups
+
     def action_cancel(self) -> None:
-        jobs = [job for job in self.targets if not isinstance(job.state, Ended)]
-        if not jobs:
+        found, groups = self._split()
+        jobs = [job for job in found if not isinstance(job.state, Ended)]
+        groups = [group for group in groups if at_work(group) or waiting(group)]
+        rows: list[Row] = [*groups, *jobs]
+        if not rows:
             self._nothing("has ended already: there is nothing to stop.")
             return
-        running = [job for job in jobs if isinstance(job.state, Active)]
-        lines = [_loss(job, self.desk.now()) for job in jobs[:6]]
-        if len(jobs) > 6:
-            lines.append(f"... and {len(jobs) - 6} more")
+        running = any(isinstance(job.state, Active) for job in jobs) or any(map(at_work, groups))
+        number = len(jobs) + sum(at_work(group) + waiting(group) for group in groups)
+        lines = [_loss(row, self.desk.now()) for row in rows[:6]]
+        if len(rows) > 6:
+            lines.append(f"... and {len(rows) - 6} more")
         what = "Stop" if running else "Take out of the queue"
-        label = f"stop {_these(jobs)}: TERM, then KILL after the grace time" if running else "take out"
-        ids = [job.id for job in jobs]
+        which = f"all {number:,} jobs" if groups else _these(rows)
+        label = f"stop {which}: TERM, then KILL after the grace time" if running else f"take out {which}"
+        if not running and not groups:
+            label = "take out"
+        ids, source = [job.id for job in jobs], self.desk.source
+
+        def stop() -> None:
+            for group in groups:
+                source.cancel_group(group.id)
+            source.cancel(ids)
 
         def answered(answer: str | None) -> None:
             if answer == "stop":
-                said = f"{_these(jobs)} {'is' if len(jobs) == 1 else 'are'} being stopped."
-                self.desk.write(lambda: self.desk.source.cancel(ids), lambda _: self._news(said))
+                said = f"{_these(rows)} {'is' if len(rows) == 1 else 'are'} being stopped."
+                self.desk.write(stop, lambda _: self._news(said))
 
-        self.app.push_screen(Ask(f"{what} {_these(jobs)}?", lines, [Answer("x", label, "stop")]), answered)
+        self.app.push_screen(Ask(f"{what} {_these(rows)}?", lines, [Answer("x", label, "stop")]), answered)
 
     def action_hold(self) -> None:
-        jobs = self.targets
-        held = [job.id for job in jobs if isinstance(job.state, Held | Paused)]
-        free = [job.id for job in jobs if isinstance(job.state, Queued | Running)]
+        jobs, groups = self._split()
+        held: list[Row] = [job for job in jobs if isinstance(job.state, Held | Paused)]
+        held += [group for group in groups if _has(group, StateName.HELD, StateName.PAUSED)]
+        free: list[Row] = [job for job in jobs if isinstance(job.state, Queued | Running)]
+        free += [group for group in groups if _has(group, StateName.QUEUED, StateName.RUNNING)]
+        source = self.desk.source
         if not held and not free:
             self._nothing("can neither be held nor let go.")
         elif held:
-            what = f"{jobs_text(held)} let go."
-            self.desk.write(lambda: self.desk.source.release(held), lambda _: self._news(what))
+            what = f"{_these(held, named=False)} let go."
+            self._ask_each(held, source.release, source.release_group, what)
         else:
             key = self.desk.key("job.hold")
-            what = f"{jobs_text(free)} held; {key} lets it go on."
-            self.desk.write(lambda: self.desk.source.hold(free), lambda _: self._news(what))
+            what = f"{_these(free, named=False)} held; {key} lets it go on."
+            self._ask_each(free, source.hold, source.hold_group, what)
 
     def action_priority(self, by: int) -> None:
-        ids = [job.id for job in self.targets if isinstance(job.state, Waiting)]
-        if not ids:
+        jobs, groups = self._split()
+        rows: list[Row] = [job for job in jobs if isinstance(job.state, Waiting)]
+        rows += [group for group in groups if waiting(group)]
+        if not rows:
             self._nothing("does not wait: its priority no longer matters.")
             return
-        what = f"Priority of {jobs_text(ids)} {'raised' if by > 0 else 'lowered'} by {abs(by)}."
-        self.desk.write(lambda: self.desk.source.set_priority(ids, delta=by), lambda _: self._news(what))
+        source = self.desk.source
+        what = f"Priority of {_these(rows, named=False)} {'raised' if by > 0 else 'lowered'} by {abs(by)}."
+        self._ask_each(
+            rows,
+            lambda ids: source.set_priority(ids, delta=by),
+            lambda lead: source.shift_group(lead, by),
+            what,
+        )
+
+    def _ask_each(
+        self,
+        rows: Sequence[Row],
+        of_jobs: Callable[[list[JobId]], None],
+        of_group: Callable[[JobId], int],
+        said: str,
+    ) -> None:
+        ids = [row.id for row in rows if isinstance(row, Job)]
+        leads = [row.id for row in rows if isinstance(row, JobGroup)]
+
+        def ask() -> None:
+            for lead in leads:
+                of_group(lead)
+            if ids:
+                of_jobs(ids)
+
+        self.desk.write(ask, lambda _: self._news(said))
 
     def action_retry(self) -> None:
-        jobs = [job for job in self.targets if isinstance(job.state, Ended)]
+        found, groups = self._split()
+        jobs = [job for job in found if isinstance(job.state, Ended)]
+        if not groups:
+            self._offer_retry(jobs)
+            return
+        source = self.desk.source
+
+        def failed() -> list[Job]:
+            return [job for group in groups for job in source.failed_in_group(group.id)]
+
+        self.desk.read(failed, lambda more: self._offer_retry([*jobs, *more]), key="failed")
+
+    def _offer_retry(self, jobs: Sequence[Job]) -> None:
         if not jobs:
-            self._nothing("has not ended: only an ended job can be retried.")
+            _, groups = self._split()
+            self._nothing(
+                "has no job that failed, or was stopped, and was not retried."
+                if groups
+                else "has not ended: only an ended job can be retried."
+            )
             return
         more = {
             job.id: more_memory_bytes(job.needs, job.state)
@@ -98,7 +182,7 @@ class JobActs(Place[None]):
         self.app.push_screen(Ask(f"Retry {_these(jobs)}?", lines, answers), answered)
 
     def action_copy(self) -> None:
-        jobs = self.targets
+        jobs = [row.foremost if isinstance(row, JobGroup) else row for row in self.targets]
         if jobs:
             self.app.copy_to_clipboard("\n".join(command_text(job, 4000) for job in jobs))
             self._news(f"Copied the command of {jobs_text([job.id for job in jobs])}.")
@@ -121,7 +205,8 @@ class JobActs(Place[None]):
 
         def done(new: tuple[JobId, ...]) -> None:
             if new:
-                self.desk.watch_for(new[0])
+                if not self._split()[1]:
+                    self.desk.watch_for(new[0])
                 self._news(f"{jobs_text(new)} queued, a retry of {jobs_text(ids)}.")
 
         self.desk.write(retry, done)
@@ -131,19 +216,43 @@ class JobActs(Place[None]):
         self.desk.look_again()
 
     def _nothing(self, why: str) -> None:
-        jobs = self.targets
-        self.desk.say(f"{_these(jobs)} {why}" if jobs else "There is no job here.", "warn")
+        rows = self.targets
+        self.desk.say(f"{_these(rows)} {why}" if rows else "There is no job here.", "warn")
 
 
-def _these(jobs: Sequence[Job]) -> str:
-    if len(jobs) > 1:
-        return jobs_text([job.id for job in jobs])
-    return f"#{jobs[0].id} {name_text(jobs[0], 30)}"
+def _has(group: JobGroup, *states: StateName) -> bool:
+    lead = controller_of(group)
+    return number_in(group, states) > 0 or (lead is not None and lead.state.name in states)
 
 
-def _loss(job: Job, now: float) -> str:
-    head = f"#{job.id} {name_text(job, 30)}"
-    if isinstance(job.state, Active):
-        ran = duration_text(elapsed_s(job, now))
+def _these(rows: Sequence[Row], *, named: bool = True) -> str:
+    """ "#12 forest", "jobs 12, 13", "sweep #40 forest", "2 sweeps and jobs 12, 13"."""
+    groups = [row for row in rows if isinstance(row, JobGroup)]
+    ids = [row.id for row in rows if isinstance(row, Job)]
+    if len(rows) == 1 and not groups and named:
+        return f"#{rows[0].id} {name_text(rows[0], 30)}" if isinstance(rows[0], Job) else ""
+    told = []
+    if len(groups) == 1:
+        told.append(f"{_kind(groups[0])} #{groups[0].id} {group_name(groups[0], 30)}")
+    elif groups:
+        told.append(f"{len(groups)} sweeps")
+    if ids:
+        told.append(jobs_text(ids))
+    return " and ".join(told)
+
+
+def _kind(group: JobGroup) -> str:
+    return "sweep" if group.controller is None else "optimization"
+
+
+def _loss(row: Row, now: float) -> str:
+    if isinstance(row, JobGroup):
+        head = f"{_kind(row)} #{row.id} {group_name(row, 30)}: {row.size:,} jobs."
+        run = at_work(row)
+        lost = f" {run:,} run; what they have not saved is lost." if run else ""
+        return f"{head}{lost}" + (f" {waiting(row):,} wait." if waiting(row) else "")
+    head = f"#{row.id} {name_text(row, 30)}"
+    if isinstance(row.state, Active):
+        ran = duration_text(elapsed_s(row, now))
         return f"{head} has run {ran}; what it has not saved is lost."
-    return f"{head} ({state_word(job)}) has not run; nothing is lost."
+    return f"{head} ({state_word(row)}) has not run; nothing is lost."

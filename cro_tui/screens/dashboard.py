@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import ClassVar
 
 from textual import on
@@ -17,7 +18,8 @@ from textual.widgets import Input
 
 from cro_tui.actions import Where, bindings, footer_items
 from cro_tui.feed import Picture
-from cro_tui.present import clock_text, fate_sentence, next_step, reason_short, start_sentence
+from cro_tui.present import clock_text, counted, fate_sentence, next_step, reason_short, start_sentence
+from cro_tui.present.groups import group_sentence
 from cro_tui.screens.acts import JobActs
 from cro_tui.screens.ask import Answer, Ask
 from cro_tui.screens.log_pane import LogPane
@@ -31,7 +33,8 @@ from cro_tui.widgets.why_panel import WhyPanel
 from jobs.load_history import EVERY_S, Point
 from jobs.model import Ended, Job, JobId, ReasonCode, Succeeded, Waiting
 from jobs.tracking.model import Curve
-from jobs.views import Headroom, JobQuery, Outlook, SortKey
+from jobs.tracking.sweeps import Runs
+from jobs.views import Headroom, JobGroup, JobQuery, Outlook, Row, SortKey
 
 _SORTS = (
     (SortKey.QUEUE, "q", "running, then the order of starting, then ended"),
@@ -56,7 +59,7 @@ class Dashboard(LogPane, JobActs):
 
     def __init__(self) -> None:
         super().__init__()
-        self._query = JobQuery()
+        self._query = JobQuery(folded=True)
         self._zoom = 0  # of _SPANS
         self._zoomed_at = -math.inf
         self._room: Headroom | None = None
@@ -82,15 +85,20 @@ class Dashboard(LogPane, JobActs):
         yield FooterLine(footer_items(Where.DASHBOARD, settings.keys), id="footer")
 
     @property
-    def targets(self) -> tuple[Job, ...]:
+    def targets(self) -> tuple[Row, ...]:
         return self.query_one(JobList).targets
 
     def action_compare(self) -> None:
         from cro_tui.screens.compare import MOST, Compare
 
-        jobs = self.targets
+        rows = self.targets
+        if len(rows) == 1 and isinstance(rows[0], JobGroup):
+            self._compare_runs(rows[0])
+            return
+        jobs = tuple(row.foremost if isinstance(row, JobGroup) else row for row in rows)
         if not 2 <= len(jobs) <= MOST:
-            self.desk.say(f"Mark 2 to {MOST} jobs with space to see them side by side.", "warn")
+            say = f"Mark 2 to {MOST} jobs with space to see them side by side; of a sweep, all of its runs."
+            self.desk.say(say, "warn")
             return
         source, now = self.desk.source, self.desk.now()
 
@@ -102,6 +110,17 @@ class Dashboard(LogPane, JobActs):
             self.app.push_screen(Compare(jobs, better, now, curves))
 
         self.desk.read(read, came, key="compare")
+
+    def _compare_runs(self, group: JobGroup) -> None:
+        """All runs of a sweep, as lines through its parameters and metrics."""
+        source = self.desk.source
+
+        def came(runs: Runs) -> None:
+            from cro_tui.screens.runs import RunsScreen
+
+            self.app.push_screen(RunsScreen(runs))
+
+        self.desk.read(lambda: source.runs(group.id), came, key="compare")
 
     def action_zoom(self, step: int) -> None:
         self._zoom = max(0, min(len(_SPANS) - 1, self._zoom + step))
@@ -138,7 +157,14 @@ class Dashboard(LogPane, JobActs):
         if self.is_current and picture.fresh_at:
             self._measure_room(picture, now)
         jobs = self.query_one(JobList)
-        jobs.show(snapshot.jobs, now, picture.progress, self._empty_text(picture), picture.reported)
+        jobs.show(
+            snapshot.rows,
+            now,
+            picture.progress,
+            self._empty_text(picture),
+            reported=picture.reported,
+            active=picture.active,
+        )
         jobs.frame("Jobs", self._list_state(picture, len(jobs.marks)))
         self._show_job()
 
@@ -170,9 +196,13 @@ class Dashboard(LogPane, JobActs):
 
     def _list_state(self, picture: Picture, marked: int) -> str:
         total = sum(picture.snapshot.counts.values())
-        shown = len(picture.snapshot.jobs)
+        rows = picture.snapshot.rows
+        shown = len(rows)
         parts = [f"{marked} marked"] if marked else []
-        parts.append(f"{shown} of {total}" if total else "none")
+        if any(isinstance(row, JobGroup) for row in rows):
+            parts.append(f"{counted(shown, 'row')} · {total:,} jobs")
+        else:
+            parts.append(f"{shown} of {total:,}" if total else "none")
         if self._query.sort is not SortKey.QUEUE:
             parts.append(f"sort {self._query.sort.value}")
         if self._query.text:
@@ -182,14 +212,14 @@ class Dashboard(LogPane, JobActs):
     @on(JobList.Chosen)
     def _show_job(self) -> None:
         picture, now = self.desk.picture, self.desk.now()
-        job, panel = self.query_one(JobList).job, self.query_one(WhyPanel)
+        row, job, panel = self.query_one(JobList).row, self.query_one(JobList).job, self.query_one(WhyPanel)
         foreseen = self._outlook if job is not None and job.id == self._outlook_of else None
-        panel.show(job, now, picture.snapshot.capacity, self.desk.key("job.why"), foreseen)
+        panel.show(row, now, picture.snapshot.capacity, self.desk.key("job.why"), foreseen)
         if job is not None and panel.region:
             self._look_ahead(job, now)
         if job is not None:
             self.show_log_of(job)
-        elif not picture.snapshot.jobs:
+        elif not picture.snapshot.rows:
             self.query_one(LogView).open(None, "Log", "")
         self.show_notice()
 
@@ -220,9 +250,11 @@ class Dashboard(LogPane, JobActs):
         if picture.fresh_at and not picture.snapshot.daemon.running:
             key = self.desk.key("engine.start")
             return f"The engine is stopped: nothing starts. {key} starts it.", "warn"
-        job = self.query_one(JobList).job
-        if job is None:
+        row, job = self.query_one(JobList).row, self.query_one(JobList).job
+        if row is None or job is None:
             return "", "info"
+        if isinstance(row, JobGroup):
+            return group_sentence(row), "info"
         narrow = not self.query_one(WhyPanel).region
         if isinstance(job.state, Waiting) and narrow:
             reason = reason_short(job.reasons[0]) if job.reasons else "not seen yet"
@@ -238,9 +270,24 @@ class Dashboard(LogPane, JobActs):
     def action_open_job(self) -> None:
         from cro_tui.screens.job import JobScreen
 
-        job = self.query_one(JobList).job
-        if job is not None:
-            self.app.push_screen(JobScreen(job))
+        row = self.query_one(JobList).row
+        if isinstance(row, JobGroup):
+            self.action_unfold(0)
+        elif row is not None:
+            self.app.push_screen(JobScreen(row))
+
+    def action_unfold(self, which: int) -> None:
+        """Show the jobs of the group under the cursor below its row (1), or not (-1), or the other (0)."""
+        jobs = self.query_one(JobList)
+        group = jobs.group
+        if group is None:
+            return
+        shown = group.id in self._query.unfolded
+        if shown and which <= 0:
+            jobs.choose_group(group)
+            self._show_only(replace(self._query, unfolded=self._query.unfolded - {group.id}))
+        elif not shown and which >= 0:
+            self._show_only(replace(self._query, unfolded=self._query.unfolded | {group.id}))
 
     def action_why(self) -> None:
         self.query_one(WhyPanel).toggle_class("-hidden")
@@ -264,7 +311,7 @@ class Dashboard(LogPane, JobActs):
 
         def answered(answer: str | None) -> None:
             if answer is not None:
-                self._show_only(JobQuery(text=self._query.text, sort=SortKey(answer)))
+                self._show_only(replace(self._query, sort=SortKey(answer)))
 
         self.app.push_screen(Ask("Sort by", (), answers, chosen), answered)
 
@@ -277,7 +324,7 @@ class Dashboard(LogPane, JobActs):
 
     def line_typed(self, what: str, text: str) -> None:
         if what == "filter" and text != self._query.text:
-            self._show_only(JobQuery(text=text, sort=self._query.sort))
+            self._show_only(replace(self._query, text=text))
 
     def line_left(self, what: str) -> None:
         if what == "filter":
@@ -303,7 +350,7 @@ class Dashboard(LogPane, JobActs):
         if self.desk.notice() is not None:
             super().action_back()
         elif self._query.text:
-            self._show_only(JobQuery(sort=self._query.sort))
+            self._show_only(replace(self._query, text=""))
         elif jobs.marks:
             jobs.marks.clear()
             jobs.refresh()

@@ -6,6 +6,7 @@ It shows what it is given and says what is chosen; it neither sorts nor filters 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import ClassVar
 
 from rich.style import Style
@@ -18,14 +19,22 @@ from textual.strip import Strip
 
 from cro_tui.actions import Where, bindings
 from cro_tui.present import JobRow, job_row
+from cro_tui.present.groups import group_row, member_name
 from cro_tui.source import Progress, Reports
 from cro_tui.widgets.frame import Framed
 from cro_tui.widgets.job_rows import Columns, cells, columns, head
 from cro_tui.widgets.strips import fit, strip
-from jobs.model import Ended, Job, JobId, StateName
+from jobs.model import Ended, Job, JobId
+from jobs.views import JobGroup, Row
 
 _NOTHING: Reports = {}
+RowKey = tuple[bool, JobId]  # whether it is a group, and its id
+_BAD = frozenset({"FAIL", "TIME", "OOM", "LOST"})
 _LOOKS = {"RUN": "run", "START": "run", "WAIT": "wait", "HELD": "held", "PAUSE": "held", "DONE": "done"}
+
+
+def key_of(row: Row) -> RowKey:
+    return isinstance(row, JobGroup), row.id
 
 
 class JobList(Framed, ScrollView, can_focus=True):
@@ -36,81 +45,127 @@ class JobList(Framed, ScrollView, can_focus=True):
         "job-list--head", "job-list--cursor", "job-list--marked", "job-list--quiet",
         "job-list--run", "job-list--wait", "job-list--held", "job-list--done", "job-list--bad",
     }  # fmt: skip
-    HELP = "The jobs: running, then waiting by priority and age, then ended. `enter` opens one."
+    HELP = (
+        "The jobs: running, then waiting by priority and age, then ended. `enter` opens one. The jobs of a "
+        "sweep are one row, which `enter` unfolds; keys on it apply to all of them."
+    )
 
     class Chosen(Message):
-        """The cursor stands on `job` (None: there is none)."""
-
-        def __init__(self, job: Job | None) -> None:
-            super().__init__()
-            self.job = job
+        """The cursor stands on another row, or on none."""
 
     def __init__(self, *, ascii_only: bool = False, id: str | None = None) -> None:
         super().__init__(id=id)
         self._ascii = ascii_only
-        self._jobs: tuple[Job, ...] = ()
+        self._rows: tuple[Row, ...] = ()
+        self._group_at: tuple[JobGroup | None, ...] = ()  # below which group each row stands
+        self._active: dict[JobId, list[Job]] = {}  # what runs of each group
         self._now = 0.0
         self._progress: Progress = {}
         self._reported: Reports = {}
         self._cursor = 0
         self._wanted: JobId | None = None
-        self._drawn: dict[JobId, tuple[tuple[JobRow, bool, bool], Strip]] = {}
+        self._drawn: dict[RowKey, tuple[tuple[JobRow, bool, bool], Strip]] = {}
         self._columns: Columns = columns(80, 0)
         self._width = 0
         self._empty = ""
-        self.marks: set[JobId] = set()
+        self.marks: set[RowKey] = set()
 
     # --- what it shows ------------------------------------------------------------------------
 
     @property
-    def job(self) -> Job | None:
-        """The job under the cursor."""
-        return self._jobs[self._cursor] if self._cursor < len(self._jobs) else None
+    def row(self) -> Row | None:
+        """The job or group under the cursor."""
+        return self._rows[self._cursor] if self._cursor < len(self._rows) else None
 
     @property
-    def targets(self) -> tuple[Job, ...]:
-        """What an action applies to: the marked jobs, or else the one under the cursor."""
-        marked = tuple(job for job in self._jobs if job.id in self.marks)
-        return marked or ((self.job,) if self.job else ())
+    def job(self) -> Job | None:
+        """The job under the cursor; of a group the one that it stands for."""
+        return self.row.foremost if isinstance(self.row, JobGroup) else self.row
+
+    @property
+    def group(self) -> JobGroup | None:
+        """The group under the cursor, or in which the cursor stands."""
+        row = self.row
+        return row if row is None or isinstance(row, JobGroup) else self._group_at[self._cursor]
+
+    @property
+    def targets(self) -> tuple[Row, ...]:
+        """What an action applies to: the marked rows, or else the one under the cursor."""
+        marked = tuple(row for row in self._rows if key_of(row) in self.marks)
+        return marked or ((self.row,) if self.row else ())
 
     def show(
-        self, jobs: Sequence[Job], now: float, progress: Progress, empty: str, reported: Reports = _NOTHING
+        self,
+        rows: Sequence[Row],
+        now: float,
+        progress: Progress,
+        empty: str,
+        *,
+        reported: Reports = _NOTHING,
+        active: Sequence[Job] = (),
     ) -> None:
-        """Take a new picture; the cursor stays on its job, or else on its row."""
-        before = self.job
-        ids = [job.id for job in jobs]
-        moved = ids != [job.id for job in self._jobs] or empty != self._empty
-        self._jobs, self._now, self._progress, self._empty = tuple(jobs), now, progress, empty
+        """Take a new picture; the cursor stays on its row, or else where it was."""
+        before = self.row
+        keys = [key_of(row) for row in rows]
+        moved = keys != [key_of(row) for row in self._rows] or empty != self._empty
+        self._rows, self._now, self._progress, self._empty = tuple(rows), now, progress, empty
         self._reported = reported
-        there = set(ids)
+        self._group(active)
+        there = set(keys)
         self.marks &= there
         if moved:
-            self._drawn = {job_id: kept for job_id, kept in self._drawn.items() if job_id in there}
-            self._find_cursor(ids, before.id if before else None)
+            self._drawn = {key: kept for key, kept in self._drawn.items() if key in there}
+            self._find_cursor(keys, key_of(before) if before else None)
             self._measure()
             self.refresh()
         else:
             self._refresh_changed()
-        if self.job is not before:
-            self.post_message(self.Chosen(self.job))
+        if self.row is not before:
+            self.post_message(self.Chosen())
+
+    def _group(self, active: Sequence[Job]) -> None:
+        """Which rows stand below which group, and what runs of each."""
+        at: list[JobGroup | None] = []
+        group: JobGroup | None = None
+        for row in self._rows:
+            if isinstance(row, JobGroup):
+                group = row
+                at.append(None)
+                continue
+            if group is not None and not _is_member(row, group):
+                group = None
+            at.append(group)
+        self._group_at = tuple(at)
+        self._active = {}
+        for job in active:
+            if job.spec.sweep is not None:
+                self._active.setdefault(JobId(job.spec.sweep[0]), []).append(job)
 
     def choose(self, job_id: JobId) -> None:
         """Put the cursor on a job, now or as soon as it is there."""
-        ids = [job.id for job in self._jobs]
-        if job_id in ids:
-            self._move_to(ids.index(job_id))
+        key = self._where(job_id)
+        if key is not None:
+            self._move_to(next(at for at, row in enumerate(self._rows) if key_of(row) == key))
         else:
             self._wanted = job_id
 
+    def choose_group(self, group: JobGroup) -> None:
+        self._move_to(next((at for at, row in enumerate(self._rows) if row is group), self._cursor))
+
+    def _where(self, job_id: JobId) -> RowKey | None:
+        """The row of a job: its own, or that of the group which it leads."""
+        keys = {key_of(row) for row in self._rows}
+        return next((key for key in ((False, job_id), (True, job_id)) if key in keys), None)
+
     def toggle_mark(self) -> None:
-        if self.job is not None:
-            self.marks ^= {self.job.id}
+        if self.row is not None:
+            self.marks ^= {key_of(self.row)}
             self.refresh_line(self._cursor + 1)
             self._move_to(self._cursor + 1)
 
     def toggle_all(self) -> None:
-        ids = {job.id for job in self._jobs}
-        self.marks = set() if self.marks >= ids else ids
+        keys = {key_of(row) for at, row in enumerate(self._rows) if self._group_at[at] is None}
+        self.marks = set() if self.marks >= keys else keys
         self.refresh()
 
     # --- moving -------------------------------------------------------------------------------
@@ -122,7 +177,7 @@ class JobList(Framed, ScrollView, can_focus=True):
         self._move_to(self._cursor + by * max(1, self.size.height - 2))
 
     def action_end(self, which: int) -> None:
-        self._move_to(0 if which < 0 else len(self._jobs) - 1)
+        self._move_to(0 if which < 0 else len(self._rows) - 1)
 
     def on_click(self, event: events.Click) -> None:
         row = event.get_content_offset(self)
@@ -130,22 +185,23 @@ class JobList(Framed, ScrollView, can_focus=True):
             self._move_to(row.y - 1 + self.scroll_offset.y)
 
     def _move_to(self, row: int) -> None:
-        row = max(0, min(row, len(self._jobs) - 1))
+        row = max(0, min(row, len(self._rows) - 1))
         self._wanted = None
-        if row == self._cursor or not self._jobs:
+        if row == self._cursor or not self._rows:
             return
         self.refresh_line(self._cursor + 1)
         self._cursor = row
         self.refresh_line(row + 1)
         self._scroll_into_view()
-        self.post_message(self.Chosen(self.job))
+        self.post_message(self.Chosen())
 
-    def _find_cursor(self, ids: list[JobId], before: JobId | None) -> None:
-        if self._wanted is not None and self._wanted in ids:
-            self._cursor, self._wanted = ids.index(self._wanted), None
-        elif before in ids:
-            self._cursor = ids.index(before)
-        self._cursor = max(0, min(self._cursor, len(ids) - 1))
+    def _find_cursor(self, keys: list[RowKey], before: RowKey | None) -> None:
+        wanted = None if self._wanted is None else self._where(self._wanted)
+        if wanted is not None:
+            self._cursor, self._wanted = keys.index(wanted), None
+        elif before in keys:
+            self._cursor = keys.index(before)
+        self._cursor = max(0, min(self._cursor, len(keys) - 1))
         self.call_after_refresh(self._scroll_into_view)
 
     def _scroll_into_view(self) -> None:
@@ -167,11 +223,11 @@ class JobList(Framed, ScrollView, can_focus=True):
 
     def _measure(self) -> None:
         self._width = self.scrollable_content_region.width
-        found = columns(self._width, max((job.id for job in self._jobs), default=0))
+        found = columns(self._width, max((row.id for row in self._rows), default=0))
         if found != self._columns:
             self._columns = found
             self._drawn = {}
-        size = Size(0, len(self._jobs) + 1)
+        size = Size(0, len(self._rows) + 1)
         if size != self.virtual_size:
             self.virtual_size = size
 
@@ -181,48 +237,55 @@ class JobList(Framed, ScrollView, can_focus=True):
             self._measure()
         if y == 0:
             return strip([(head(self._columns), self.look_of("head"))], width, base)
-        if not self._jobs:
+        if not self._rows:
             lines = self._empty.splitlines()
             text = lines[y - 2] if 0 <= y - 2 < len(lines) else ""
             return strip([("  " + fit(text, width - 2), self.look_of("quiet"))], width, base)
         index = y - 1 + self.scroll_offset.y
-        if index >= len(self._jobs):
+        if index >= len(self._rows):
             return Strip.blank(width, base)
-        job = self._jobs[index]
+        row = self._rows[index]
         key = self._key(index)
-        known = self._drawn.get(job.id)
+        known = self._drawn.get(key_of(row))
         if known is not None and known[0] == key and known[1].cell_length == width:
             return known[1]
-        drawn = self._draw_row(job, key, width, base)
-        self._drawn[job.id] = (key, drawn)
+        drawn = self._draw_row(row, key, width, base)
+        self._drawn[key_of(row)] = (key, drawn)
         return drawn
 
     def _key(self, index: int) -> tuple[JobRow, bool, bool]:
-        job = self._jobs[index]
-        row = job_row(job, self._now, self._progress.get(job.id), self._reported.get(job.id))
-        return row, index == self._cursor, job.id in self.marks
+        row, group = self._rows[index], self._group_at[index]
+        if isinstance(row, JobGroup):
+            cells = group_row(row, self._now, self._active.get(row.id, ()))
+            unfolded = index + 1 < len(self._rows) and self._group_at[index + 1] is row
+            cells = replace(cells, name=f"{'-' if unfolded else '+'} {cells.name}")
+        else:
+            cells = job_row(row, self._now, self._progress.get(row.id), self._reported.get(row.id))
+            if group is not None:
+                cells = replace(cells, name=f"  {member_name(row, group)}")
+        return cells, index == self._cursor, key_of(row) in self.marks
 
     def _refresh_changed(self) -> None:
         top = self.scroll_offset.y
-        for index in range(top, min(len(self._jobs), top + self.size.height)):
-            known = self._drawn.get(self._jobs[index].id)
+        for index in range(top, min(len(self._rows), top + self.size.height)):
+            known = self._drawn.get(key_of(self._rows[index]))
             if known is None or known[0] != self._key(index):
                 self.refresh_line(index + 1)
 
-    def _draw_row(self, job: Job, key: tuple[JobRow, bool, bool], width: int, base: Style) -> Strip:
+    def _draw_row(self, of: Row, key: tuple[JobRow, bool, bool], width: int, base: Style) -> Strip:
         row, cursor, marked = key
         lead, state, rest = cells(row, self._columns, cursor=cursor, marked=marked, ascii_only=self._ascii)
         body = Style()
-        if isinstance(job.state, Ended):
+        if isinstance((of.foremost if isinstance(of, JobGroup) else of).state, Ended):
             body = self.look_of("quiet")
         if marked:
             body = body + self.look_of("marked")
-        word = body + self.look_of(_LOOKS.get(row.state, "bad" if _is_bad(job) else "held"))
+        word = body + self.look_of(_LOOKS.get(row.state, "bad" if row.state in _BAD else "held"))
         if cursor:
             over = self.look_of("cursor")
             body, word = over, word + Style(bgcolor=over.bgcolor)
         return strip([(lead, body), (state, word), (rest, body)], width, base)
 
 
-def _is_bad(job: Job) -> bool:
-    return isinstance(job.state, Ended) and job.state.name not in (StateName.SUCCEEDED, StateName.CANCELLED)
+def _is_member(job: Job, group: JobGroup) -> bool:
+    return job.id == group.controller or (job.spec.sweep is not None and job.spec.sweep[0] == group.id)

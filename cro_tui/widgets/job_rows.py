@@ -56,15 +56,17 @@ def cells(
     lead = (">" if cursor else " ") + ("*" if marked else " ") + fit(row.id, cols.id - 1, right=True) + " "
     rest = (
         " " + fit(row.name, cols.name) + fit(row.priority, 4, right=True) + " "
-        + fit(_why(row, ascii_only), cols.why)
+        + fit(_why(row, cols.why, ascii_only), cols.why)
         + fit(row.cpus, cols.cpu, right=True) + fit(row.mem, cols.mem, right=True)
         + fit(row.elapsed, cols.elapsed, right=True) + fit(row.eta, cols.eta, right=True)
     )  # fmt: skip
     return lead, fit(row.state, 5), rest
 
 
-def _why(row: JobRow, ascii_only: bool) -> str:
-    if row.progress is None:
-        return row.why
-    drawn = f"{bar(row.progress, _BAR_CELLS, ascii_only=ascii_only)} {percent_text(row.progress):>4}"
-    return f"{drawn} {row.why}".rstrip()
+def _why(row: JobRow, width: int, ascii_only: bool) -> str:
+    texts = (row.why, *row.shorter)
+    if row.progress is not None:
+        drawn = f"{bar(row.progress, _BAR_CELLS, ascii_only=ascii_only)} {percent_text(row.progress):>4}"
+        with_bar = tuple(f"{drawn} {text}".rstrip() for text in texts)
+        texts = (*with_bar[:3], *texts) if row.shorter else with_bar  # what it says is more than its bar
+    return next((text for text in texts if len(text) < width), texts[0 if not row.shorter else -1])

@@ -15,11 +15,12 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from cro_tui.present import Mark, name_text, needs_text, outlook_lines, state_word, why_lines
+from cro_tui.present.groups import group_lines, group_name, group_state
 from cro_tui.widgets.frame import Framed
 from cro_tui.widgets.strips import fit, plain, strip, wrapped
 from jobs.machine import Capacity
 from jobs.model import Job, Waiting
-from jobs.views import Outlook
+from jobs.views import JobGroup, Outlook, Row
 
 _LABEL_CELLS = 7
 
@@ -33,7 +34,7 @@ def command_text(job: Job, width: int = 400) -> str:
 
 
 class WhyPanel(Framed, Widget):
-    """`show` takes the job under the cursor."""
+    """`show` takes the row under the cursor."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {"why-panel--good", "why-panel--bad", "why-panel--quiet"}
 
@@ -45,7 +46,7 @@ class WhyPanel(Framed, Widget):
 
     def show(
         self,
-        job: Job | None,
+        row: Row | None,
         now: float,
         capacity: Capacity | None,
         key: str,
@@ -53,7 +54,10 @@ class WhyPanel(Framed, Widget):
     ) -> None:
         """`key` hides the panel and is shown on its edge; `outlook` is of this job, where it is known."""
         self.frame("Why", key)
-        facts = () if job is None else _facts(job, now, capacity, outlook)
+        if isinstance(row, JobGroup):
+            facts = _group_facts(row, now)
+        else:
+            facts = () if row is None else _facts(row, now, capacity, outlook)
         if facts == self._facts:
             return
         self._facts = facts
@@ -105,6 +109,18 @@ def _facts(
     ]
     if job.spec.stack:
         facts.append(("quiet", "Stack", plain(job.spec.stack, 40)))
+    return tuple(facts)
+
+
+def _group_facts(group: JobGroup, now: float) -> tuple[tuple[str, str, str], ...]:
+    facts = [("head", f"#{group.id} {group_name(group)}", group_state(group)), ("", "", "")]
+    facts += [("", "", line) for line in group_lines(group, now)]
+    facts += [
+        ("", "", ""),
+        ("quiet", "enter", "shows its jobs, or hides them"),
+        ("quiet", "c", "compares its runs"),
+        ("quiet", "x h r", "mean all of it"),
+    ]
     return tuple(facts)
 
 

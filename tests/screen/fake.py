@@ -5,6 +5,7 @@ Keeps its jobs in a dict, remembers each call, and can be told to fail or to han
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 from collections import Counter
@@ -32,6 +33,7 @@ from jobs.model import (
     Reason,
     ReasonCode,
     Running,
+    State,
     StateName,
     Succeeded,
     Unit,
@@ -43,17 +45,19 @@ from jobs.serving.model import Service
 from jobs.tracking.curves import read_curves
 from jobs.tracking.model import Curve, ModelCard, RegisteredModel
 from jobs.tracking.registry import Registry
-from jobs.tracking.sweeps import Sweep, sweep_of
+from jobs.tracking.sweeps import Run, Runs, Sweep, runs_of, sweep_of
 from jobs.usage_trace import Moment
 from jobs.views import (
     DaemonStatus,
     FirstRun,
     Headroom,
     HistoryEntry,
+    JobGroup,
     JobQuery,
     NeedsRequest,
     Outlook,
     Preview,
+    Row,
     Snapshot,
     SortKey,
     SubmitRequest,
@@ -181,6 +185,8 @@ class FakeSource:
     preview_answer: Preview = field(default_factory=lambda: Preview(Needs(), starts_now=True))
     calls: list[tuple[str, Any]] = field(default_factory=list)
     served: tuple[tuple[Job, Service | None], ...] = ()
+    groups_of_jobs: tuple[JobGroup, ...] = ()
+    swept: Runs | None = None
     gate: threading.Event = field(default_factory=threading.Event)
     now: float = NOW
 
@@ -218,10 +224,23 @@ class FakeSource:
         counts: dict[StateName, int] = {}
         for job in self.jobs.values():
             counts[job.state.name] = counts.get(job.state.name, 0) + 1
-        shown = tuple(found[: query.limit])
+        shown = self._folded(found, query) if query.folds else tuple(found[: query.limit])
         return Snapshot(
             self.now, shown, len(found), counts, self.capacity, self.sample, self.daemon, self.note
         )
+
+    def _folded(self, found: list[Job], query: JobQuery) -> tuple[Row, ...]:
+        """Groups first, each with its jobs below while it is unfolded, then the jobs that stand alone."""
+        rows: list[Row] = []
+        leads = {group.id for group in self.groups_of_jobs}
+        for group in self.groups_of_jobs:
+            rows.append(group)
+            if group.id in query.unfolded:
+                rows += [
+                    job for job in found if job.spec.sweep is not None and job.spec.sweep[0] == group.id
+                ]
+        rows += [job for job in found if job.spec.sweep is None or job.spec.sweep[0] not in leads]
+        return tuple(rows[: query.limit])
 
     def submit(self, requests: Sequence[SubmitRequest]) -> tuple[JobId, ...]:
         self._enter("submit", tuple(requests))
@@ -308,6 +327,32 @@ class FakeSource:
         assert job.spec.sweep is not None
         counts = Counter(each.state.name for each in self.jobs.values())
         return sweep_of(job.spec.sweep, self.jobs.values(), counts, ())
+
+    def runs(self, job_id: JobId) -> Runs:
+        self._enter("runs", job_id)
+        assert self.swept is not None
+        return self.swept
+
+    def cancel_group(self, job_id: JobId) -> int:
+        self._enter("cancel_group", job_id)
+        return 1
+
+    def hold_group(self, job_id: JobId) -> int:
+        self._enter("hold_group", job_id)
+        return 1
+
+    def release_group(self, job_id: JobId) -> int:
+        self._enter("release_group", job_id)
+        return 1
+
+    def shift_group(self, job_id: JobId, delta: int) -> int:
+        self._enter("shift_group", (job_id, delta))
+        return 1
+
+    def failed_in_group(self, job_id: JobId) -> tuple[Job, ...]:
+        self._enter("failed_in_group", job_id)
+        members = (job for job in self.jobs.values() if job.spec.sweep is not None)
+        return tuple(job for job in members if isinstance(job.state, Failed))
 
     def first_run(self, job: Job) -> FirstRun | None:
         before = self.jobs.get(job.spec.retry_of or JobId(0))
@@ -513,3 +558,43 @@ def idle_machine() -> tuple[Group, ...]:
     supervisor, train, worker = job.processes
     train = replace(train, gpu_mem_bytes=40 * GIB, gpu_idle_bytes=38 * GIB, gpu_idle_since_at=NOW - 2520)
     return replace(job, processes=(supervisor, train, worker)), shell
+
+
+def a_sweep(source: FakeSource, size: int = 30) -> JobGroup:
+    """A sweep of a forest in the fake engine: a third has ended, two fail, two run, the rest waits."""
+    made, runs = [], []
+    for at in range(size):
+        params: tuple[tuple[str, int | str], ...] = (
+            ("n_estimators", (50, 100, 200)[at % 3]), ("max_depth", 2 + at // 6), ("kind", "ab"[at % 2]),
+        )  # fmt: skip
+        score = round(0.8 + 0.15 * math.sin(at * 7) ** 2, 4)
+        state: State = Succeeded(
+            NOW - 900 + at, NOW - 600 + at, Usage(cpu_s=30.0, peak_mem_bytes=300 * MIB)
+        )
+        if at >= size // 3 + 4:
+            state = Queued(NOW - 60)
+        elif at >= size // 3 + 2:
+            state = Running(NOW - 30, 1, Grant(), 100 + at)
+        elif at >= size // 3:
+            state = Failed(NOW - 900, NOW - 700, 1, None, "", Usage())
+        done = isinstance(state, Succeeded)
+        name = f"forest n_estimators={params[0][1]} max_depth={params[1][1]} kind={params[2][1]}"
+        metrics = (("accuracy", score), ("loss", round(2 - score, 4))) if done else ()
+        reasons = (Reason(ReasonCode.CPUS, 2, 1.0, Unit.CPUS),) if isinstance(state, Queued) else ()
+        made.append(
+            job(100 + at, name, state, spec_sweep=(100, size), spec_params=params, spec_recipe="forest",
+                metrics=metrics, reasons=reasons, usage=Usage(mem_bytes=300 * MIB, cpus=0.9))
+        )  # fmt: skip
+        runs.append(Run(JobId(100 + at), state.name, dict(params), dict(metrics)))
+    source.add(*made)
+    counts = Counter(each.state.name for each in made)
+    best = max(made, key=lambda each: dict(each.metrics).get("accuracy", 0.0))
+    judged_by = (("accuracy", "max"),)
+    foremost = next(each for each in made if isinstance(each.state, Running))
+    group = JobGroup(
+        JobId(100), "forest", size, foremost, counts, judged_by=judged_by, metric="accuracy",
+        best=dict(best.metrics)["accuracy"], best_id=best.id,
+    )  # fmt: skip
+    source.groups_of_jobs = (group,)
+    source.swept = runs_of(group.id, group.name, size, runs, judged_by)
+    return group

@@ -190,7 +190,7 @@ async def test_the_sort_menu_changes_the_order(source: FakeSource) -> None:
         await screen.press("i")
         await screen.shows("sort id")
         jobs = screen.app.screen.query_one(JobList)
-        await screen.until(lambda: [j.id for j in jobs._jobs] == sorted(source.jobs), "the order of ids")
+        await screen.until(lambda: [j.id for j in jobs._rows] == sorted(source.jobs), "the order of ids")
         assert SortKey.ID.value in screen.text()
 
 

@@ -19,7 +19,7 @@ from jobs.model import GIB, JobId
 from jobs.settings import ScreenSettings, Settings
 from jobs.views import Headroom
 from tests.screen.conftest import NARROW, WIDE, Screen
-from tests.screen.fake import FakeSource, a_sample, gpu_capacity, idle_machine
+from tests.screen.fake import FakeSource, a_sample, a_sweep, gpu_capacity, idle_machine
 from tests.screen.test_models import filled
 
 Compare = Callable[..., bool]
@@ -139,4 +139,15 @@ def test_models_side_by_side(
     source: FakeSource, tmp_path: Path, size: tuple[int, int], snap_compare: Compare
 ) -> None:
     run = after(filled(source, tmp_path), "sklearn_gridsearch", "3", "c", then="0.9778 *")
+    assert snap_compare(app_of(source), terminal_size=size, run_before=run)
+
+
+@pytest.mark.parametrize("size", [WIDE, NARROW], ids=["120x40", "80x24"])
+@pytest.mark.parametrize("keys", [("enter",), ("c", "j", "j")], ids=["unfolded", "runs"])
+def test_a_sweep(
+    source: FakeSource, keys: tuple[str, ...], size: tuple[int, int], snap_compare: Compare
+) -> None:
+    a_sweep(source)
+    then = "- forest" if keys == ("enter",) else "10 of 30 runs"
+    run = after(source, "+ forest", *keys, then=then)
     assert snap_compare(app_of(source), terminal_size=size, run_before=run)

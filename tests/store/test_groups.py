@@ -1,4 +1,4 @@
-"""Groups as one row: counts that equal a recount, the best so far, the row's place, and pages of what ended."""
+"""Groups as one row: counts that equal a recount, the best so far, its place, and pages of what ended."""
 
 from __future__ import annotations
 

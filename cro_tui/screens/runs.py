@@ -1,0 +1,113 @@
+"""A dialog with all runs of a sweep: lines through its parameters and a metric, above the runs by rank.
+
+It is given the runs and reads nothing more, but for the job that is opened.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, cast
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Vertical
+from textual.content import Content
+from textual.screen import ModalScreen
+
+from cro_tui.desk import Desk
+from cro_tui.present.amounts import clean
+from cro_tui.widgets.parallel import MOST_LINES
+from cro_tui.widgets.run_lines import RunLines
+from cro_tui.widgets.run_table import RunTable
+from jobs.model import Job
+from jobs.tracking.sweeps import Run, Runs, ranked
+
+
+class RunsScreen(ModalScreen[None]):
+    """`esc` or `c` closes it, `m` shows the next metric, `enter` opens the job."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        ("escape,c,q", "close", "Close"),
+        ("m", "turn(1)", "Next metric"),
+        ("M", "turn(-1)", "Metric before"),
+        ("enter", "open", "Open"),
+    ]
+
+    def __init__(self, runs: Runs) -> None:
+        super().__init__()
+        self._runs = runs
+        self._at = 0
+        self._ranked: list[Run] = []
+        self._best: Run | None = None
+
+    @property
+    def desk(self) -> Desk:
+        return cast(Desk, self.app)
+
+    @property
+    def _metric(self) -> str:
+        return self._runs.metrics[self._at] if self._runs.metrics else ""
+
+    def compose(self) -> ComposeResult:
+        with Vertical(id="runs"):
+            yield RunLines(
+                self._runs, ascii_only=self.desk.settings.screen.graph == "ascii", id="run-lines"
+            )
+            yield RunTable(id="run-table")
+
+    def on_mount(self) -> None:
+        self._rank()
+        self.query_one(RunTable).focus()
+
+    def _rank(self) -> None:
+        runs, metric = self._runs, self._metric
+        better = runs.better.get(metric, "")
+        self._ranked = ranked(runs.runs, metric, better)
+        first = self._ranked[0] if self._ranked else None
+        self._best = first if better and first is not None and metric in first.metrics else None
+        shown = (metric, *(other for other in runs.metrics if other != metric)) if metric else ()
+        self.query_one(RunTable).show(self._ranked, runs.varying, shown, self._best)
+        self.query_one(RunLines).display = bool(metric)
+        self._draw()
+
+    @on(RunTable.Chosen)
+    def _draw(self) -> None:
+        chosen = self.query_one(RunTable).run
+        self.query_one(RunLines).show(self._ranked, self._metric, self._best, chosen)
+        self.call_after_refresh(self._frame)
+
+    def _frame(self) -> None:
+        runs, frame = self._runs, self.query_one("#runs")
+        ascii_only = self.desk.settings.screen.graph == "ascii"
+        with_metric = sum(self._metric in run.metrics for run in runs.runs)
+        said = [f"{with_metric:,} of {runs.size:,} runs"]
+        if with_metric > MOST_LINES:
+            said.append(f"every {-(-with_metric // MOST_LINES)}th drawn")
+        if left := self.query_one(RunLines).left_out:
+            said.append(f"{left} parameters have no room")
+        what = f"{self._metric} by {', '.join(runs.varying)}" if self._metric else "no metric yet"
+        frame.border_title = Content(clean(f"#{runs.lead} {runs.name}: {what}", 70))
+        keys = "m metric  " if len(runs.metrics) > 1 else ""
+        marks = "# best  O chosen" if ascii_only else "● best  ◆ chosen"
+        frame.border_subtitle = Content(f"{' · '.join(said)} · {marks}  {keys}enter opens  esc closes")
+
+    def action_turn(self, step: int) -> None:
+        if len(self._runs.metrics) > 1:
+            self._at = (self._at + step) % len(self._runs.metrics)
+            self._rank()
+
+    def action_open(self) -> None:
+        from cro_tui.screens.job import JobScreen
+
+        run = self.query_one(RunTable).run
+        if run is None:
+            return
+        source, job_id = self.desk.source, run.id
+
+        def came(job: Job) -> None:
+            self.app.push_screen(JobScreen(job))
+
+        self.desk.read(lambda: source.explain(job_id), came, key="explain run")
+
+    def action_close(self) -> None:
+        self.dismiss(None)

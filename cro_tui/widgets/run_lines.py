@@ -1,0 +1,74 @@
+"""A sweep's runs as lines through parallel axes: the best one and the one under the cursor stand out.
+
+It draws what it is given; which run is chosen, and by which metric, is the dialog's affair.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from rich.segment import Segment
+from textual.strip import Strip
+from textual.widget import Widget
+
+from cro_tui.widgets.drawn import Drawn
+from cro_tui.widgets.parallel import Cell, axes_of, drawn_of, picture, place_of
+from jobs.tracking.sweeps import Run, Runs
+
+
+class RunLines(Drawn, Widget):
+    COMPONENT_CLASSES: ClassVar[set[str]] = {
+        "run-lines--other", "run-lines--best", "run-lines--chosen", "run-lines--axis", "run-lines--label",
+    }  # fmt: skip
+
+    def __init__(self, runs: Runs, *, ascii_only: bool, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._runs, self._ascii = runs, ascii_only
+        self._ranked: Sequence[Run] = ()
+        self._metric = ""
+        self._best: Run | None = None
+        self._chosen: Run | None = None
+        self._rows: list[list[Cell]] = []
+        self._drawn: tuple[object, ...] = ()
+        self.left_out = 0  # parameters that have no axis
+
+    def show(self, ranked: Sequence[Run], metric: str, best: Run | None, chosen: Run | None) -> None:
+        self._ranked, self._metric, self._best, self._chosen = ranked, metric, best, chosen
+        self.refresh()
+
+    def render_line(self, y: int) -> Strip:
+        width, base = self.size.width, self.look_of()
+        self._lay_out()
+        if y >= len(self._rows):
+            return Strip.blank(width, base)
+        styles = {look: base + self.look_of(look) for look in ("other", "best", "chosen", "axis", "label")}
+        segments: list[Segment] = []
+        text, last = "", ""
+        for char, look in [*self._rows[y], ("", "\0")]:
+            if look != last and text:
+                segments.append(Segment(text, styles.get(last, base)))
+                text = ""
+            text, last = text + char, look
+        return Strip(segments).adjust_cell_length(width, base)
+
+    def _lay_out(self) -> None:
+        """Draw anew only if another run is chosen, or the size is another one."""
+        key = (self.size, self._metric, self._chosen, self._best)
+        if key == self._drawn or not self._metric:
+            return
+        self._drawn = key
+        axes, self.left_out = axes_of(self._runs, self._metric, self.size.width)
+        names = [*self._runs.varying[: len(axes) - 1]]
+
+        def line(run: Run | None) -> list[float | None] | None:
+            if run is None:
+                return None
+            places = [place_of(axis, run.params.get(name)) for axis, name in zip(axes, names, strict=False)]
+            return [*places, place_of(axes[-1], run.metrics.get(self._metric))]
+
+        others = [places for run in drawn_of(self._ranked, self._metric) if (places := line(run))]
+        size = self.size.width, self.size.height
+        self._rows = picture(
+            axes, others, line(self._best), line(self._chosen), size, ascii_only=self._ascii
+        )
