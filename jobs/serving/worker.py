@@ -19,6 +19,7 @@ from typing import Any
 import uvicorn
 
 from jobs.ports import CroError
+from jobs.serving.connections import IDLE_TIMEOUT_S, Connection
 from jobs.serving.model import Asked
 from jobs.serving.routes import application
 from jobs.serving.stand import Stand
@@ -50,7 +51,9 @@ async def _serve(stand: Stand, asked: Asked, listening: socket.socket) -> None:
         proxy_headers=False,
         lifespan="off",
         server_header=False,
-        timeout_keep_alive=75,
+        http=Connection,
+        ws="none",
+        timeout_keep_alive=IDLE_TIMEOUT_S,
         timeout_graceful_shutdown=_LAST_REQUESTS_S,
     )
     server = uvicorn.Server(config)

@@ -7,6 +7,9 @@ import hashlib
 import json
 import os
 import signal
+import socket
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -14,7 +17,9 @@ import joblib
 import pandas
 import pytest
 
+from jobs.ports import BadInput
 from jobs.serving import compiled, compiling
+from jobs.serving.loading import native
 from jobs.tracking.registry import Registry
 from tests.serving.conftest import JSON, Client, Start, Trained, train
 
@@ -62,6 +67,47 @@ def test_it_answers_as_the_model_would(
     assert row["required"] == list(served.sample[0])
     assert running.stop() == 0
     assert "stopped" in running.log()
+
+
+MLFLOW_CLIENT = """
+import json, sys
+import pandas
+from mlflow.pyfunc.scoring_server.client import ScoringServerClient
+host, port = sys.argv[1].removeprefix("http://").split(":")
+client = ScoringServerClient(host, int(port))
+client.wait_server_ready(timeout=30)
+answer = client.invoke(pandas.DataFrame(json.load(sys.stdin)))
+print(json.dumps(answer.get_predictions().iloc[:, 0].tolist()))
+"""
+
+
+def test_the_client_of_mlflow_is_answered(served: Trained, start: Start) -> None:
+    url = start("--native", CHAMPION).service().url
+    asked = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", MLFLOW_CLIENT, url],
+        input=json.dumps(served.sample),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert json.loads(asked.stdout) == expected(served)[0], asked.stderr
+
+
+@pytest.mark.parametrize("name", ["model.joblib", "model.pkl", "model.skops"])
+def test_a_file_that_is_no_model_gets_one_sentence(tmp_path: Path, registry: Registry, name: str) -> None:
+    (tmp_path / name).write_bytes(b"not a model")
+    card = {"name": "x", "flavor": "", "registered_at": 1.0, "job_id": 1, "attempt": 1}
+    with pytest.raises(BadInput, match=r"x:1 cannot be loaded: .+") as met:
+        native(registry, registry.register(tmp_path, [name], card)[0])
+    assert "\n" not in met.value.title
+
+
+def test_a_missing_framework_is_named(
+    served: Trained, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "joblib", None)
+    with pytest.raises(BadInput, match="needs joblib, which is not installed here"):
+        native(registry, registry.card(CHAMPION))
 
 
 def test_bad_input_gets_one_sentence_and_the_service_stays(served: Trained, start: Start) -> None:
@@ -258,7 +304,10 @@ def test_what_was_begun_is_finished_when_it_is_told_to_stop(served: Trained, sta
         thread.start()
     begun.wait()
     running.until(lambda: len(statuses) > 10, "some answers")
-    assert running.stop() == 0
+    address = running.service().url.removeprefix("http://").split(":")
+    with socket.create_connection((address[0], int(address[1]))) as half:
+        half.sendall(b"POST /predict HTTP/1.1\r\n")  # nobody waits for the rest of it
+        assert running.stop() == 0
     for thread in threads:
         thread.join()
     assert set(statuses) == {200}
