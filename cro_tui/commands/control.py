@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import click
 
 from cro_tui.commands.opened import opened, with_scheduler
 from cro_tui.commands.options import ids_argument, job_id
-from cro_tui.present import jobs_text
+from cro_tui.present import counted, jobs_text
 from jobs.api import Api
 from jobs.model import JobId, StateName
 from jobs.ports import BadInput
@@ -20,11 +20,15 @@ _STOPPABLE = frozenset(
 )
 all_option = click.option("--all", "every", is_flag=True, help="Every job that this suits.")
 
+sweep_option = click.option(
+    "--sweep", type=job_id, metavar="ID", help="Every job of the sweep that this job belongs to."
+)
+
 
 @click.command(short_help="Stop jobs.")
 @ids_argument
 @all_option
-@click.option("--sweep", type=job_id, metavar="ID", help="Every job of the sweep that this job belongs to.")
+@sweep_option
 def cancel(ids: tuple[JobId, ...], every: bool, sweep: JobId | None) -> int:
     """Stop running jobs and take waiting ones out of the queue.
 
@@ -37,11 +41,8 @@ def cancel(ids: tuple[JobId, ...], every: bool, sweep: JobId | None) -> int:
     """
     with opened() as api:
         if sweep is not None:
-            if ids or every:
-                raise BadInput("Name jobs, say --all, or name a sweep: only one of them.")
-            chosen = api.sweep_ids(sweep, _STOPPABLE)
-        else:
-            chosen = _chosen(api, ids, every, _STOPPABLE)
+            return _whole(api, sweep, every or bool(ids), api.cancel_group, "Stopping")
+        chosen = _chosen(api, ids, every, _STOPPABLE)
         api.cancel(chosen)
         return _done(api, chosen, "Stopping")
 
@@ -49,15 +50,19 @@ def cancel(ids: tuple[JobId, ...], every: bool, sweep: JobId | None) -> int:
 @click.command(short_help="Keep jobs from starting; pause running ones.")
 @ids_argument
 @all_option
-def hold(ids: tuple[JobId, ...], every: bool) -> int:
+@sweep_option
+def hold(ids: tuple[JobId, ...], every: bool, sweep: JobId | None) -> int:
     """Keep waiting jobs from starting, and pause running ones where they are.
 
     A paused job keeps its memory. --all holds every job that waits.
 
     \b
       cro-tui hold 12
+      cro-tui hold --sweep 12
     """
     with opened() as api:
+        if sweep is not None:
+            return _whole(api, sweep, every or bool(ids), api.hold_group, "Holding")
         chosen = _chosen(api, ids, every, frozenset({StateName.QUEUED}))
         api.hold(chosen)
         return _done(api, chosen, "Holding")
@@ -66,13 +71,17 @@ def hold(ids: tuple[JobId, ...], every: bool) -> int:
 @click.command(short_help="Let held and paused jobs go on.")
 @ids_argument
 @all_option
-def release(ids: tuple[JobId, ...], every: bool) -> int:
+@sweep_option
+def release(ids: tuple[JobId, ...], every: bool, sweep: JobId | None) -> int:
     """Let held jobs queue again and paused ones go on.
 
     \b
       cro-tui release 12
+      cro-tui release --sweep 12
     """
     with opened() as api:
+        if sweep is not None:
+            return _whole(api, sweep, every or bool(ids), api.release_group, "Releasing")
         chosen = _chosen(api, ids, every, frozenset({StateName.HELD, StateName.PAUSED}))
         api.release(chosen)
         return _done(api, chosen, "Releasing")
@@ -113,6 +122,16 @@ def _chosen(api: Api, ids: Sequence[JobId], every: bool, suited: frozenset[State
     if not ids:
         raise BadInput("Name at least one job.", "cro-tui ls shows their ids.")
     return tuple(ids)
+
+
+def _whole(api: Api, sweep: JobId, others: bool, act: Callable[[JobId], int], what: str) -> int:
+    if others:
+        raise BadInput("Name jobs, say --all, or name a sweep: only one of them.")
+    number = act(sweep)
+    print(f"{what} {counted(number, 'job')} of the sweep." if number else "There is no such job now.")
+    if number:
+        with_scheduler(api)
+    return 0
 
 
 def _done(api: Api, ids: Sequence[JobId], what: str) -> int:

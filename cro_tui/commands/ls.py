@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -9,13 +11,14 @@ import click
 from cro_tui.commands.opened import note, now_s, opened, print_json, print_table
 from cro_tui.commands.options import json_option, whole
 from cro_tui.present import MISSING, STATE_WORDS, cut, job_json, job_row, percent_text, reported_text
+from cro_tui.present.groups import group_row
 from jobs.api import Api
 from jobs.logs import LogFile
 from jobs.model import Job, Running, StateName
 from jobs.ports import BadInput
 from jobs.text import progress_of_lines
 from jobs.tracking.reports import read
-from jobs.views import JobQuery, SortKey
+from jobs.views import JobGroup, JobQuery, Row, SortKey
 
 _DEFAULT_LIMIT, _EVERY = 50, 1_000_000_000
 _WAITING = frozenset({StateName.QUEUED, StateName.HELD})
@@ -42,13 +45,21 @@ _HEADS = ("ID", "STATE", "NAME", "PRI", "WHY", "CPU", "MEM", "ELAPSED", "ETA")
 @click.option(
     "--sort", type=click.Choice([key.value for key in SortKey]), default="queue", show_default=True
 )
+@click.option("--unfold", is_flag=True, help="Every job of a sweep in a line of its own.")
 @json_option
 def ls(  # noqa: PLR0917 - click calls it by keyword
-    text: str, states: tuple[str, ...], every: bool, limit: int | None, sort: str, as_json: bool
+    text: str,
+    states: tuple[str, ...],
+    every: bool,
+    limit: int | None,
+    sort: str,
+    unfold: bool,
+    as_json: bool,
 ) -> int:
     """List jobs: running, then waiting by priority and age, then ended, newest first.
 
-    TEXT keeps the jobs that have it in their name, recipe, state or id.
+    A sweep, or an optimization with its trials, is one line (+), but where TEXT, --state, --sort,
+    --unfold or --json ask for jobs. TEXT keeps those that have it in their name, recipe, state or id.
 
     \b
       cro-tui ls
@@ -59,14 +70,16 @@ def ls(  # noqa: PLR0917 - click calls it by keyword
         raise BadInput(f"The limit must be 1 or more, not {limit}.")
     most = limit or (_EVERY if every else _DEFAULT_LIMIT)
     query = JobQuery(states=_states(states), text=text, sort=SortKey(sort), limit=most + 1)
+    query = replace(query, folded=not unfold and not as_json)
     with opened() as api:
-        found = api.jobs(query)
-        rows = [] if as_json else [_row(api, job, now_s()) for job in found[:most]]
+        found = api.rows(query)
+        active = api.jobs(JobQuery(states=_ACTIVE, limit=_EVERY)) if query.folds else ()
+        rows = [] if as_json else [_row(api, row, now_s(), active) for row in found[:most]]
         idle = not found and not text and not states
-    jobs, now = found[:most], now_s()
+    now = now_s()
     if as_json:
-        print_json([job_json(job, now) for job in jobs])
-    elif jobs:
+        print_json([job_json(job, now) for job in found[:most] if isinstance(job, Job)])
+    elif found:
         print_table(_HEADS, rows, right=(0, 3, 5, 6, 7, 8), stretch=(4, 2))
     else:
         note("No jobs. Queue one: cro-tui submit sklearn_forest" if idle else "No job matches.")
@@ -75,10 +88,15 @@ def ls(  # noqa: PLR0917 - click calls it by keyword
     return 0
 
 
-def _row(api: Api, job: Job, now: float) -> tuple[str, ...]:
-    row = job_row(job, now)
+def _row(api: Api, job: Row, now: float, active: Sequence[Job]) -> tuple[str, ...]:
+    if isinstance(job, JobGroup):
+        of_it = [each for each in active if each.spec.sweep is not None and each.spec.sweep[0] == job.id]
+        row = group_row(job, now, of_it)
+        row = replace(row, name=f"+ {row.name}")
+    else:
+        row = job_row(job, now)
     why = row.why
-    if not why and isinstance(job.state, Running):
+    if isinstance(job, Job) and not why and isinstance(job.state, Running):
         reported = read(api.events_path(job.id), ended=False)
         progress = reported.progress
         if progress is None:

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from cro_tui.commands.opened import FATES_HELP, now_s, opened, print_json, with_scheduler
-from cro_tui.commands.options import ids_argument, json_option, needs_options, needs_request
+from cro_tui.commands.options import ids_argument, job_id, json_option, needs_options, needs_request
 from cro_tui.present import job_json, name_text
 from jobs.model import JobId
 from jobs.ports import BadInput
@@ -15,10 +15,13 @@ from jobs.ports import BadInput
 
 @click.command(short_help="Queue ended jobs again.", epilog=f"With --wait: {FATES_HELP}")
 @ids_argument
+@click.option(
+    "--sweep", type=job_id, metavar="ID", help="The jobs that failed of the sweep that this job belongs to."
+)
 @needs_options
 @click.option("--wait", "waits", is_flag=True, help="Wait for the end and leave with the fate.")
 @json_option
-def retry(ids: tuple[JobId, ...], waits: bool, as_json: bool, **needs: Any) -> int:
+def retry(ids: tuple[JobId, ...], sweep: JobId | None, waits: bool, as_json: bool, **needs: Any) -> int:
     """Queue ended jobs again as new jobs, with the same command, folder and environment.
 
     `show` of such a job says whether its metrics came out the same, and if not what was
@@ -27,13 +30,19 @@ def retry(ids: tuple[JobId, ...], waits: bool, as_json: bool, **needs: Any) -> i
     \b
       cro-tui retry 12
       cro-tui retry 12 --mem 16G
+      cro-tui retry --sweep 40
     """
-    if not ids:
-        raise BadInput("Name at least one job.", "cro-tui ls shows their ids.")
+    if bool(ids) == (sweep is not None):
+        raise BadInput("Name at least one job, or a sweep.", "cro-tui ls shows their ids.")
     with opened() as api:
+        if sweep is not None:
+            ids = tuple(job.id for job in api.failed_in_group(sweep))
+            if not ids:
+                print("No job of the sweep failed, or was stopped, that has no retry.")
+                return 0
         new_ids = api.retry(ids, needs_request(needs))
         if not (as_json and waits):
-            jobs, now = [api.job(job_id) for job_id in new_ids], now_s()
+            jobs, now = [api.job(new_id) for new_id in new_ids], now_s()
             if as_json:
                 print_json([job_json(job, now) for job in jobs])
             else:

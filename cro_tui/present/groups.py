@@ -59,8 +59,10 @@ def group_name(group: JobGroup, width: int = 60) -> str:
 
 
 def member_name(job: Job, group: JobGroup, width: int = 60) -> str:
-    """What a job is called below its group: what differs."""
+    """What a job is called below its group: what differs, in a narrow place the values alone."""
     name = job.spec.name.removeprefix(group.name).strip() or job.spec.name
+    if len(name) > width and "=" in name:
+        name = ", ".join(word.partition("=")[2] or word for word in name.split())
     return clean(name, width) or "(no name)"
 
 
@@ -108,8 +110,10 @@ def _others(group: JobGroup) -> list[str]:
 
 def group_row(group: JobGroup, now: float, active: Iterable[Job] = ()) -> JobRow:
     """Its cells; `active` are the jobs of it that run: their use is added up."""
-    use = [job.usage for job in active]
     lead = controller_of(group)
+    use = [job.usage for job in active]
+    if lead is not None and not isinstance(lead.state, Ended):
+        use.append(lead.usage)
     over = ended_in(group) >= group.size or (lead is not None and isinstance(lead.state, Ended))
     return JobRow(
         str(group.id),

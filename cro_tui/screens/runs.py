@@ -1,6 +1,6 @@
 """A dialog with all runs of a sweep: lines through its parameters and a metric, above the runs by rank.
 
-It is given the runs and reads nothing more, but for the job that is opened.
+It is given the runs, and reads them again while some are to come.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ from cro_tui.widgets.run_lines import RunLines
 from cro_tui.widgets.run_table import RunTable
 from jobs.model import Job
 from jobs.tracking.sweeps import Run, Runs, ranked
+
+_EVERY_S = 2.0
 
 
 class RunsScreen(ModalScreen[None]):
@@ -50,14 +52,27 @@ class RunsScreen(ModalScreen[None]):
 
     def compose(self) -> ComposeResult:
         with Vertical(id="runs"):
-            yield RunLines(
-                self._runs, ascii_only=self.desk.settings.screen.graph == "ascii", id="run-lines"
-            )
+            yield RunLines(ascii_only=self.desk.settings.screen.graph == "ascii", id="run-lines")
             yield RunTable(id="run-table")
 
     def on_mount(self) -> None:
         self._rank()
         self.query_one(RunTable).focus()
+        self.set_interval(_EVERY_S, self._look)
+
+    def _look(self) -> None:
+        """Read the runs again while some of them are to come."""
+        runs, source = self._runs, self.desk.source
+        if not self.is_current or (len(runs.runs) >= runs.size and all(run.ended for run in runs.runs)):
+            return
+        self.desk.read(lambda: source.runs(runs.lead), self._came, key="runs")
+
+    def _came(self, runs: Runs) -> None:
+        if self.is_attached and runs != self._runs:
+            metric = self._metric
+            self._runs = runs
+            self._at = runs.metrics.index(metric) if metric in runs.metrics else 0
+            self._rank()
 
     def _rank(self) -> None:
         runs, metric = self._runs, self._metric
@@ -73,7 +88,7 @@ class RunsScreen(ModalScreen[None]):
     @on(RunTable.Chosen)
     def _draw(self) -> None:
         chosen = self.query_one(RunTable).run
-        self.query_one(RunLines).show(self._ranked, self._metric, self._best, chosen)
+        self.query_one(RunLines).show(self._runs, self._ranked, self._metric, self._best, chosen)
         self.call_after_refresh(self._frame)
 
     def _frame(self) -> None:

@@ -262,7 +262,7 @@ class JobList(Framed, ScrollView, can_focus=True):
         else:
             cells = job_row(row, self._now, self._progress.get(row.id), self._reported.get(row.id))
             if group is not None:
-                cells = replace(cells, name=f"  {member_name(row, group)}")
+                cells = replace(cells, name=f"  {member_name(row, group, self._columns.name - 2)}")
         return cells, index == self._cursor, key_of(row) in self.marks
 
     def _refresh_changed(self) -> None:

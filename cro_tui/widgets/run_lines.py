@@ -22,9 +22,10 @@ class RunLines(Drawn, Widget):
         "run-lines--other", "run-lines--best", "run-lines--chosen", "run-lines--axis", "run-lines--label",
     }  # fmt: skip
 
-    def __init__(self, runs: Runs, *, ascii_only: bool, id: str | None = None) -> None:
+    def __init__(self, *, ascii_only: bool, id: str | None = None) -> None:
         super().__init__(id=id)
-        self._runs, self._ascii = runs, ascii_only
+        self._runs: Runs | None = None
+        self._ascii = ascii_only
         self._ranked: Sequence[Run] = ()
         self._metric = ""
         self._best: Run | None = None
@@ -33,8 +34,12 @@ class RunLines(Drawn, Widget):
         self._drawn: tuple[object, ...] = ()
         self.left_out = 0  # parameters that have no axis
 
-    def show(self, ranked: Sequence[Run], metric: str, best: Run | None, chosen: Run | None) -> None:
-        self._ranked, self._metric, self._best, self._chosen = ranked, metric, best, chosen
+    def show(
+        self, runs: Runs, ranked: Sequence[Run], metric: str, best: Run | None, chosen: Run | None
+    ) -> None:
+        """`ranked` are the runs, the best first."""
+        self._runs, self._ranked, self._metric = runs, ranked, metric
+        self._best, self._chosen = best, chosen
         self.refresh()
 
     def render_line(self, y: int) -> Strip:
@@ -54,12 +59,13 @@ class RunLines(Drawn, Widget):
 
     def _lay_out(self) -> None:
         """Draw anew only if another run is chosen, or the size is another one."""
-        key = (self.size, self._metric, self._chosen, self._best)
-        if key == self._drawn or not self._metric:
+        runs = self._runs
+        key = (self.size, self._metric, self._chosen, self._best, id(runs))
+        if key == self._drawn or not self._metric or runs is None:
             return
         self._drawn = key
-        axes, self.left_out = axes_of(self._runs, self._metric, self.size.width)
-        names = [*self._runs.varying[: len(axes) - 1]]
+        axes, self.left_out = axes_of(runs, self._metric, self.size.width)
+        names = [*runs.varying[: len(axes) - 1]]
 
         def line(run: Run | None) -> list[float | None] | None:
             if run is None:

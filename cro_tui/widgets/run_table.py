@@ -57,8 +57,8 @@ class RunTable(Drawn, ScrollView, can_focus=True):
         self._names = (*((name, True) for name in metrics[:1]), *((name, False) for name in params),
                        *((name, True) for name in metrics[1:]))  # fmt: skip
         self._cursor = 0
-        if before is not None and before in runs:
-            self._cursor = runs.index(before)
+        if before is not None:
+            self._cursor = next((at for at, run in enumerate(runs) if run.id == before.id), 0)
         self.virtual_size = Size(0, len(runs) + 1)
         self._scroll_into_view()
         self.refresh()

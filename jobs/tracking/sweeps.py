@@ -22,6 +22,10 @@ class Run:
     metrics: Mapping[str, float]
     pruned: bool = False
 
+    @property
+    def ended(self) -> bool:
+        return self.state in ENDED
+
 
 @dataclass(frozen=True, slots=True)
 class Runs:

@@ -103,10 +103,19 @@ def test_a_sweep_knows_its_best_and_is_cancelled_whole(cro: CommandLine, until: 
     assert (table["metric"], table["better"], table["varying"]) == ("loss", "min", ["depth"])
     assert [job["params"]["depth"] for job in table["jobs"]] == [3, 1, 4]
     assert "best #2 loss 0, depth=3" in cro("show", "3").out
+    folded = cro("ls").out
+    assert "+ scores" in folded and "2 of 3 done, best loss 0, 1 failed" in folded
+    assert "scores depth=1" not in folded and "scores depth=1" in cro("ls", "--unfold").out
+    assert len(cro("ls", "--json").json) == 3
     assert cro("submit", *small, "--hold", "scores", "-p", "depth=1,3", "-p", 'kind="a,b",c').code == 0
     assert cro("show", "5", "--json").json["sweep"] == {"first": 4, "size": 4}
+    assert cro("release", "--sweep", "6").out.startswith("Releasing 4 jobs of the sweep.")
     assert cro("cancel", "--sweep", "6").code == 0
     until(lambda: all(cro.state(job_id) == "cancelled" for job_id in (4, 5, 6, 7)), "their cancels")
+    assert cro("retry", "--sweep", "3").out.startswith("#8 scores depth=4 queued, a retry of #3.")
+    assert "No job of the sweep" in cro("retry", "--sweep", "3").out
+    until(lambda: cro.state(8) == "failed", "its failure again")
+    assert "2 of 3 done, best loss 0, 1 failed" in cro("ls").out, "the retry has taken the place"
     alone = cro("sweep", "99")
     assert alone.code == 2 and "no job 99" in alone.err
 

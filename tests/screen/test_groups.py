@@ -24,7 +24,7 @@ async def test_a_sweep_is_one_row_that_unfolds_and_folds(source: FakeSource, siz
         assert "101 " not in screen.text()
         await screen.press("enter")
         await screen.shows("- forest")
-        await screen.shows("102 DONE    n_est")
+        await screen.shows("102 DONE    200, 2, a")
         await screen.press("down", "down", "left")
         await screen.shows("+ forest")
         assert "102 DONE" not in screen.text()
