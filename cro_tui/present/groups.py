@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from cro_tui.present.amounts import MISSING, bytes_text, clean, counted, duration_text, number_text
-from cro_tui.present.jobs import STATE_WORDS, JobRow, elapsed_s, state_word
+from cro_tui.present.jobs import STATE_WORDS, JobRow, elapsed_s, fate_short, state_word
 from cro_tui.present.reasons import reason_short
-from jobs.model import Ended, Job, StateName, Waiting
+from jobs.model import Ended, Job, StateName, Succeeded, Waiting
 from jobs.views import JobGroup
 
 _ENDED = frozenset(
@@ -83,15 +83,24 @@ def best_text(group: JobGroup) -> str:
 
 
 def progress_text(group: JobGroup) -> str:
-    """ "12 of 30 done, best accuracy 0.9412, 2 run, 3 failed, 1 stopped"."""
-    return ", ".join([f"{_done(group)} done", *filter(None, [best_text(group)]), *_others(group)])
+    """ "12 of 30 done, best accuracy 0.9412, 2 run, 3 failed, 1 stopped".
+
+    Of an optimization whose controller has failed it first says how.
+    """
+    parts = [_fate(group), f"{_done(group)} done", best_text(group), *_others(group)]
+    return ", ".join(filter(None, parts))
 
 
 def shorter_texts(group: JobGroup) -> tuple[str, ...]:
     """The same in ever fewer words: "12 of 30, best 0.941, 2 run", "12 of 30, best 0.941", "12 of 30"."""
     best = [] if group.best is None else [f"best {group.best:.3g}"]
-    parts = [_done(group), *best, *_others(group)]
+    parts = [*filter(None, [_fate(group)]), _done(group), *best, *_others(group)]
     return tuple(", ".join(parts[:number]) for number in range(len(parts), 0, -1))
+
+
+def _fate(group: JobGroup) -> str:
+    lead = controller_of(group)
+    return "" if lead is None or isinstance(lead.state, Succeeded) else fate_short(lead)
 
 
 def _done(group: JobGroup) -> str:
