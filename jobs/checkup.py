@@ -261,12 +261,15 @@ def _gpus(capacity: Capacity | None, note: str | None) -> Iterator[Finding]:
         yield Finding("gpu", Level.WARN if serious else Level.OK, why, remedy if serious else "")
     if note is None or any(note.startswith(why) for why in unread):
         return
-    if none_here and (note.startswith("no ") or NOT_AVAILABLE in note):
+    what, _, remedy = note.partition("; ")
+    told = note.startswith("no ") or NOT_AVAILABLE in what
+    if none_here and told and not remedy:
         yield Finding("gpu", Level.OK, note)
         return
-    what, _, remedy = note.partition("; ")
     remedy = remedy or ("See what nvidia-smi says." if "NVIDIA" in note else "")
-    yield Finding("gpu", Level.WARN, f"No GPU can be used: {what}" if none_here else what, remedy)
+    yield Finding(
+        "gpu", Level.WARN, f"No GPU can be used: {what}" if none_here and not told else what, remedy
+    )
 
 
 def _recipes(api: Api) -> Iterator[Finding]:

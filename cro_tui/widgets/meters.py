@@ -99,6 +99,9 @@ class Meters(Container):
         live = {device.uuid: device for device in sample.devices} if sample else {}
         for panel in self.query(Lines):
             note = plain((sample.gpu_note if sample else None) or "none was found", 200)
+            note = note.partition(": ")[0].partition("; ")[
+                0
+            ]  # why, and what to do, say `status` and `doctor`
             panel.show("Pressure", "", (*pressure_lines(sample), f"no GPU: {note}"))
         for rows in self.query(DeviceRows):
             rows.show([(device, live.get(device.uuid)) for device in devices], active, now)

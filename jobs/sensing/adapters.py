@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 SYS = Path("/sys")
-NOT_AVAILABLE = "is not available"
-NO_APPLE = f"the GPU of a Mac {NOT_AVAILABLE}: nothing here reads it"
+NOT_AVAILABLE = "not available"
+NO_APPLE = f"GPU of this Mac {NOT_AVAILABLE}: nothing here reads it"
 _MAKERS = {"0x10de": "NVIDIA", "0x1002": "AMD", "0x8086": "Intel"}
 _DRIVERS = {"NVIDIA": "nvidia", "AMD": "amdgpu"}  # of the kernel, without which nothing can be read
 _REMEDIES = {
@@ -33,11 +33,11 @@ class Adapter:
     def why_unread(self) -> str | None:
         """Why it cannot be read; None where the driver that is needed has it."""
         if self.maker not in _DRIVERS:
-            return f"the {self.maker} GPU {NOT_AVAILABLE}: only those of NVIDIA and AMD are read"
+            return f"{self.maker} GPU {NOT_AVAILABLE}: only those of NVIDIA and AMD are read"
         if self.driver == _DRIVERS[self.maker]:
             return None
         has = f"the driver {self.driver}" if self.driver else "no driver"
-        return f"the {self.maker} GPU at {self.address} has {has} and cannot be read"
+        return f"{self.maker} GPU {NOT_AVAILABLE}: at {self.address} it has {has}"
 
     @property
     def remedy(self) -> str:
@@ -65,7 +65,7 @@ def unread(root: Path | None = None) -> str | None:
             return f"{each.why_unread}; {each.remedy}" if each.remedy else each.why_unread
         if each.maker == "NVIDIA":
             return (
-                f"the NVIDIA GPU at {each.address} has its driver, but libnvidia-ml.so.1 is not here; "
+                f"NVIDIA GPU {NOT_AVAILABLE}: its driver is there, libnvidia-ml.so.1 is not; "
                 "install it, or start the container with --gpus all"
             )
     return None

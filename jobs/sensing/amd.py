@@ -27,7 +27,7 @@ LEAST_OWN_BYTES = 8 * 2**30  # of a processor's graphics: less is what a screen 
 _ADDRESS = re.compile(r"[0-9a-f]{4,8}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]")
 _NAMES = (Path("/usr/share/libdrm/amdgpu.ids"), Path("/opt/amdgpu/share/libdrm/amdgpu.ids"))
 
-MISSING = Absence("no AMD GPU on this machine")
+MISSING = Absence("no AMD GPU")
 HANGS = "the amdgpu driver does not answer; its GPUs are not used until it does"
 NO_COMPUTE = "cannot compute: the kernel offers it no ROCm (no node of it in /sys/class/kfd)"
 CLOSED = "is closed to you; join its groups (sudo usermod -aG render,video $USER) and log in again"
@@ -37,7 +37,7 @@ NO_FILES = (
 DIVIDED = "is divided into partitions, which are not given to jobs"
 MUTE = "does not say how much memory it has; dmesg tells of its driver"
 SILENT = "does not answer; dmesg tells of its driver"
-GRAPHICS = "the processor's own AMD GPU is not available: its {} MiB of memory are too little for jobs"
+GRAPHICS = "AMD graphics not available: {} MiB of memory of its own are too little for jobs"
 
 
 @dataclass(frozen=True, slots=True)

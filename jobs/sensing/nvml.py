@@ -20,7 +20,7 @@ SLOW_EVERY_S = 5.0
 XID_KEPT_S = 600.0  # how long an error that a card reported is told
 _MOST_EVENTS = 64
 
-NO_LIBRARY = Absence("no NVIDIA driver library on this machine")
+NO_LIBRARY = Absence("no NVIDIA driver library")
 NO_DRIVER = "the NVIDIA driver is not loaded; run nvidia-smi to see why"
 MISMATCH = "NVIDIA driver and library have different versions; reboot to finish the driver's update"
 HANGS = "the NVIDIA driver does not answer; its GPUs are not used until it does"

@@ -41,7 +41,7 @@ def test_a_gpu_that_no_job_can_have_says_so_and_a_card_whose_instances_they_get_
 
 
 def test_no_reading_and_no_gpu() -> None:
-    note = "no NVIDIA driver library on this machine"
+    note = "no NVIDIA driver library"
     assert present.machine_lines(None, None) == ("CPU   not read", "MEM   not read", "GPU   none")
     empty = present.machine_lines(Sample(0.0, gpu_note=note), Capacity(2, GIB))
     assert empty == ("CPU   not read", "MEM   not read", f"GPU   none: {note}")

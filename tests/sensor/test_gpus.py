@@ -84,18 +84,18 @@ def test_a_maker_that_is_not_there_is_no_complaint_while_another_is() -> None:
 @pytest.mark.parametrize(
     ("vendor", "driver", "words"),
     [
-        ("0x8086", "i915", "the Intel GPU is not available: only those of NVIDIA and AMD are read"),
+        ("0x8086", "i915", "Intel GPU not available: only those of NVIDIA and AMD are read"),
         (
             "0x10de",
             "nouveau",
-            "the NVIDIA GPU at 0000:03:00.0 has the driver nouveau and cannot be read; install",
+            "NVIDIA GPU not available: at 0000:03:00.0 it has the driver nouveau; install",
         ),
         (
             "0x10de",
             "nvidia",
-            "the NVIDIA GPU at 0000:03:00.0 has its driver, but libnvidia-ml.so.1 is not here",
+            "NVIDIA GPU not available: its driver is there, libnvidia-ml.so.1 is not; ",
         ),
-        ("0x1002", None, "the AMD GPU at 0000:03:00.0 has no driver and cannot be read; load the kernel's"),
+        ("0x1002", None, "AMD GPU not available: at 0000:03:00.0 it has no driver; load the kernel's"),
         ("0x1002", "amdgpu", None),
         ("0x1234", "bochs", None),
     ],
@@ -115,7 +115,7 @@ def test_of_several_that_one_is_named_for_which_something_can_be_done(
     kernel = Kernel(tmp_path)
     kernel.other(0, 0, vendor="0x8086", driver="i915")
     kernel.other(1, 1, vendor="0x10de", driver=None)
-    assert (adapters.unread(kernel.paths.sys) or "").startswith("the NVIDIA GPU")
+    assert (adapters.unread(kernel.paths.sys) or "").startswith("NVIDIA GPU")
     assert adapters.unread(tmp_path / "none") is None
     monkeypatch.setattr("sys.platform", "darwin")
     assert adapters.unread(kernel.paths.sys) == adapters.NO_APPLE
