@@ -30,7 +30,9 @@ def set_(name: str) -> int:
       pass show hf | cro-tui secret set HF_TOKEN
     """
     if sys.stdin.isatty():
-        value = click.prompt(f"{name[:64]} (not shown)", hide_input=True, default="", show_default=False)
+        value = click.prompt(
+            f"{clean(name, 64)} (not shown)", hide_input=True, default="", show_default=False
+        )
     else:
         value = sys.stdin.read().removesuffix("\n").removesuffix("\r")
     with opened() as api:

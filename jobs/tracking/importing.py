@@ -37,11 +37,13 @@ _TABLES = ("params", "data", "packages")
 def main_file(path: Path) -> Path:
     """The file itself, or the model's file in an exported folder. Raises BadInput."""
     if path.is_dir():
-        found = sorted(each for each in path.iterdir() if each.suffix in _SERVED and each.is_file())
+        found = sorted(each for each in path.iterdir() if each.suffix in _SERVED and not each.is_dir())
         if len(found) != 1:
             said = "no model" if not found else "more than one model"
             raise BadInput(f"{str(path)[:200]!r} holds {said}.", f"Kinds are {', '.join(FLAVORS)}.")
-        return found[0]
+        return main_file(found[0])
+    if path.is_symlink():
+        raise BadInput(f"{path.name[:200]!r} is a link.", "Name the file that it leads to.")
     if path.suffix not in FLAVORS:
         raise BadInput(
             f"{path.name[:200]!r} is of no kind that is known here.", f"Kinds are {', '.join(FLAVORS)}."

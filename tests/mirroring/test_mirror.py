@@ -109,10 +109,10 @@ def mirrored(api: Api) -> Any:
     return json.loads(answer.stdout)
 
 
-def run_all(api: Api, *requests: SubmitRequest) -> tuple[JobId, ...]:
+def run_all(api: Api, *requests: SubmitRequest, timeout_s: float = 240) -> tuple[JobId, ...]:
     ids = api.submit(requests)
     api.ensure_daemon()
-    for job in api.wait(ids, 240):
+    for job in api.wait(ids, timeout_s):
         assert job.state.name is StateName.SUCCEEDED, api.log_path(job.id).read_text()
     return ids
 
@@ -145,8 +145,9 @@ def test_runs_models_and_aliases_are_there_as_mlflow_reads_them(api: Api, tmp_pa
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1_200)
 def test_fifty_recipes_at_once_on_a_fresh_store_lose_nothing(api: Api) -> None:
-    ids = run_all(api, *[SubmitRequest(recipe="calls") for _ in range(50)])
+    ids = run_all(api, *[SubmitRequest(recipe="calls") for _ in range(50)], timeout_s=1_000)
     found = mirrored(api)["runs"]
     assert set(found) == set(map(str, ids))
     assert all(len(run["metrics"]["loss"]) == 5 for run in found.values())

@@ -124,9 +124,10 @@ def test_what_is_shared_is_no_pickle_and_comes_back(
     assert answers(registry, card, forest.sample) == answers(registry, registry.card("own"), forest.sample)
 
 
-@pytest.mark.parametrize("name", ["nothing.bin", "missing.joblib", "empty"])
+@pytest.mark.parametrize("name", ["nothing.bin", "missing.joblib", "empty", "link.joblib"])
 def test_what_is_no_model_is_said(tmp_path: Path, name: str) -> None:
     (tmp_path / "nothing.bin").write_bytes(b"x")
     (tmp_path / "empty").mkdir()
+    (tmp_path / "link.joblib").symlink_to(tmp_path / "nothing.bin")
     with pytest.raises(BadInput):
         look(main_file(tmp_path / name))
