@@ -187,6 +187,9 @@ class CroApp(App[str]):
     def ask(self, query: JobQuery) -> None:
         self._feed.ask(query)
 
+    def more(self) -> None:
+        self._feed.more()
+
     def look_again(self) -> None:
         self._feed.ask()
 

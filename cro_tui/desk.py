@@ -39,6 +39,9 @@ class Desk(Protocol):
     def ask(self, query: JobQuery) -> None:
         """Show other jobs from now on."""
 
+    def more(self) -> None:
+        """Show more of the list below what is shown."""
+
     def look_again(self) -> None:
         """A new picture, soon."""
 

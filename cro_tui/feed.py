@@ -11,24 +11,25 @@ import os
 import select
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from textual.message import Message
 
 from cro_tui.source import Bell, Progress, Reports, Source
 from jobs.logs import LogFile
-from jobs.model import Active, Job, JobId, Running, StateName
+from jobs.model import Active, Ended, Job, JobId, Running, StateName
 from jobs.ports import CroError
 from jobs.text import progress_of_lines
 from jobs.tracking.model import Reported
 from jobs.tracking.reports import EventsFile
-from jobs.views import JobGroup, JobQuery, Snapshot, SortKey
+from jobs.views import JobGroup, JobQuery, Row, Snapshot, SortKey
 
 _GAP_S = 0.03  # between two looks, however often it rings
 _PROGRESS_LINES = 3
 _ACTIVE = frozenset({StateName.STARTING, StateName.RUNNING, StateName.PAUSED})
 _MOST_ACTIVE = 1_000
+_PAGE, _MOST_A_PAGE, _MOST_CHANGING, _SPARE = 500, 5_000, 2_000, 200  # rows
 _EVENTS_BYTES = 1 << 20  # of one job in one look
 
 
@@ -76,6 +77,9 @@ class Feed:
         self._clock = clock
         self._query = JobQuery(folded=True)
         self._last = Picture(Snapshot(0.0))
+        self._more = False  # whether another page is wanted
+        self._limit = self._query.limit
+        self._older: tuple[Row, ...] = ()  # ended before what the query itself shows; that never changes
         self._logs: dict[JobId, tuple[int, LogFile]] = {}
         self._events: dict[JobId, tuple[int, EventsFile]] = {}
         self._progress: dict[JobId, float] = {}
@@ -93,10 +97,16 @@ class Feed:
         """Look again at once, from now on with this query."""
         if query is not None:
             self._query = query
+            self._limit, self._older, self._more = query.limit, (), False
         with self._wake_lock:
             if not self._closed.is_set():
                 with contextlib.suppress(BlockingIOError):
                     os.write(self._wake_write, b"!")
+
+    def more(self) -> None:
+        """Look again, and further down the list."""
+        self._more = True
+        self.ask()
 
     def close(self, wait_s: float = 0.5) -> None:
         """Stop looking; a look that hangs is left alone."""
@@ -121,7 +131,7 @@ class Feed:
     def _look(self) -> Picture:
         query = self._query
         try:
-            snapshot = self._source.snapshot(query)
+            snapshot = self._paged(query)
         except CroError as error:
             return replace(self._last, note=error.title)
         if snapshot.note:
@@ -136,6 +146,35 @@ class Feed:
         progress = self._read_progress(snapshot.jobs)
         told = {job_id: said.progress for job_id, said in reported.items() if said.progress is not None}
         return Picture(snapshot, active, {**progress, **told}, reported, snapshot.at)
+
+    def _paged(self, query: JobQuery) -> Snapshot:
+        """What the query shows, and the pages below it that were asked for.
+
+        Only the first page is read each time, with some rows to spare: the others begin after a row that
+        had ended, and what has ended stays as it is. Rows that wait can change: of them more are read anew.
+        """
+        older, limit = self._older, self._limit + (_SPARE if self._older else 0)
+        snapshot = self._source.snapshot(replace(query, limit=limit))
+        first = [row for row in snapshot.rows if _stands_alone(row)] if query.folds else snapshot.rows
+        whole = len(first) < limit
+        if older and not whole and not _joins(first[-1], older[0]):
+            older = self._page_after(query, first[-1], len(older))
+        if self._more:
+            self._more = False
+            last = next((row for row in reversed(older) if _stands_alone(row)), None)
+            if not whole and query.folds and _end_of(first[-1]) is not None:
+                size = min(_MOST_A_PAGE, max(_PAGE, len(older)))
+                older = (*older, *self._page_after(query, last or first[-1], size))
+            elif not whole:
+                self._limit = min(_MOST_CHANGING, self._limit + _PAGE)
+                self.ask()
+        if query is self._query:
+            self._older = older
+        return replace(snapshot, rows=_joined(snapshot.rows, older))
+
+    def _page_after(self, query: JobQuery, row: Row, size: int) -> tuple[Row, ...]:
+        end = _end_of(row)
+        return () if end is None else self._source.snapshot(replace(query, before=end, limit=size)).rows
 
     def _wait(self, begun: float) -> None:
         """Until it is asked or rung, at least `_GAP_S`, at most the refresh time."""
@@ -206,3 +245,27 @@ class Feed:
             self._closed.set()
             os.close(self._wake_read)
             os.close(self._wake_write)
+
+
+def _end_of(row: Row) -> tuple[float, int] | None:
+    """When a row's job ended, and its id: what comes after it in the list ended before."""
+    job = row.foremost if isinstance(row, JobGroup) else row
+    return (job.state.finished_at, job.id) if isinstance(job.state, Ended) else None
+
+
+def _stands_alone(row: Row) -> bool:
+    """Whether it is no job below the row of its group."""
+    return isinstance(row, JobGroup) or row.spec.sweep is None
+
+
+def _joins(last: Row, first: Row) -> bool:
+    """Whether no row can be missing between the first page and those below it."""
+    above, below = _end_of(last), _end_of(first)
+    return above is not None and below is not None and above <= below
+
+
+def _joined(rows: tuple[Row, ...], older: Sequence[Row]) -> tuple[Row, ...]:
+    if not older:
+        return rows
+    shown = {(isinstance(row, JobGroup), row.id) for row in rows}
+    return (*rows, *(row for row in older if (isinstance(row, JobGroup), row.id) not in shown))

@@ -209,6 +209,10 @@ class Dashboard(LogPane, JobActs):
             parts.append(f"filter {plain(self._query.text, 20)}")
         return " · ".join(parts)
 
+    @on(JobList.NearEnd)
+    def _read_on(self) -> None:
+        self.desk.more()
+
     @on(JobList.Chosen)
     def _show_job(self) -> None:
         picture, now = self.desk.picture, self.desk.now()

@@ -27,6 +27,7 @@ from cro_tui.widgets.strips import fit, strip
 from jobs.model import Ended, Job, JobId
 from jobs.views import JobGroup, Row
 
+_NEAR = 20  # rows
 _NOTHING: Reports = {}
 RowKey = tuple[bool, JobId]  # whether it is a group, and its id
 _BAD = frozenset({"FAIL", "TIME", "OOM", "LOST"})
@@ -52,6 +53,9 @@ class JobList(Framed, ScrollView, can_focus=True):
 
     class Chosen(Message):
         """The cursor stands on another row, or on none."""
+
+    class NearEnd(Message):
+        """The cursor is near the last row: there may be more to show."""
 
     def __init__(self, *, ascii_only: bool = False, id: str | None = None) -> None:
         super().__init__(id=id)
@@ -194,6 +198,8 @@ class JobList(Framed, ScrollView, can_focus=True):
         self.refresh_line(row + 1)
         self._scroll_into_view()
         self.post_message(self.Chosen())
+        if row >= len(self._rows) - _NEAR:
+            self.post_message(self.NearEnd())
 
     def _find_cursor(self, keys: list[RowKey], before: RowKey | None) -> None:
         wanted = None if self._wanted is None else self._where(self._wanted)

@@ -21,6 +21,7 @@ from jobs.model import (
     MIB,
     Cancelled,
     Dependency,
+    Ended,
     Failed,
     Grant,
     Held,
@@ -217,6 +218,8 @@ class FakeSource:
         if self.fails is not None:
             raise self.fails
         found = [job for job in self.jobs.values() if _matches(job, query)]
+        if query.before is not None:
+            found = [job for job in found if isinstance(job.state, Ended) and _end(job) < query.before]
         if query.sort is SortKey.ID:
             found.sort(key=lambda job: job.id)
         elif query.sort is SortKey.NAME:
@@ -408,6 +411,11 @@ class FakeSource:
     def ensure_daemon(self) -> DaemonStatus:
         self._enter("ensure_daemon", None)
         return self.daemon
+
+
+def _end(job: Job) -> tuple[float, int]:
+    assert isinstance(job.state, Ended)
+    return job.state.finished_at, job.id
 
 
 def _matches(job: Job, query: JobQuery) -> bool:
