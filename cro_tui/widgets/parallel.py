@@ -7,8 +7,8 @@ read without colour; of very many runs some are drawn, evenly chosen by rank.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 from cro_tui.present.amounts import cells, clean, cut
@@ -29,52 +29,56 @@ Cell = tuple[str, str]  # a character and its look
 
 @dataclass(frozen=True, slots=True)
 class Axis:
-    """One parameter or metric: where each value stands, 0 at the bottom to 1, and which are named."""
+    """One parameter or metric from its least value at the bottom to its largest, and which are named.
+
+    `words` has the places of values that are no numbers. `ticks` are (place, text), 0 at the bottom to 1.
+    """
 
     name: str
-    places: Mapping[object, float]
-    ticks: Sequence[tuple[float, str]]
+    low: float = 0.0
+    high: float = 0.0
+    by_log: bool = False
+    words: Mapping[str, float] = field(default_factory=dict)
+    ticks: Sequence[tuple[float, str]] = ()
 
 
-def axis_of(name: str, values: Sequence[ParamValue | None]) -> Axis:
+def axis_of(name: str, values: Iterable[ParamValue | None]) -> Axis:
     """Numbers by their size (by their logarithm where they span much), anything else in order of value."""
-    known = {value for value in values if value is not None}
-    if known and all(isinstance(value, int | float) and not isinstance(value, bool) for value in known):
-        numbers = sorted(float(value) for value in known if math.isfinite(float(value)))
-        low, high = (numbers[0], numbers[-1]) if numbers else (0.0, 0.0)
+    known = set(values) - {None}
+    if known and {int, float} >= set(map(type, known)):
+        numbers = {value for value in known if math.isfinite(value)} or {0.0}  # type: ignore[arg-type]
+        low, high = float(min(numbers)), float(max(numbers))  # type: ignore[type-var, arg-type]
         by_log = low > 0 and high / low >= _LOG_FROM
-        scale = math.log if by_log else float
-        span = scale(high) - scale(low)
-        places: dict[object, float] = {
-            value: (scale(value) - scale(low)) / span if span else 0.5 for value in numbers
-        }
-        named = numbers if len(numbers) <= _TICKS else [low, high]
-        label = clean(name, 40) + (" log" if by_log else "")
-        return Axis(label, places, [(places[value], f"{value:.4g}") for value in named])
+        bare = Axis(clean(name, 40) + (" log" if by_log else ""), low, high, by_log)
+        named = sorted(map(float, numbers)) if len(numbers) <= _TICKS else [low, high]  # type: ignore[arg-type]
+        return replace(bare, ticks=[(place_of(bare, value) or 0.0, f"{value:.4g}") for value in named])
     words = sorted({str(value) for value in known})
     step = max(1, len(words) - 1)
     places = {word: at / step if len(words) > 1 else 0.5 for at, word in enumerate(words)}
     named_words = words if len(words) <= _TICKS else [words[0], words[-1]]
-    return Axis(clean(name, 40), places, [(places[word], clean(word, 24)) for word in named_words])
+    return Axis(
+        clean(name, 40), words=places, ticks=[(places[word], clean(word, 24)) for word in named_words]
+    )
 
 
 def place_of(axis: Axis, value: ParamValue | None) -> float | None:
     """Where a value stands on its axis; None of a missing one."""
-    if value is None:
+    if axis.words or value is None:
+        return axis.words.get(str(value))
+    number = float(value)
+    if not math.isfinite(number):
         return None
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        found = axis.places.get(float(value))
-        if found is not None:
-            return found
-    return axis.places.get(str(value))
+    scale = math.log if axis.by_log else float
+    span = scale(axis.high) - scale(axis.low)
+    return (scale(number) - scale(axis.low)) / span if span else 0.5
 
 
 def axes_of(runs: Runs, metric: str, width: int) -> tuple[list[Axis], int]:
     """As many parameters as there is room for, then the metric; and how many were left out."""
     room = max(1, (width - 2) // _AXIS_CELLS - 1)
     names = runs.varying[:room]
-    axes = [axis_of(name, [run.params.get(name) for run in runs.runs]) for name in names]
-    axes.append(axis_of(metric, [run.metrics.get(metric) for run in runs.runs]))
+    axes = [axis_of(name, (run.params.get(name) for run in runs.runs)) for name in names]
+    axes.append(axis_of(metric, (run.metrics.get(metric) for run in runs.runs)))
     return axes, len(runs.varying) - len(names)
 
 

@@ -6,10 +6,10 @@ the same for ten jobs and for 100,000. A row stands where the foremost of its jo
 
 from __future__ import annotations
 
-import contextlib
 import sqlite3
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from jobs.model import PRUNED, Job, JobId, StateName
 from jobs.policy.dependencies import ENDED
@@ -21,6 +21,7 @@ from jobs.views import JobGroup
 _LIVE = tuple(name.value for name in StateName if name not in ENDED)
 _NOT_SEEN = "not_seen"
 _EVER = 1e300
+_STATES = {name.value: name for name in StateName}
 End = tuple[float, int]  # when a job ended, and its id: where a page of ended jobs begins
 
 
@@ -145,26 +146,36 @@ def ids_in(
 
 
 def runs(connection: sqlite3.Connection, lead: int, most: int) -> list[Run]:
-    """The first of a group's jobs by id, in short; a damaged one is left out."""
-    found = []
-    for job_id, state, params, metrics, cause in connection.execute(
-        "SELECT id, state, spec ->> '$.params', detail ->> '$.metrics', "
-        "iif(state = 'cancelled', detail ->> '$.state.cause', NULL) FROM jobs WHERE lead = ?1 UNION ALL "
-        "SELECT id, state, spec ->> '$.params', NULL, NULL "
-        f"FROM ({PENDING}{of_group(lead)}) ORDER BY id LIMIT ?2",
+    """The first of a group's jobs by id, in short, by index alone; a damaged one is left out."""
+    params = "json_extract({0}, '$.params')"
+    rows = connection.execute(
+        f"SELECT id, state, {params.format('spec')}, json_extract(detail, '$.metrics'), "
+        "iif(state = 'cancelled', json_extract(detail, '$.state.cause'), NULL) "
+        "FROM jobs WHERE lead = ?1 AND json_valid(spec) AND json_valid(detail) UNION ALL "
+        "SELECT job_id, iif(instr(body, '\"start_held\":true'), 'held', 'queued'), "
+        f"{params.format('body')}, NULL, NULL FROM intents WHERE kind = 'submit' AND lead = ?1 "
+        "AND json_valid(body) ORDER BY id LIMIT ?2",
         (lead, most),
-    ):
-        with contextlib.suppress(Damaged, ValueError, TypeError):
-            found.append(
-                Run(
-                    JobId(job_id),
-                    StateName(state),
-                    dict(load(params or "[]")),
-                    dict(load(metrics or "[]")) if state == StateName.SUCCEEDED else {},
-                    str(cause or "").startswith(PRUNED),
-                )
-            )
-    return found
+    ).fetchall()
+    texts = (f"[{params or '[]'},{metrics or '[]'}]" for _, _, params, metrics, _ in rows)
+    told = load(f"[{','.join(texts)}]")  # at once: to read them one by one takes twice as long
+    try:
+        return [_run(row, *pair) for row, pair in zip(rows, told, strict=True)]
+    except (KeyError, ValueError, TypeError):
+        return [run for row, pair in zip(rows, told, strict=True) if (run := _run_if_any(row, *pair))]
+
+
+def _run(row: sqlite3.Row, params: Any, metrics: Any) -> Run:
+    job_id, state, _, _, cause = row
+    left = dict(metrics) if state == "succeeded" and metrics else {}
+    return Run(job_id, _STATES[state], dict(params), left, cause is not None and cause.startswith(PRUNED))
+
+
+def _run_if_any(row: sqlite3.Row, params: Any, metrics: Any) -> Run | None:
+    try:
+        return _run(row, params, metrics)
+    except (KeyError, ValueError, TypeError):
+        return None
 
 
 # --- how it is done ---------------------------------------------------------------------------------

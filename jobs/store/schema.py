@@ -363,4 +363,21 @@ def _groups(database: Database) -> None:
         database.execute(f"CREATE TRIGGER group_{name} AFTER {moment} WHEN {condition} BEGIN {act} END")
 
 
-MIGRATIONS: tuple[Callable[[Database], None], ...] = (_first, _runtimes, _classes, _runs, _turns, _groups)
+def _short_runs(database: Database) -> None:
+    """What can be compared of the runs of a group is read from an index alone: their rows are long."""
+    database.execute(
+        "CREATE INDEX jobs_short_runs ON jobs(lead, id, state, json_extract(spec, '$.params'), "
+        "json_extract(detail, '$.metrics')) "
+        "WHERE lead IS NOT NULL AND json_valid(spec) AND json_valid(detail)"
+    )
+
+
+MIGRATIONS: tuple[Callable[[Database], None], ...] = (
+    _first,
+    _runtimes,
+    _classes,
+    _runs,
+    _turns,
+    _groups,
+    _short_runs,
+)

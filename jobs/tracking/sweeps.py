@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 
 from jobs.model import PRUNED, Cancelled, Job, JobId, ParamValue, StateName
 from jobs.policy.dependencies import ENDED
@@ -47,10 +48,10 @@ class Runs:
 def runs_of(
     lead: JobId, name: str, size: int, runs: Sequence[Run], judged_by: Sequence[tuple[str, str]]
 ) -> Runs:
-    left = dict.fromkeys(metric for run in runs for metric in run.metrics)
+    left = dict.fromkeys(chain.from_iterable(run.metrics for run in runs))
     main = [metric for metric, _ in judged_by if metric in left]
     metrics = tuple(dict.fromkeys([*main, *left]))
-    varied = varying([tuple(run.params.items()) for run in runs])
+    varied = varying(run.params for run in runs)
     return Runs(lead, name, size, tuple(runs), varied, metrics, dict(judged_by))
 
 
@@ -119,7 +120,7 @@ def sweep_of(
         sweep[1],
         tuple(ordered),
         counts,
-        varying(job.spec.params for job in ordered),
+        varying(dict(job.spec.params) for job in ordered),
         metric,
         better,
         optimized,
@@ -136,10 +137,13 @@ def is_pruned(job: Job) -> bool:
     return isinstance(job.state, Cancelled) and job.state.cause.startswith(PRUNED)
 
 
-def varying(params: Iterable[Sequence[tuple[str, ParamValue]]]) -> tuple[str, ...]:
+def varying(params: Iterable[Mapping[str, ParamValue]]) -> tuple[str, ...]:
     """The parameters that are not the same in all jobs, in the order of the recipe."""
-    values: dict[str, set[object]] = {}
-    for given in params:
-        for name, value in given:
-            values.setdefault(name, set()).add((type(value), value))
-    return tuple(name for name, found in values.items() if len(found) > 1)
+    found = list(params)
+    names = dict.fromkeys(chain.from_iterable(found))
+    return tuple(name for name in names if _differ([given[name] for given in found if name in given]))
+
+
+def _differ(values: Sequence[ParamValue]) -> bool:
+    """Whether they are not all the same; 1 is not True, though equal to it."""
+    return len(set(values)) > 1 or len(set(map(type, values))) > 1

@@ -214,3 +214,23 @@ def test_sweeps_of_an_older_database_are_rows_as_well(
         assert [dict(group.counts) for group in found] == [{"queued": 2}, {"queued": 1}]
         become(store, 2, Succeeded(1.0, 2.0, Usage()), accuracy=1.0)
         assert dict(lines(queries)[0].counts) == {"queued": 1, "succeeded": 1}  # type: ignore[union-attr]
+
+
+def test_damaged_rows_of_a_sweep_are_counted_and_left_out_of_its_runs(
+    database: Path, store: Store, intents: Intents, queries: Queries
+) -> None:
+    sweep(intents, 4)
+    with contextlib.closing(sqlite3.connect(database)) as connection:
+        connection.execute("UPDATE intents SET body = 'no json' WHERE job_id = 2")
+        connection.execute("UPDATE intents SET body = json_set(body, '$.params', 7) WHERE job_id = 3")
+        connection.commit()
+    take_in(store)
+    for each in store.unreadable:
+        store.quarantine(each.job_id, each.cause, 3.0)
+    store.commit()
+    assert dict(only(queries).counts) == {"queued": 2, "lost": 2} == recounted(database, 1)
+    with queries.snapshot() as view:
+        assert [(run.id, dict(run.params)) for run in view.runs(JobId(1), 9)] == [
+            (1, {"depth": 0}),
+            (4, {"depth": 3}),
+        ]
