@@ -47,7 +47,8 @@ from copy import deepcopy
 from pathlib import Path
 
 # --- shared by every recipe of the library, word for word -----------------------------------------
-BUNDLED = ("digits", "breast_cancer", "wine", "diabetes")
+TABLES = ("digits", "breast_cancer", "wine", "diabetes")
+BUNDLED = (*TABLES, "docstrings")
 TASKS = ("auto", "classification", "regression")
 DATA_HELP = f"one of {', '.join(BUNDLED)} (carried by scikit-learn), or the path of a CSV or Parquet file"
 
@@ -70,8 +71,8 @@ def number(parser, flag, default, bounds, help):
     parser.add_argument(flag, type=read, default=default, help=help)
 
 
-def common_flags(parser):
-    parser.add_argument("--data", default="digits", help=DATA_HELP)
+def common_flags(parser, data="digits"):
+    parser.add_argument("--data", default=data, help=DATA_HELP)
     parser.add_argument("--target", default="target", help="the column of the file to predict")
     number(parser, "--test-share", 0.25, (0.05, 0.5), "share of the rows held out to measure on")
     number(parser, "--seed", 0, (0, 2**32 - 1), "same seed, same result")
@@ -135,10 +136,12 @@ def read_table(data):
             raise BadData(f"{data} is empty")
     import pandas
 
-    if data in BUNDLED:
+    if data in TABLES:
         from sklearn import datasets
 
         return getattr(datasets, f"load_{data}")(as_frame=True).frame
+    if data in BUNDLED:
+        return docstrings()
     parquet = path.suffix.lower() in (".parquet", ".pq")
     try:
         table = pandas.read_parquet(path) if parquet else pandas.read_csv(path, low_memory=False)
@@ -148,6 +151,31 @@ def read_table(data):
     if table.empty or table.columns.has_duplicates:
         raise BadData(f"{data} has {'no rows' if table.empty else 'two columns of the same name'}")
     return table
+
+
+def docstrings():
+    """Sentences of scikit-learn's own documentation, and which part of it each is about."""
+    import re
+    from importlib.resources import files
+
+    import pandas
+
+    found = {}
+    for part in ("cluster", "datasets", "linear_model", "metrics"):
+        for file in sorted(files("sklearn").joinpath(part).iterdir(), key=lambda file: file.name):
+            code = file.read_text(encoding="utf-8") if file.name.endswith(".py") else ""
+            for text in re.findall(r'"""(.*?)"""', code, re.DOTALL):
+                for piece in re.split(r"\n\s*\n|(?<=[.!?])\s+(?=[A-Z])", text):
+                    sentence = " ".join(piece.split())
+                    if re.match(r"[A-Z](?!.*---).*\.$", sentence) and sentence.count(" ") >= 7:
+                        found.setdefault(sentence, part)
+    return pandas.DataFrame(found.items(), columns=["text", "target"])
+
+
+def prose(column):
+    """Whether a cleaned column holds texts, each another one, and not words that come again."""
+    texts = column.dtype != "float64" and column.nunique() > len(column) / 2
+    return texts and column.str.count(" ").mean() >= 3
 
 
 def clean_features(table):
@@ -346,9 +374,13 @@ def say_model(file, flavor, rows):
     import numpy
 
     sample = json.loads(rows.head(max(1, min(20, 2000 // rows.shape[1]))).to_json(orient="records"))
-    say(model=file, flavor=flavor, sample=sample if len(str(sample)) < 50_000 else [])
+    while len(json.dumps(sample)) > 50_000:
+        sample = sample[: len(sample) // 2]
+    say(model=file, flavor=flavor, sample=sample)
     spread = {}
     for name, column in rows.items():
+        if prose(column):
+            continue  # nearly every text is a new one
         if column.dtype == "float64":
             known = column.dropna()
             cuts = numpy.unique([float(f"{cut:.6g}") for cut in known.quantile(numpy.arange(1, 20) / 20)])
@@ -363,7 +395,7 @@ def say_model(file, flavor, rows):
             counts = column.value_counts()
             words = {str(word)[:100]: int(count) for word, count in counts[:50].items()}
             spread[name] = {"words": words, "others": int(counts[50:].sum())}
-    if len(json.dumps(spread)) < 60_000:
+    if spread and len(json.dumps(spread)) < 60_000:
         say(spread=spread)
 
 
@@ -378,6 +410,8 @@ def preparation(features, scale, max_categories):
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import MinMaxScaler, OneHotEncoder, StandardScaler
 
+    if all(prose(column) for _, column in features.items()):
+        raise BadData("there are texts alone: sklearn_text and tf_text learn from them")
     numbers = [name for name, column in features.items() if column.dtype == "float64"]
     words = [name for name in features.columns if name not in set(numbers)]
     steps = [SimpleImputer(strategy="median", keep_empty_features=True)]
@@ -424,17 +458,16 @@ def save_model(model, rows, folder):
 
 # --- end of the part shared by the scikit-learn training recipes ----------------------------------
 
+
+# --- shared by the scikit-learn linear recipes, word for word --------------------------------------
 CELLS = 10**9  # rows x columns x classes that the solver goes over in about a second
 
 
-def arguments():
-    parser = argparse.ArgumentParser(description="Train a linear model with cross-validation.")
-    common_flags(parser)
+def linear_flags(parser, c):
     parser.add_argument("--task", default="auto", choices=TASKS, help="auto: by the answers")
-    number(parser, "--c", 1.0, (1e-6, 1e6), "smaller regularises more")
+    number(parser, "--c", c, (1e-6, 1e6), "smaller regularises more")
     number(parser, "--folds", 5, (2, 20), "parts of the cross-validation")
     number(parser, "--max-iter", 500, (10, 100_000), "most steps of the solver")
-    return parser
 
 
 def fit(model, rows, answers, at, checkpoints):
@@ -466,12 +499,8 @@ def fit(model, rows, answers, at, checkpoints):
             checkpoints.save(at)
 
 
-def main(argv=None):
-    options, checkpoints = arguments().parse_args(argv), Checkpoints()
-    features, answers, task = load(options.data, options.target, options.task)
-    train, test, train_answers, test_answers = split(
-        features, answers, task, options.test_share, options.seed
-    )
+def learn(prepare, train, answers, task, *, options, checkpoints):
+    """The pipeline fitted to all these rows, and the mean of its scores in the cross-validation."""
     import numpy
     import sklearn
     from sklearn.base import clone
@@ -481,32 +510,30 @@ def main(argv=None):
     from sklearn.pipeline import make_pipeline
 
     warnings.simplefilter("ignore", ConvergenceWarning)
-    main_score = "accuracy" if task == "classification" else "r2"
-    kind = StratifiedKFold if task == "classification" else KFold
-    fewest = (
-        numpy.unique(train_answers, return_counts=True)[1].min() if task == "classification" else len(train)
-    )
+    classifies = task == "classification"
+    fewest = numpy.unique(answers, return_counts=True)[1].min() if classifies else len(train)
     if fewest < options.folds:
         raise BadData(
             f"{options.folds} folds need as many rows of each class, one has {fewest}: lower --folds"
         )
-    if task == "classification":
+    if classifies:
         estimator = LogisticRegression(C=options.c, max_iter=options.max_iter, random_state=options.seed)
     else:
         estimator = Ridge(alpha=1 / options.c, max_iter=options.max_iter, random_state=options.seed)
-    model = make_pipeline(preparation(features, "standard", 30), estimator)
-    print(f"{task}: {len(train)} rows to learn from, {len(test)} held out, {features.shape[1]} features")
+    model = make_pipeline(prepare, estimator)
     fresh = {"estimator": None, "steps": 0}
     at = checkpoints.load(options, sklearn) or {"found": [], **fresh}
     found = at["found"]
     if found or at["steps"]:
         print(f"going on after {len(found)} folds and {at['steps']} steps of the solver")
-    folds = kind(options.folds, shuffle=True, random_state=options.seed).split(train, train_answers)
+    main_score = "accuracy" if classifies else "r2"
+    kind = StratifiedKFold if classifies else KFold
+    folds = kind(options.folds, shuffle=True, random_state=options.seed).split(train, answers)
     for number, (inside, outside) in enumerate(folds, 1):
         if number <= len(found):
             continue
-        fold_model = fit(clone(model), train.iloc[inside], train_answers[inside], at, checkpoints)
-        fold = scores(fold_model, train.iloc[outside], train_answers[outside], task)
+        fold_model = fit(clone(model), train.iloc[inside], answers[inside], at, checkpoints)
+        fold = scores(fold_model, train.iloc[outside], answers[outside], task)
         found.append(fold[main_score])
         at.update(fresh)
         done = number / (options.folds + 1)
@@ -515,13 +542,34 @@ def main(argv=None):
         if checkpoints.due():
             checkpoints.save(at)
     say(phase="train")
-    model = fit(model, train, train_answers, at, checkpoints)
+    model = fit(model, train, answers, at, checkpoints)
     if at["steps"] >= options.max_iter:
         print(f"note: the solver stopped after {options.max_iter} steps; raise --max-iter")
+    return model, {f"cv_{main_score}": numpy.mean(found)}
+
+
+# --- end of the part shared by the scikit-learn linear recipes --------------------------------------
+
+
+def arguments():
+    parser = argparse.ArgumentParser(description="Train a linear model with cross-validation.")
+    common_flags(parser)
+    linear_flags(parser, 1.0)
+    return parser
+
+
+def main(argv=None):
+    options, checkpoints = arguments().parse_args(argv), Checkpoints()
+    features, answers, task = load(options.data, options.target, options.task)
+    train, test, train_answers, test_answers = split(
+        features, answers, task, options.test_share, options.seed
+    )
+    prepare = preparation(features, "standard", 30)
+    print(f"{task}: {len(train)} rows to learn from, {len(test)} held out, {features.shape[1]} features")
+    model, found = learn(prepare, train, train_answers, task, options=options, checkpoints=checkpoints)
     folder = output_folder()
     save_model(model, train, folder)
-    cross = {f"cv_{main_score}": numpy.mean(found)}
-    save_metrics({**scores(model, test, test_answers, task), **cross}, folder)
+    save_metrics({**scores(model, test, test_answers, task), **found}, folder)
     checkpoints.done()
 
 

@@ -45,7 +45,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 # --- shared by every recipe of the library, word for word -----------------------------------------
-BUNDLED = ("digits", "breast_cancer", "wine", "diabetes")
+TABLES = ("digits", "breast_cancer", "wine", "diabetes")
+BUNDLED = (*TABLES, "docstrings")
 TASKS = ("auto", "classification", "regression")
 DATA_HELP = f"one of {', '.join(BUNDLED)} (carried by scikit-learn), or the path of a CSV or Parquet file"
 
@@ -68,8 +69,8 @@ def number(parser, flag, default, bounds, help):
     parser.add_argument(flag, type=read, default=default, help=help)
 
 
-def common_flags(parser):
-    parser.add_argument("--data", default="digits", help=DATA_HELP)
+def common_flags(parser, data="digits"):
+    parser.add_argument("--data", default=data, help=DATA_HELP)
     parser.add_argument("--target", default="target", help="the column of the file to predict")
     number(parser, "--test-share", 0.25, (0.05, 0.5), "share of the rows held out to measure on")
     number(parser, "--seed", 0, (0, 2**32 - 1), "same seed, same result")
@@ -133,10 +134,12 @@ def read_table(data):
             raise BadData(f"{data} is empty")
     import pandas
 
-    if data in BUNDLED:
+    if data in TABLES:
         from sklearn import datasets
 
         return getattr(datasets, f"load_{data}")(as_frame=True).frame
+    if data in BUNDLED:
+        return docstrings()
     parquet = path.suffix.lower() in (".parquet", ".pq")
     try:
         table = pandas.read_parquet(path) if parquet else pandas.read_csv(path, low_memory=False)
@@ -146,6 +149,31 @@ def read_table(data):
     if table.empty or table.columns.has_duplicates:
         raise BadData(f"{data} has {'no rows' if table.empty else 'two columns of the same name'}")
     return table
+
+
+def docstrings():
+    """Sentences of scikit-learn's own documentation, and which part of it each is about."""
+    import re
+    from importlib.resources import files
+
+    import pandas
+
+    found = {}
+    for part in ("cluster", "datasets", "linear_model", "metrics"):
+        for file in sorted(files("sklearn").joinpath(part).iterdir(), key=lambda file: file.name):
+            code = file.read_text(encoding="utf-8") if file.name.endswith(".py") else ""
+            for text in re.findall(r'"""(.*?)"""', code, re.DOTALL):
+                for piece in re.split(r"\n\s*\n|(?<=[.!?])\s+(?=[A-Z])", text):
+                    sentence = " ".join(piece.split())
+                    if re.match(r"[A-Z](?!.*---).*\.$", sentence) and sentence.count(" ") >= 7:
+                        found.setdefault(sentence, part)
+    return pandas.DataFrame(found.items(), columns=["text", "target"])
+
+
+def prose(column):
+    """Whether a cleaned column holds texts, each another one, and not words that come again."""
+    texts = column.dtype != "float64" and column.nunique() > len(column) / 2
+    return texts and column.str.count(" ").mean() >= 3
 
 
 def clean_features(table):
@@ -344,9 +372,13 @@ def say_model(file, flavor, rows):
     import numpy
 
     sample = json.loads(rows.head(max(1, min(20, 2000 // rows.shape[1]))).to_json(orient="records"))
-    say(model=file, flavor=flavor, sample=sample if len(str(sample)) < 50_000 else [])
+    while len(json.dumps(sample)) > 50_000:
+        sample = sample[: len(sample) // 2]
+    say(model=file, flavor=flavor, sample=sample)
     spread = {}
     for name, column in rows.items():
+        if prose(column):
+            continue  # nearly every text is a new one
         if column.dtype == "float64":
             known = column.dropna()
             cuts = numpy.unique([float(f"{cut:.6g}") for cut in known.quantile(numpy.arange(1, 20) / 20)])
@@ -361,7 +393,7 @@ def say_model(file, flavor, rows):
             counts = column.value_counts()
             words = {str(word)[:100]: int(count) for word, count in counts[:50].items()}
             spread[name] = {"words": words, "others": int(counts[50:].sum())}
-    if len(json.dumps(spread)) < 60_000:
+    if spread and len(json.dumps(spread)) < 60_000:
         say(spread=spread)
 
 
@@ -376,6 +408,8 @@ def preparation(features, scale, max_categories):
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import MinMaxScaler, OneHotEncoder, StandardScaler
 
+    if all(prose(column) for _, column in features.items()):
+        raise BadData("there are texts alone: sklearn_text and tf_text learn from them")
     numbers = [name for name, column in features.items() if column.dtype == "float64"]
     words = [name for name in features.columns if name not in set(numbers)]
     steps = [SimpleImputer(strategy="median", keep_empty_features=True)]

@@ -50,7 +50,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 # --- shared by every recipe of the library, word for word -----------------------------------------
-BUNDLED = ("digits", "breast_cancer", "wine", "diabetes")
+TABLES = ("digits", "breast_cancer", "wine", "diabetes")
+BUNDLED = (*TABLES, "docstrings")
 TASKS = ("auto", "classification", "regression")
 DATA_HELP = f"one of {', '.join(BUNDLED)} (carried by scikit-learn), or the path of a CSV or Parquet file"
 
@@ -73,8 +74,8 @@ def number(parser, flag, default, bounds, help):
     parser.add_argument(flag, type=read, default=default, help=help)
 
 
-def common_flags(parser):
-    parser.add_argument("--data", default="digits", help=DATA_HELP)
+def common_flags(parser, data="digits"):
+    parser.add_argument("--data", default=data, help=DATA_HELP)
     parser.add_argument("--target", default="target", help="the column of the file to predict")
     number(parser, "--test-share", 0.25, (0.05, 0.5), "share of the rows held out to measure on")
     number(parser, "--seed", 0, (0, 2**32 - 1), "same seed, same result")
@@ -138,10 +139,12 @@ def read_table(data):
             raise BadData(f"{data} is empty")
     import pandas
 
-    if data in BUNDLED:
+    if data in TABLES:
         from sklearn import datasets
 
         return getattr(datasets, f"load_{data}")(as_frame=True).frame
+    if data in BUNDLED:
+        return docstrings()
     parquet = path.suffix.lower() in (".parquet", ".pq")
     try:
         table = pandas.read_parquet(path) if parquet else pandas.read_csv(path, low_memory=False)
@@ -151,6 +154,31 @@ def read_table(data):
     if table.empty or table.columns.has_duplicates:
         raise BadData(f"{data} has {'no rows' if table.empty else 'two columns of the same name'}")
     return table
+
+
+def docstrings():
+    """Sentences of scikit-learn's own documentation, and which part of it each is about."""
+    import re
+    from importlib.resources import files
+
+    import pandas
+
+    found = {}
+    for part in ("cluster", "datasets", "linear_model", "metrics"):
+        for file in sorted(files("sklearn").joinpath(part).iterdir(), key=lambda file: file.name):
+            code = file.read_text(encoding="utf-8") if file.name.endswith(".py") else ""
+            for text in re.findall(r'"""(.*?)"""', code, re.DOTALL):
+                for piece in re.split(r"\n\s*\n|(?<=[.!?])\s+(?=[A-Z])", text):
+                    sentence = " ".join(piece.split())
+                    if re.match(r"[A-Z](?!.*---).*\.$", sentence) and sentence.count(" ") >= 7:
+                        found.setdefault(sentence, part)
+    return pandas.DataFrame(found.items(), columns=["text", "target"])
+
+
+def prose(column):
+    """Whether a cleaned column holds texts, each another one, and not words that come again."""
+    texts = column.dtype != "float64" and column.nunique() > len(column) / 2
+    return texts and column.str.count(" ").mean() >= 3
 
 
 def clean_features(table):
@@ -349,9 +377,13 @@ def say_model(file, flavor, rows):
     import numpy
 
     sample = json.loads(rows.head(max(1, min(20, 2000 // rows.shape[1]))).to_json(orient="records"))
-    say(model=file, flavor=flavor, sample=sample if len(str(sample)) < 50_000 else [])
+    while len(json.dumps(sample)) > 50_000:
+        sample = sample[: len(sample) // 2]
+    say(model=file, flavor=flavor, sample=sample)
     spread = {}
     for name, column in rows.items():
+        if prose(column):
+            continue  # nearly every text is a new one
         if column.dtype == "float64":
             known = column.dropna()
             cuts = numpy.unique([float(f"{cut:.6g}") for cut in known.quantile(numpy.arange(1, 20) / 20)])
@@ -366,7 +398,7 @@ def say_model(file, flavor, rows):
             counts = column.value_counts()
             words = {str(word)[:100]: int(count) for word, count in counts[:50].items()}
             spread[name] = {"words": words, "others": int(counts[50:].sum())}
-    if len(json.dumps(spread)) < 60_000:
+    if spread and len(json.dumps(spread)) < 60_000:
         say(spread=spread)
 
 
@@ -408,6 +440,8 @@ def learn_schema(features, answers, task):
     """What the rows to learn from look like, as JSON values: columns, their statistics, the classes."""
     import numpy
 
+    if features.shape[1] and all(prose(column) for _, column in features.items()):
+        raise BadData("there are texts alone: sklearn_text and tf_text learn from them")
     schema = {"task": task, "numbers": {}, "words": {}, "classes": [], "answers": [0.0, 1.0]}
     for name, column in features.items():
         if column.dtype == "float64":
@@ -491,12 +525,15 @@ def network(keras, inputs, tensor, schema, learning_rate):
     """The compiled model: the given tensor, then one output a class or one number."""
     if schema["task"] == "classification":
         outputs = keras.layers.Dense(len(schema["classes"]), activation="softmax")(tensor)
-        loss, metric = "sparse_categorical_crossentropy", "accuracy"
     else:
         mean, deviation = schema["answers"]
         outputs = keras.layers.Rescaling(deviation, offset=mean)(keras.layers.Dense(1)(tensor))
-        loss, metric = "mse", "mae"
-    model = keras.Model(inputs, outputs)
+    return compiled(keras, keras.Model(inputs, outputs), schema, learning_rate)
+
+
+def compiled(keras, model, schema, learning_rate):
+    classifies = schema["task"] == "classification"
+    loss, metric = ("sparse_categorical_crossentropy", "accuracy") if classifies else ("mse", "mae")
     model.compile(keras.optimizers.Adam(learning_rate), loss, metrics=[metric])
     return model
 
@@ -596,6 +633,45 @@ def save_model(model, schema, rows, folder):
 # --- end of the part shared by the TensorFlow training recipes ------------------------------------
 
 
+# --- shared by the TensorFlow recipes that stop early, word for word --------------------------------
+def early_flags(parser, epochs, learning_rate):
+    number(parser, "--epochs", epochs, (1, 10_000), "most passes over the data")
+    number(parser, "--patience", 5, (1, 1000), "passes without improvement to stop after")
+    number(parser, "--batch-size", 32, (1, 65_536), "rows in one step")
+    number(parser, "--learning-rate", learning_rate, (1e-7, 10.0), "size of one step")
+    number(parser, "--validation-share", 0.2, (0.05, 0.5), "training rows to validate on")
+
+
+def three_parts(features, answers, task, options):
+    """Rows to learn from, to validate on and held out, each with their answers."""
+    train, test, train_answers, test_answers = split(
+        features, answers, task, options.test_share, options.seed
+    )
+    train, watch, train_answers, watch_answers = split(
+        train, train_answers, task, options.validation_share, options.seed
+    )
+    print(f"{task}: {len(train)} rows to learn from, {len(watch)} to validate, {len(test)} held out")
+    return (train, train_answers), (watch, watch_answers), (test, test_answers)
+
+
+def learn_and_save(model, schema, parts, *, options, checkpoints, **beside):
+    """Fits the model, and leaves it with its metrics and those `beside` them."""
+    known, watched, held_out = (
+        (encode(rows, schema), class_numbers(answers, schema)) for rows, answers in parts
+    )
+    at = learn(model, known, watched, options, checkpoints)
+    if at["ended"]:
+        print(f"stopped after epoch {at['epoch']} without improvement; kept the best")
+    folder = output_folder()
+    save_model(model, schema, parts[0][0], folder)
+    found = scores(model.predict(held_out[0], verbose=0), held_out[1], schema)
+    save_metrics({**found, **beside, "epochs": at["epoch"]}, folder)
+    checkpoints.done()
+
+
+# --- end of the part shared by the TensorFlow recipes that stop early -------------------------------
+
+
 def arguments():
     parser = argparse.ArgumentParser(description="Train a deep Keras network with early stopping.")
     common_flags(parser)
@@ -603,43 +679,22 @@ def arguments():
     number(parser, "--layers", 2, (1, 20), "hidden layers")
     number(parser, "--units", 64, (1, 4096), "neurons in each hidden layer")
     number(parser, "--dropout", 0.2, (0.0, 0.9), "share of neurons that rest in each step")
-    number(parser, "--epochs", 60, (1, 10_000), "most passes over the data")
-    number(parser, "--patience", 5, (1, 1000), "passes without improvement to stop after")
-    number(parser, "--batch-size", 32, (1, 65_536), "rows in one step")
-    number(parser, "--learning-rate", 0.001, (1e-7, 10.0), "size of one step")
-    number(parser, "--validation-share", 0.2, (0.05, 0.5), "training rows to validate on")
+    early_flags(parser, 60, 0.001)
     return parser
 
 
 def main(argv=None):
     options, checkpoints = arguments().parse_args(argv), Checkpoints()
     features, answers, task = load(options.data, options.target, options.task)
-    train, test, train_answers, test_answers = split(
-        features, answers, task, options.test_share, options.seed
-    )
-    train, watch, train_answers, watch_answers = split(
-        train, train_answers, task, options.validation_share, options.seed
-    )
-    schema = learn_schema(train, train_answers, task)
-    print(f"{task}: {len(train)} rows to learn from, {len(watch)} to validate, {len(test)} held out")
+    parts = three_parts(features, answers, task, options)
+    schema = learn_schema(*parts[0], task)
     keras = start_tensorflow(options.seed).keras
     inputs, tensor = prepared_inputs(keras, schema)
     for _ in range(options.layers):
         tensor = keras.layers.Dense(options.units, activation="relu")(tensor)
         tensor = keras.layers.Dropout(options.dropout)(tensor)
-    known = encode(train, schema), class_numbers(train_answers, schema)
-    watched = encode(watch, schema), class_numbers(watch_answers, schema)
     model = network(keras, inputs, tensor, schema, options.learning_rate)
-    at = learn(model, known, watched, options, checkpoints)
-    if at["ended"]:
-        print(f"stopped after epoch {at['epoch']} without improvement; kept the best")
-    folder = output_folder()
-    save_model(model, schema, train, folder)
-    found = scores(
-        model.predict(encode(test, schema), verbose=0), class_numbers(test_answers, schema), schema
-    )
-    save_metrics({**found, "epochs": at["epoch"]}, folder)
-    checkpoints.done()
+    learn_and_save(model, schema, parts, options=options, checkpoints=checkpoints)
 
 
 if __name__ == "__main__":
