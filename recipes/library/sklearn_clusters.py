@@ -453,7 +453,37 @@ def save_model(model, rows, folder):
 
 # --- end of the part shared by the scikit-learn training recipes ----------------------------------
 
+
+# --- shared by the recipes of groups, word for word -------------------------------------------------
 MOST_MEASURED = 5000  # rows; a silhouette looks at every pair
+
+
+def load_rows(data, target):
+    """Features, and answers where the table has them."""
+    table = read_table(data)
+    target = "target" if data in BUNDLED else target
+    answers = table[target].astype(str).to_numpy() if target in table.columns else None
+    features = clean_features(table.drop(columns=[target] if answers is not None else []))
+    if features.shape[1] == 0 or len(features) < 10:
+        raise BadData(f"{data} has {len(features)} rows and {features.shape[1]} features: too few to group")
+    return features, answers
+
+
+def group_scores(model, features, answers):
+    """The metrics of a fitted pipeline on rows that it has not seen, and the group of each row."""
+    from sklearn import metrics
+
+    prepared = model[:-1].transform(features)
+    groups = model[-1].predict(prepared)
+    found = {"inertia": -model[-1].score(prepared) / len(prepared)}
+    if 1 < len(set(groups[:MOST_MEASURED])) < len(groups[:MOST_MEASURED]):
+        found["silhouette"] = metrics.silhouette_score(prepared[:MOST_MEASURED], groups[:MOST_MEASURED])
+    if answers is not None:
+        found["adjusted_rand"] = metrics.adjusted_rand_score(answers, groups)
+    return found, groups
+
+
+# --- end of the part shared by the recipes of groups ------------------------------------------------
 
 
 def arguments():
@@ -468,18 +498,10 @@ def main(argv=None):
     options, checkpoints = arguments().parse_args(argv), Checkpoints()
     import numpy
     import sklearn
-    from sklearn import metrics
     from sklearn.cluster import KMeans
     from sklearn.pipeline import make_pipeline
 
-    table = read_table(options.data)
-    target = "target" if options.data in BUNDLED else options.target
-    answers = table[target].astype(str).to_numpy() if target in table.columns else None
-    features = clean_features(table.drop(columns=[target] if answers is not None else []))
-    if features.shape[1] == 0 or len(features) < 10:
-        raise BadData(
-            f"{options.data} has {len(features)} rows and {features.shape[1]} features: too few to group"
-        )
+    features, answers = load_rows(options.data, options.target)
     rows = numpy.arange(len(features))
     inside, outside, *_ = split(rows, rows, "regression", options.test_share, options.seed)
     train, test = features.iloc[inside], features.iloc[outside]
@@ -487,7 +509,7 @@ def main(argv=None):
         raise BadData(f"{len(train)} rows cannot make {options.n_clusters} groups: lower --n-clusters")
     print(f"{len(train)} rows to learn from, {len(test)} held out, {features.shape[1]} features")
     prepare = preparation(features, "standard", 30).fit(train)
-    known, held_out = prepare.transform(train), prepare.transform(test)
+    known = prepare.transform(train)
     at = checkpoints.load(options, sklearn) or {"tried": 0, "best": None}
     if at["tried"]:
         print(f"going on after {at['tried']} beginnings")
@@ -503,15 +525,10 @@ def main(argv=None):
         print(f"beginning {at['tried']}/{options.n_init}  inertia {inertia:.4f}")
         if checkpoints.due():
             checkpoints.save(at)
-    best = at["best"]
-    groups = best.predict(held_out)
-    found = {"inertia": -best.score(held_out) / len(held_out)}
-    if 1 < len(set(groups[:MOST_MEASURED])) < len(groups[:MOST_MEASURED]):
-        found["silhouette"] = metrics.silhouette_score(held_out[:MOST_MEASURED], groups[:MOST_MEASURED])
-    if answers is not None:
-        found["adjusted_rand"] = metrics.adjusted_rand_score(answers[outside], groups)
+    model = make_pipeline(prepare, at["best"])
+    found, _ = group_scores(model, test, None if answers is None else answers[outside])
     folder = output_folder()
-    save_model(make_pipeline(prepare, best), train, folder)
+    save_model(model, train, folder)
     save_metrics(found, folder)
     checkpoints.done()
 

@@ -1,9 +1,9 @@
 # /// script
 # requires-python = ">=3.11"
-# dependencies = ["joblib>=1.4", "pandas>=2.2", "pyarrow>=18", "scikit-learn>=1.6"]
+# dependencies = ["joblib>=1.4", "matplotlib>=3.9", "pandas>=2.2", "pyarrow>=18", "scikit-learn>=1.6"]
 # [tool.cro]
 # title = "Evaluate a scikit-learn model"
-# description = "Measures a saved model. Only load models you wrote: the file can run code."
+# description = "Metrics, tables and pictures of a saved model. Only load your own: it can run code."
 # framework = "sklearn"
 # kind = "evaluate"
 # resources = { cpus = 1, mem = "600M", gpus = 0, time = "5m" }
@@ -14,16 +14,20 @@
 # model.help = "model.joblib of a train recipe; only load models you wrote: the file can run code"
 # data.type = "path"
 # data.default = "digits"
-# data.choices = ["digits", "breast_cancer", "wine", "diabetes"]
+# data.choices = ["digits", "breast_cancer", "wine", "diabetes", "docstrings"]
 # data.help = "a data set carried by scikit-learn, or a CSV or Parquet file"
 # target = { default = "target", help = "the column of the file to predict" }
 # rows.default = "auto"
 # rows.choices = ["auto", "held_out", "all"]
 # rows.help = "auto: all of a file, of bundled data those that training held out"
+# repeats = { default = 3, min = 0, max = 100, help = "shuffles of a column for its importance; 0: none" }
 # test_share = { default = 0.25, min = 0.05, max = 0.5, help = "share of the rows held out to measure on" }
 # seed = { default = 0, min = 0, max = 4294967295, help = "same seed, same result" }
 # ///
-"""Measures a saved scikit-learn model and writes `metrics.json` and `predictions.csv`.
+"""Measures a saved scikit-learn model: metrics, tables and pictures.
+
+`predictions.csv`; of classes `confusion` and `roc`, of numbers `predicted` and `residuals`; how much each
+column counts as `importance`; all as tables and as pictures.
 
 A joblib file is a pickle and can run any code while it loads: only load models you wrote.
 """
@@ -33,6 +37,7 @@ import json
 import math
 import os
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 
 # --- shared by every recipe of the library, word for word -----------------------------------------
@@ -285,13 +290,45 @@ def scores(model, features, answers, task):
 # --- end of the part shared by the scikit-learn recipes -------------------------------------------
 
 
-def arguments():
-    parser = argparse.ArgumentParser(
-        description="Measure a saved scikit-learn model. Only load models you wrote."
-    )
-    parser.add_argument(
-        "--model", required=True, help="model.joblib; only load models you wrote: it can run code"
-    )
+# --- shared by the recipes of groups, word for word -------------------------------------------------
+MOST_MEASURED = 5000  # rows; a silhouette looks at every pair
+
+
+def load_rows(data, target):
+    """Features, and answers where the table has them."""
+    table = read_table(data)
+    target = "target" if data in BUNDLED else target
+    answers = table[target].astype(str).to_numpy() if target in table.columns else None
+    features = clean_features(table.drop(columns=[target] if answers is not None else []))
+    if features.shape[1] == 0 or len(features) < 10:
+        raise BadData(f"{data} has {len(features)} rows and {features.shape[1]} features: too few to group")
+    return features, answers
+
+
+def group_scores(model, features, answers):
+    """The metrics of a fitted pipeline on rows that it has not seen, and the group of each row."""
+    from sklearn import metrics
+
+    prepared = model[:-1].transform(features)
+    groups = model[-1].predict(prepared)
+    found = {"inertia": -model[-1].score(prepared) / len(prepared)}
+    if 1 < len(set(groups[:MOST_MEASURED])) < len(groups[:MOST_MEASURED]):
+        found["silhouette"] = metrics.silhouette_score(prepared[:MOST_MEASURED], groups[:MOST_MEASURED])
+    if answers is not None:
+        found["adjusted_rand"] = metrics.adjusted_rand_score(answers, groups)
+    return found, groups
+
+
+# --- end of the part shared by the recipes of groups ------------------------------------------------
+
+
+# --- shared by the evaluating recipes, word for word ------------------------------------------------
+MOST_ASKED = 150_000  # rows that the model answers for the importance of the columns
+MOST_CELLS = 5_000_000  # of a table that it answers at once
+MOST_SHOWN = 20  # bars, curves, or classes with their numbers
+
+
+def evaluate_flags(parser):
     common_flags(parser)
     parser.add_argument(
         "--rows",
@@ -299,56 +336,308 @@ def arguments():
         choices=["auto", "held_out", "all"],
         help="auto: all of a file, of bundled data those that training held out",
     )
+    number(parser, "--repeats", 3, (0, 100), "shuffles of a column for its importance; 0 leaves it out")
+
+
+def asked_rows(features, answers, task, options):
+    """Those of the rows that `--rows` means."""
+    if options.rows == "held_out" or (options.rows == "auto" and options.data in BUNDLED):
+        _, features, _, answers = split(features, answers, task, options.test_share, options.seed)
+    return features, answers
+
+
+@contextmanager
+def picture(name, folder, wide=6.4, high=4.8):
+    """Axes that become a picture in the output folder. Names in it are text and never markup."""
+    import logging
+    import warnings
+
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    with matplotlib.rc_context({"text.parse_math": False}), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of characters that no font has
+        figure = Figure((wide, high), layout="constrained")
+        axes = figure.add_subplot()
+        axes.spines[["top", "right"]].set_visible(False)
+        yield axes
+        figure.savefig(folder / name, dpi=120)
+    say(artifact=name)
+
+
+def shown(name):
+    text = "".join(char if char.isprintable() else " " for char in str(name))
+    return text if len(text) <= 24 else text[:23] + "\u2026"
+
+
+def save_table(table, name, folder):
+    table.to_csv(folder / name, index=False)
+    say(artifact=name)
+
+
+def confusion(answers, said, names, folder):
+    """How often each answer was said for each: `confusion.csv` and a picture."""
+    import numpy
+    import pandas
+
+    answers, said = pandas.Series(answers), pandas.Series(said)
+    is_one = [*names, *sorted(set(answers) - set(names))]
+    says = [*names, *sorted(set(said) - set(names))]
+    counts = pandas.crosstab(answers, said).reindex(index=is_one, columns=says, fill_value=0)
+    save_table(counts.rename_axis("answer").reset_index(), "confusion.csv", folder)
+    size = min(16, 3.2 + 0.45 * max(counts.shape))
+    with picture("confusion.png", folder, size + 1, size) as axes:
+        shares = counts.to_numpy() / numpy.maximum(counts.to_numpy().sum(axis=1, keepdims=True), 1)
+        image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="auto")
+        axes.figure.colorbar(image, label="share of the rows with that answer")
+        axes.set(xlabel="said", ylabel="answer", title=f"{len(answers)} rows by answer and prediction")
+        for axis, labels in ((axes.xaxis, says), (axes.yaxis, is_one)):
+            step = -(-len(labels) // 40)
+            axis.set_ticks(range(0, len(labels), step), [shown(each) for each in labels[::step]])
+        if max(map(len, map(shown, says))) > 3:
+            axes.tick_params(axis="x", rotation=60)
+        if max(counts.shape) <= MOST_SHOWN:
+            for (row, column), share in numpy.ndenumerate(shares):
+                number = counts.iat[row, column]
+                axes.text(
+                    column, row, number or "", ha="center", va="center", color="w" if share > 0.5 else "k"
+                )
+
+
+def roc(answers, chances, classes, folder):
+    """The mean area under the curves of each class against the others: `roc.csv` and a picture."""
+    import pandas
+    from sklearn import metrics
+
+    curves, areas = [], {}
+    for place, name in enumerate(classes):
+        mine = answers == name
+        if (len(classes) == 2 and place == 0) or mine.all() or not mine.any():
+            continue
+        false, true, chance = metrics.roc_curve(mine, chances[:, place])
+        areas[name] = metrics.auc(false, true)
+        rates = {"false_positive_rate": false, "true_positive_rate": true, "at_least": chance.clip(0, 1)}
+        curves.append(pandas.DataFrame({"class": name, **rates}))
+    if not areas:
+        return {}
+    table, mean = pandas.concat(curves), sum(areas.values()) / len(areas)
+    save_table(table, "roc.csv", folder)
+    with picture("roc.png", folder) as axes:
+        axes.plot([0, 1], [0, 1], color="0.7", linestyle=":")
+        for name in sorted(areas, key=areas.get)[:MOST_SHOWN]:
+            of = table[table["class"] == name]
+            label = f"{shown(name)}  {areas[name]:.3f}"
+            axes.plot(of["false_positive_rate"], of["true_positive_rate"], label=label, linewidth=1.2)
+        more = f", the {MOST_SHOWN} lowest" if len(areas) > MOST_SHOWN else ""
+        one = "class and area" if len(areas) > 1 else "area"
+        axes.set(xlabel="false positive rate", ylabel="true positive rate", title=f"ROC, area {mean:.4f}")
+        axes.legend(title=one + more, loc="lower right", fontsize="small", frameon=False)
+    return {"roc_auc": mean}
+
+
+def residuals(answers, said, folder):
+    """How far predictions are from the answers, as a picture."""
+    with picture("residuals.png", folder) as axes:
+        axes.axhline(0, color="0.7", linestyle=":")
+        axes.scatter(said, answers - said, s=9, alpha=0.6, linewidths=0)
+        axes.set(xlabel="predicted", ylabel="answer - predicted", title=f"{len(answers)} rows")
+    with picture("predicted.png", folder, 5.4, 5) as axes:
+        ends = [min(answers.min(), said.min()), max(answers.max(), said.max())]
+        axes.plot(ends, ends, color="0.7", linestyle=":")
+        axes.scatter(answers, said, s=9, alpha=0.6, linewidths=0)
+        axes.set(xlabel="answer", ylabel="predicted", title=f"{len(answers)} rows")
+
+
+def altered(features, repeats, random):
+    """What may count, and the table without it: a column shuffled, or texts without a word."""
+    import re
+    from collections import Counter
+
+    for name, column in features.items():
+        if not prose(column):
+            for _ in range(repeats):
+                yield name, features.assign(**{name: random.permutation(column.to_numpy())})
+            continue
+        words = Counter(word for text in column for word in set(re.findall(r"\w\w+", text.lower())))
+        for word, _ in words.most_common(200):
+            without = column.str.replace(rf"\b{re.escape(word)}\b", " ", case=False, regex=True)
+            yield f"{name}: {word}", features.assign(**{name: without})
+
+
+def importance(ask, judge, features, answers, *, options, folder):
+    """How far the score falls without each column: `importance.csv` and a picture.
+
+    Of a column of texts, without each of its most frequent words.
+    """
+    import numpy
+    import pandas
+
+    if not options.repeats:
+        return
+    random = numpy.random.default_rng(options.seed)
+    alike = options.repeats * features.shape[1]
+    most = min(len(features), max(100, MOST_ASKED // max(alike, 1)))
+    some = numpy.sort(random.permutation(len(features))[:most])
+    features, answers = features.iloc[some].reset_index(drop=True), answers[some]
+    whole, falls, waiting = judge(answers, *ask(features)), {}, []
+
+    def answer():
+        said, chances = ask(pandas.concat([table for _, table in waiting], ignore_index=True))
+        for place, (name, _) in enumerate(waiting):
+            rows = slice(place * most, (place + 1) * most)
+            score = judge(answers, said[rows], None if chances is None else chances[rows])
+            falls.setdefault(name, []).append(whole - score)
+        say(phase="importance", progress=min(1.0, len(falls) / max(features.shape[1], len(falls))))
+        waiting.clear()
+
+    for pair in altered(features, options.repeats, random):
+        waiting.append(pair)
+        if len(waiting) * features.size >= MOST_CELLS or len(waiting) * most >= 20_000:
+            answer()
+    if waiting:
+        answer()
+    found = pandas.DataFrame(
+        [(name, numpy.mean(each), numpy.std(each)) for name, each in falls.items()],
+        columns=["column", "importance", "deviation"],
+    ).sort_values("importance", ascending=False, kind="stable")
+    save_table(found, "importance.csv", folder)
+    top = found.head(MOST_SHOWN).iloc[::-1]
+    with picture("importance.png", folder, 6.4, 1.2 + 0.22 * len(top)) as axes:
+        axes.barh(range(len(top)), top["importance"], xerr=top["deviation"], color="tab:blue", ecolor="0.4")
+        axes.set_yticks(range(len(top)), [shown(name) for name in top["column"]])
+        score = judge.__name__.replace("_", " ")
+        axes.set(xlabel=f"fall of {score} without it", title=f"{most} rows, {score} {whole:.4f}")
+    print("counts most  " + "  ".join(f"{shown(a)} {b:.3f}" for a, b, _ in found.head(5).to_numpy()))
+
+
+def judge_of(features, classes, chances):
+    """What an importance is the fall of: a function with the name of the score."""
+    places = {name: place for place, name in enumerate(classes)}
+
+    def accuracy(answers, said, _):
+        return float((answers == said).mean())
+
+    def chance_of_the_answer(answers, _, chances):  # one word of a text seldom turns an answer
+        own = [(row, places[answer]) for row, answer in enumerate(answers) if answer in places]
+        return float(chances[tuple(zip(*own, strict=True))].sum() / len(answers)) if own else 0.0
+
+    def r2(answers, said, _):
+        from sklearn import metrics
+
+        return metrics.r2_score(answers, said)
+
+    if not classes:
+        return r2
+    texts = chances is not None and any(prose(column) for _, column in features.items())
+    return chance_of_the_answer if texts else accuracy
+
+
+def look_closer(ask, features, answers, classes, *, options, folder):
+    """Tables and pictures of what the model says to these rows; the metrics that come of it."""
+    import pandas
+
+    said, chances = ask(features)
+    save_table(pandas.DataFrame({"answer": answers, "predicted": said}), "predictions.csv", folder)
+    if classes:
+        confusion(answers, said, classes, folder)
+        found = roc(answers, chances, classes, folder) if chances is not None else {}
+    else:
+        residuals(answers, said, folder)
+        found = {}
+    judge = judge_of(features, classes, chances)
+    importance(ask, judge, features, answers, options=options, folder=folder)
+    print(f"wrote tables and pictures into {folder}")
+    return found
+
+
+# --- end of the part shared by the evaluating recipes -----------------------------------------------
+
+
+def arguments():
+    parser = argparse.ArgumentParser(
+        description="Measure a saved scikit-learn model. Only load models you wrote."
+    )
+    parser.add_argument(
+        "--model", required=True, help="model.joblib; only load models you wrote: it can run code"
+    )
+    evaluate_flags(parser)
     return parser
 
 
 def load_model(path):
-    """A fitted classifier or regressor. Loading runs the code that the file holds."""
+    """A fitted model and its task. Loading runs the code that the file holds."""
     if not Path(path).is_file():
         raise BadData(f"there is no file {path}: --model is the model.joblib of a train recipe")
     import joblib
-    from sklearn.base import is_classifier, is_regressor
+    from sklearn.base import is_classifier, is_clusterer, is_regressor
 
     try:
         model = joblib.load(path)
     except Exception as error:
         raise BadData(f"{path} is not a model that can be loaded here: {error!r}") from error
-    if not (is_classifier(model) or is_regressor(model)):
-        raise BadData(f"{path} holds a {type(model).__name__}, neither a classifier nor a regressor")
-    return model, "classification" if is_classifier(model) else "regression"
+    tasks = {"classification": is_classifier, "regression": is_regressor, "grouping": is_clusterer}
+    for task, is_one in tasks.items():
+        if is_one(model):
+            return model, task
+    raise BadData(f"{path} holds a {type(model).__name__}: no classifier, no regressor and no groups")
+
+
+def columns_of(model, features, options):
+    """The columns that the model takes, in its order."""
+    names = list(getattr(model, "feature_names_in_", features.columns))
+    missing = [name for name in names if name not in features.columns]
+    if missing:
+        raise BadData(f"{options.data} has no column {missing[0]!r}, which the model needs")
+    return features[names]
+
+
+def evaluate_groups(model, options, folder):
+    """What k-means makes of these rows, and beside their answers, where they have any."""
+    import numpy
+    import pandas
+
+    features, answers = load_rows(options.data, options.target)
+    features, rows = columns_of(model, features, options), numpy.arange(len(features))
+    _, rows = asked_rows(rows, rows, "regression", options)
+    features = features.iloc[rows]
+    answers = None if answers is None else answers[rows]
+    print(f"groups: {type(model[-1]).__name__} on {len(features)} rows")
+    found, groups = group_scores(model, features, answers)
+    known = {} if answers is None else {"answer": answers}
+    save_table(pandas.DataFrame({**known, "group": groups}), "predictions.csv", folder)
+    if answers is not None:
+        confusion(answers, groups, [], folder)
+    return found
 
 
 def main(argv=None):
     options = arguments().parse_args(argv)
     model, task = load_model(options.model)
+    if task == "grouping":
+        save_metrics(evaluate_groups(model, options, output_folder()), output_folder())
+        return
     features, answers, task = load(options.data, options.target, task)
-    if options.rows == "held_out" or (options.rows == "auto" and options.data in BUNDLED):
-        _, features, _, answers = split(features, answers, task, options.test_share, options.seed)
-    import numpy
-    import pandas
-
-    missing = [name for name in getattr(model, "feature_names_in_", ()) if name not in features.columns]
-    if missing:
-        raise BadData(f"{options.data} has no column {missing[0]!r}, which the model needs")
-    features = features[list(getattr(model, "feature_names_in_", features.columns))]
-    if task == "classification" and not set(answers) & set(model.classes_):
+    features, answers = asked_rows(columns_of(model, features, options), answers, task, options)
+    classes = model.classes_.tolist() if task == "classification" else []
+    if classes and not set(answers) & set(classes):
         raise BadData(f"none of the answers, such as '{answers[0]}', is a class of the model")
     print(f"{task}: {type(model).__name__} on {len(features)} rows")
+    tells = classes and hasattr(model, "predict_proba")
     try:
         found = scores(model, features, answers, task)
-        predicted = model.predict(features)
     except (ValueError, TypeError) as error:
         raise BadData(f"the model cannot take this data: {error}") from error
-    if task == "classification":
-        for name in numpy.unique(answers):
-            true, said = answers == name, predicted == name
-            print(f"class {name}  {(true & said).sum()} right of {true.sum()}, said {said.sum()} times")
     folder = output_folder()
-    pandas.DataFrame({"answer": answers, "predicted": predicted}).to_csv(
-        folder / "predictions.csv", index=False
+    more = look_closer(
+        lambda rows: (model.predict(rows), model.predict_proba(rows) if tells else None),
+        features,
+        answers,
+        classes,
+        options=options,
+        folder=folder,
     )
-    print(f"wrote {folder / 'predictions.csv'}")
-    save_metrics(found, folder)
+    save_metrics({**found, **more}, folder)
 
 
 if __name__ == "__main__":

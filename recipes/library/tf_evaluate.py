@@ -1,9 +1,9 @@
 # /// script
 # requires-python = ">=3.11"
-# dependencies = ["pandas>=2.2", "pyarrow>=18", "scikit-learn>=1.6", "tensorflow>=2.19"]
+# dependencies = ["matplotlib>=3.9", "pandas>=2.2", "pyarrow>=18", "scikit-learn>=1.6", "tensorflow>=2.19"]
 # [tool.cro]
 # title = "Evaluate a Keras model"
-# description = "Measures a saved model.keras of tf_linear or tf_deep on data."
+# description = "Measures a saved model.keras of a train recipe: metrics, tables and pictures."
 # framework = "tensorflow"
 # kind = "evaluate"
 # resources = { cpus = 2, mem = "1.5G", gpus = 0, time = "5m" }
@@ -13,16 +13,20 @@
 # model = { type = "path", help = "model.keras of a train recipe, with its model.json beside it" }
 # data.type = "path"
 # data.default = "digits"
-# data.choices = ["digits", "breast_cancer", "wine", "diabetes"]
+# data.choices = ["digits", "breast_cancer", "wine", "diabetes", "docstrings"]
 # data.help = "a data set carried by scikit-learn, or a CSV or Parquet file"
 # target = { default = "target", help = "the column of the file to predict" }
 # rows.default = "auto"
 # rows.choices = ["auto", "held_out", "all"]
 # rows.help = "auto: all of a file, of bundled data those that training held out"
+# repeats = { default = 3, min = 0, max = 100, help = "shuffles of a column for its importance; 0: none" }
 # test_share = { default = 0.25, min = 0.05, max = 0.5, help = "share of the rows held out to measure on" }
 # seed = { default = 0, min = 0, max = 4294967295, help = "same seed, same result" }
 # ///
-"""Measures a saved Keras model and writes `metrics.json` and `predictions.csv`.
+"""Measures a saved Keras model: metrics, tables and pictures.
+
+`predictions.csv`; of classes `confusion` and `roc`, of numbers `predicted` and `residuals`; how much each
+column counts as `importance`; all as tables and as pictures.
 
 The model is loaded in Keras's safe mode; `model.json` beside it says which columns it takes.
 """
@@ -33,6 +37,7 @@ import math
 import os
 import sys
 import zipfile
+from contextlib import contextmanager
 from pathlib import Path
 
 # --- shared by every recipe of the library, word for word -----------------------------------------
@@ -387,9 +392,13 @@ def read_network(tensorflow, path):
 # --- end of the part shared by the recipes that read a network --------------------------------------
 
 
-def arguments():
-    parser = argparse.ArgumentParser(description="Measure a saved Keras model of tf_linear or tf_deep.")
-    parser.add_argument("--model", required=True, help="model.keras, with its model.json beside it")
+# --- shared by the evaluating recipes, word for word ------------------------------------------------
+MOST_ASKED = 150_000  # rows that the model answers for the importance of the columns
+MOST_CELLS = 5_000_000  # of a table that it answers at once
+MOST_SHOWN = 20  # bars, curves, or classes with their numbers
+
+
+def evaluate_flags(parser):
     common_flags(parser)
     parser.add_argument(
         "--rows",
@@ -397,6 +406,228 @@ def arguments():
         choices=["auto", "held_out", "all"],
         help="auto: all of a file, of bundled data those that training held out",
     )
+    number(parser, "--repeats", 3, (0, 100), "shuffles of a column for its importance; 0 leaves it out")
+
+
+def asked_rows(features, answers, task, options):
+    """Those of the rows that `--rows` means."""
+    if options.rows == "held_out" or (options.rows == "auto" and options.data in BUNDLED):
+        _, features, _, answers = split(features, answers, task, options.test_share, options.seed)
+    return features, answers
+
+
+@contextmanager
+def picture(name, folder, wide=6.4, high=4.8):
+    """Axes that become a picture in the output folder. Names in it are text and never markup."""
+    import logging
+    import warnings
+
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    with matplotlib.rc_context({"text.parse_math": False}), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of characters that no font has
+        figure = Figure((wide, high), layout="constrained")
+        axes = figure.add_subplot()
+        axes.spines[["top", "right"]].set_visible(False)
+        yield axes
+        figure.savefig(folder / name, dpi=120)
+    say(artifact=name)
+
+
+def shown(name):
+    text = "".join(char if char.isprintable() else " " for char in str(name))
+    return text if len(text) <= 24 else text[:23] + "\u2026"
+
+
+def save_table(table, name, folder):
+    table.to_csv(folder / name, index=False)
+    say(artifact=name)
+
+
+def confusion(answers, said, names, folder):
+    """How often each answer was said for each: `confusion.csv` and a picture."""
+    import numpy
+    import pandas
+
+    answers, said = pandas.Series(answers), pandas.Series(said)
+    is_one = [*names, *sorted(set(answers) - set(names))]
+    says = [*names, *sorted(set(said) - set(names))]
+    counts = pandas.crosstab(answers, said).reindex(index=is_one, columns=says, fill_value=0)
+    save_table(counts.rename_axis("answer").reset_index(), "confusion.csv", folder)
+    size = min(16, 3.2 + 0.45 * max(counts.shape))
+    with picture("confusion.png", folder, size + 1, size) as axes:
+        shares = counts.to_numpy() / numpy.maximum(counts.to_numpy().sum(axis=1, keepdims=True), 1)
+        image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="auto")
+        axes.figure.colorbar(image, label="share of the rows with that answer")
+        axes.set(xlabel="said", ylabel="answer", title=f"{len(answers)} rows by answer and prediction")
+        for axis, labels in ((axes.xaxis, says), (axes.yaxis, is_one)):
+            step = -(-len(labels) // 40)
+            axis.set_ticks(range(0, len(labels), step), [shown(each) for each in labels[::step]])
+        if max(map(len, map(shown, says))) > 3:
+            axes.tick_params(axis="x", rotation=60)
+        if max(counts.shape) <= MOST_SHOWN:
+            for (row, column), share in numpy.ndenumerate(shares):
+                number = counts.iat[row, column]
+                axes.text(
+                    column, row, number or "", ha="center", va="center", color="w" if share > 0.5 else "k"
+                )
+
+
+def roc(answers, chances, classes, folder):
+    """The mean area under the curves of each class against the others: `roc.csv` and a picture."""
+    import pandas
+    from sklearn import metrics
+
+    curves, areas = [], {}
+    for place, name in enumerate(classes):
+        mine = answers == name
+        if (len(classes) == 2 and place == 0) or mine.all() or not mine.any():
+            continue
+        false, true, chance = metrics.roc_curve(mine, chances[:, place])
+        areas[name] = metrics.auc(false, true)
+        rates = {"false_positive_rate": false, "true_positive_rate": true, "at_least": chance.clip(0, 1)}
+        curves.append(pandas.DataFrame({"class": name, **rates}))
+    if not areas:
+        return {}
+    table, mean = pandas.concat(curves), sum(areas.values()) / len(areas)
+    save_table(table, "roc.csv", folder)
+    with picture("roc.png", folder) as axes:
+        axes.plot([0, 1], [0, 1], color="0.7", linestyle=":")
+        for name in sorted(areas, key=areas.get)[:MOST_SHOWN]:
+            of = table[table["class"] == name]
+            label = f"{shown(name)}  {areas[name]:.3f}"
+            axes.plot(of["false_positive_rate"], of["true_positive_rate"], label=label, linewidth=1.2)
+        more = f", the {MOST_SHOWN} lowest" if len(areas) > MOST_SHOWN else ""
+        one = "class and area" if len(areas) > 1 else "area"
+        axes.set(xlabel="false positive rate", ylabel="true positive rate", title=f"ROC, area {mean:.4f}")
+        axes.legend(title=one + more, loc="lower right", fontsize="small", frameon=False)
+    return {"roc_auc": mean}
+
+
+def residuals(answers, said, folder):
+    """How far predictions are from the answers, as a picture."""
+    with picture("residuals.png", folder) as axes:
+        axes.axhline(0, color="0.7", linestyle=":")
+        axes.scatter(said, answers - said, s=9, alpha=0.6, linewidths=0)
+        axes.set(xlabel="predicted", ylabel="answer - predicted", title=f"{len(answers)} rows")
+    with picture("predicted.png", folder, 5.4, 5) as axes:
+        ends = [min(answers.min(), said.min()), max(answers.max(), said.max())]
+        axes.plot(ends, ends, color="0.7", linestyle=":")
+        axes.scatter(answers, said, s=9, alpha=0.6, linewidths=0)
+        axes.set(xlabel="answer", ylabel="predicted", title=f"{len(answers)} rows")
+
+
+def altered(features, repeats, random):
+    """What may count, and the table without it: a column shuffled, or texts without a word."""
+    import re
+    from collections import Counter
+
+    for name, column in features.items():
+        if not prose(column):
+            for _ in range(repeats):
+                yield name, features.assign(**{name: random.permutation(column.to_numpy())})
+            continue
+        words = Counter(word for text in column for word in set(re.findall(r"\w\w+", text.lower())))
+        for word, _ in words.most_common(200):
+            without = column.str.replace(rf"\b{re.escape(word)}\b", " ", case=False, regex=True)
+            yield f"{name}: {word}", features.assign(**{name: without})
+
+
+def importance(ask, judge, features, answers, *, options, folder):
+    """How far the score falls without each column: `importance.csv` and a picture.
+
+    Of a column of texts, without each of its most frequent words.
+    """
+    import numpy
+    import pandas
+
+    if not options.repeats:
+        return
+    random = numpy.random.default_rng(options.seed)
+    alike = options.repeats * features.shape[1]
+    most = min(len(features), max(100, MOST_ASKED // max(alike, 1)))
+    some = numpy.sort(random.permutation(len(features))[:most])
+    features, answers = features.iloc[some].reset_index(drop=True), answers[some]
+    whole, falls, waiting = judge(answers, *ask(features)), {}, []
+
+    def answer():
+        said, chances = ask(pandas.concat([table for _, table in waiting], ignore_index=True))
+        for place, (name, _) in enumerate(waiting):
+            rows = slice(place * most, (place + 1) * most)
+            score = judge(answers, said[rows], None if chances is None else chances[rows])
+            falls.setdefault(name, []).append(whole - score)
+        say(phase="importance", progress=min(1.0, len(falls) / max(features.shape[1], len(falls))))
+        waiting.clear()
+
+    for pair in altered(features, options.repeats, random):
+        waiting.append(pair)
+        if len(waiting) * features.size >= MOST_CELLS or len(waiting) * most >= 20_000:
+            answer()
+    if waiting:
+        answer()
+    found = pandas.DataFrame(
+        [(name, numpy.mean(each), numpy.std(each)) for name, each in falls.items()],
+        columns=["column", "importance", "deviation"],
+    ).sort_values("importance", ascending=False, kind="stable")
+    save_table(found, "importance.csv", folder)
+    top = found.head(MOST_SHOWN).iloc[::-1]
+    with picture("importance.png", folder, 6.4, 1.2 + 0.22 * len(top)) as axes:
+        axes.barh(range(len(top)), top["importance"], xerr=top["deviation"], color="tab:blue", ecolor="0.4")
+        axes.set_yticks(range(len(top)), [shown(name) for name in top["column"]])
+        score = judge.__name__.replace("_", " ")
+        axes.set(xlabel=f"fall of {score} without it", title=f"{most} rows, {score} {whole:.4f}")
+    print("counts most  " + "  ".join(f"{shown(a)} {b:.3f}" for a, b, _ in found.head(5).to_numpy()))
+
+
+def judge_of(features, classes, chances):
+    """What an importance is the fall of: a function with the name of the score."""
+    places = {name: place for place, name in enumerate(classes)}
+
+    def accuracy(answers, said, _):
+        return float((answers == said).mean())
+
+    def chance_of_the_answer(answers, _, chances):  # one word of a text seldom turns an answer
+        own = [(row, places[answer]) for row, answer in enumerate(answers) if answer in places]
+        return float(chances[tuple(zip(*own, strict=True))].sum() / len(answers)) if own else 0.0
+
+    def r2(answers, said, _):
+        from sklearn import metrics
+
+        return metrics.r2_score(answers, said)
+
+    if not classes:
+        return r2
+    texts = chances is not None and any(prose(column) for _, column in features.items())
+    return chance_of_the_answer if texts else accuracy
+
+
+def look_closer(ask, features, answers, classes, *, options, folder):
+    """Tables and pictures of what the model says to these rows; the metrics that come of it."""
+    import pandas
+
+    said, chances = ask(features)
+    save_table(pandas.DataFrame({"answer": answers, "predicted": said}), "predictions.csv", folder)
+    if classes:
+        confusion(answers, said, classes, folder)
+        found = roc(answers, chances, classes, folder) if chances is not None else {}
+    else:
+        residuals(answers, said, folder)
+        found = {}
+    judge = judge_of(features, classes, chances)
+    importance(ask, judge, features, answers, options=options, folder=folder)
+    print(f"wrote tables and pictures into {folder}")
+    return found
+
+
+# --- end of the part shared by the evaluating recipes -----------------------------------------------
+
+
+def arguments():
+    parser = argparse.ArgumentParser(description="Measure a saved Keras model of a train recipe.")
+    parser.add_argument("--model", required=True, help="model.keras, with its model.json beside it")
+    evaluate_flags(parser)
     return parser
 
 
@@ -404,29 +635,31 @@ def main(argv=None):
     options = arguments().parse_args(argv)
     schema = read_schema(options.model)
     features, answers, task = load(options.data, options.target, schema["task"])
-    if options.rows == "held_out" or (options.rows == "auto" and options.data in BUNDLED):
-        _, features, _, answers = split(features, answers, task, options.test_share, options.seed)
-    arrays, truth = encode(features, schema), class_numbers(answers, schema)
-    if task == "classification" and (truth < 0).all():
+    features, answers = asked_rows(features, answers, task, options)
+    encode(features.head(1), schema)
+    features = features[[*schema["numbers"], *schema["words"]]]
+    truth, classes = class_numbers(answers, schema), schema["classes"]
+    if classes and (truth < 0).all():
         raise BadData(f"none of the answers, such as '{answers[0]}', is a class of the model")
     print(f"{task}: {options.model} on {len(features)} rows; loading TensorFlow")
     tensorflow = start_tensorflow(options.seed)
-    import pandas
+    model = read_network(tensorflow, options.model)
+    import numpy
+
+    def ask(rows):
+        outputs = model.predict(encode(rows, schema), batch_size=256, verbose=0)
+        if classes:
+            return numpy.array(classes)[outputs.argmax(axis=1)], outputs
+        return outputs.reshape(-1), None
 
     try:
-        model = tensorflow.keras.models.load_model(options.model, safe_mode=True)
-        outputs = model.predict(arrays, verbose=2)
+        outputs = model.predict(encode(features, schema), verbose=2)
+        found = scores(outputs, truth, schema)
     except Exception as error:
         raise BadData(f"{options.model} cannot be used with this data: {error!r}") from error
-    said = (
-        [schema["classes"][best] for best in outputs.argmax(axis=1)]
-        if schema["classes"]
-        else outputs.reshape(-1)
-    )
     folder = output_folder()
-    pandas.DataFrame({"answer": answers, "predicted": said}).to_csv(folder / "predictions.csv", index=False)
-    print(f"wrote {folder / 'predictions.csv'}")
-    save_metrics(scores(outputs, truth, schema), folder)
+    more = look_closer(ask, features, answers, classes, options=options, folder=folder)
+    save_metrics({**found, **more}, folder)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 # dependencies = ["pandas>=2.2", "pyarrow>=18", "scikit-learn>=1.6", "tensorflow>=2.19"]
 # [tool.cro]
 # title = "Fine-tune a Keras model"
-# description = "Goes on with a saved model.keras on new rows, with all layers or the last; adds new classes."
+# description = "Goes on with a saved model.keras on new rows, by all layers or the last; adds classes."
 # framework = "tensorflow"
 # kind = "train"
 # resources = { cpus = 2, mem = "1.5G", gpus = 0, time = "15m" }
@@ -29,9 +29,8 @@
 # ///
 """Goes on learning where a saved model ended, on new rows, and saves it as a model of its own.
 
-Takes the `model.keras` of any TensorFlow recipe with its `model.json`; columns, scaling and words stay those
-of the model. Classes that it does not know get outputs of their own. The metrics say what it scored before,
-too.
+Takes the `model.keras` of any TensorFlow recipe with its `model.json`; columns, scaling and words stay as
+they are. Classes that it does not know get outputs of their own. The metrics have what it scored before.
 """
 
 import argparse
