@@ -456,6 +456,9 @@ def confusion(answers, said, names, folder):
     says = [*names, *sorted(set(said) - set(names))]
     counts = pandas.crosstab(answers, said).reindex(index=is_one, columns=says, fill_value=0)
     save_table(counts.rename_axis("answer").reset_index(), "confusion.csv", folder)
+    for name in [name for name in names if name in counts.index][:MOST_SHOWN]:
+        right, of, times = counts.at[name, name], counts.loc[name].sum(), counts[name].sum()
+        print(f"class {shown(name)}  {right} right of {of}, said {times} times")
     size = min(16, 3.2 + 0.45 * max(counts.shape))
     with picture("confusion.png", folder, size + 1, size) as axes:
         shares = counts.to_numpy() / numpy.maximum(counts.to_numpy().sum(axis=1, keepdims=True), 1)

@@ -17,7 +17,18 @@ code = main(sys.argv[1:])
 print(" ".join(sorted({name.split(".")[0] for name in sys.modules})), file=sys.stderr)
 sys.exit(code)
 """
-FRAMEWORKS = {"textual", "rich", "pandas", "pyarrow", "tensorflow", "keras", "sklearn", "joblib", "optuna"}
+FRAMEWORKS = {
+    "textual",
+    "rich",
+    "pandas",
+    "pyarrow",
+    "tensorflow",
+    "keras",
+    "sklearn",
+    "joblib",
+    "optuna",
+    "matplotlib",
+}
 SERVERS = {"starlette", "uvicorn", "onnxruntime", "prometheus_client", "skl2onnx", "uvloop"}
 FRAMEWORKS |= SERVERS
 HEAVY = FRAMEWORKS | {"numpy", "sqlite_utils"}

@@ -107,6 +107,7 @@ def test_one_line_and_exit_code_2(
         ("tf_preprocess", ("--data", "no.csv"), "there is no file no.csv"),
         ("tf_deep", ("--data", "empty.csv"), "empty.csv is empty"),
         ("tf_evaluate", ("--model", "empty.csv"), "empty.csv is not a Keras model"),
+        ("tf_finetune", ("--model", "empty.csv"), "empty.csv is not a Keras model"),
     ],
 )
 def test_as_a_real_process(
@@ -115,6 +116,26 @@ def test_as_a_real_process(
     (tmp_path / "empty.csv").touch()
     ran = run_recipe(recipe, *flags)
     assert ran.code == 2 and message in ran.err and ran.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("recipe", "data", "message"),
+    [
+        ("sklearn_text", "wine", "there is no column of texts"),
+        ("tf_text", "wine", "there is no column of texts"),
+        ("sklearn_forest", "docstrings", "there are texts alone: sklearn_text and tf_text"),
+        ("tf_deep", "docstrings", "there are texts alone: sklearn_text and tf_text"),
+        ("tf_cnn", "wine", "13 columns are no square picture"),
+        ("tf_cnn", "docstrings", "there are texts alone"),
+    ],
+)
+def test_each_says_which_other_takes_it(
+    recipe: str, data: str, message: str, load_recipe: LoadRecipe, capsys: pytest.CaptureFixture[str]
+) -> None:
+    module = load_recipe(recipe)
+    assert module.run(module.main, ["--data", data]) == 2
+    said = capsys.readouterr().err
+    assert message in said and said.count("\n") == 1
 
 
 def test_evaluate_refuses_what_does_not_fit_the_model(

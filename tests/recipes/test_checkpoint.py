@@ -20,8 +20,12 @@ RUNS = {
     "sklearn_boosting": ("--n-estimators", "60", "--max-leaves", "7"),
     "sklearn_search": ("--data", "wine", "--size", "2", "--folds", "4"),
     "sklearn_clusters": ("--n-init", "40"),
+    "sklearn_text": ("--folds", "4", "--ngrams", "2"),
     "tf_linear": ("--epochs", "12"),
     "tf_deep": ("--epochs", "30", "--patience", "3"),
+    "tf_cnn": ("--epochs", "12", "--filters", "8"),
+    "tf_text": ("--epochs", "15", "--patience", "15"),
+    "tf_finetune": ("--epochs", "12", "--patience", "12"),
 }
 SKLEARN = tuple(name for name in RUNS if name.startswith("sklearn"))
 
@@ -30,6 +34,13 @@ def trial(folder: Path, name: str, *flags: str, save_every_s: float = 30) -> Tri
     argv = [sys.executable, str(library_folder() / f"{name}.py"), *(flags or RUNS[name])]
     folder.mkdir(exist_ok=True)
     return Trial(argv, folder, {**os.environ, "CRO_CPUS": "2", "CRO_SAVE_EVERY_S": str(save_every_s)})
+
+
+def flags(folder: Path, name: str) -> tuple[str, ...]:
+    if name != "tf_finetune":
+        return RUNS[name]
+    base = trial(folder / "base", "tf_linear", "--epochs", "2").attempt(None)
+    return ("--model", str(base.output / "model.keras"), *RUNS[name])
 
 
 def stopped_at_work(made: Trial) -> Attempt:
@@ -51,7 +62,7 @@ def test_stopped_and_resumed_it_ends_the_same(tmp_path: Path, name: str) -> None
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("name", RUNS)
 def test_stopped_often_and_killed(tmp_path: Path, name: str, seed: int) -> None:
-    made = trial(tmp_path, name, save_every_s=0.1)
+    made = trial(tmp_path, name, *flags(tmp_path, name), save_every_s=0.1)
     stops = (*random_stops(seed, count=6), Stop(None))
     report = check(made, stops, tolerance=EXACT, say=print)
     assert report.problems == []

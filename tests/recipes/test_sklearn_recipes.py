@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import joblib
@@ -68,8 +69,13 @@ def test_clusters_find_the_digits_without_being_told(run_recipe: RunRecipe) -> N
     made = run_recipe("sklearn_clusters", "--n-init", 4)
     assert (made.code, made.err) == (0, "")
     assert made.metrics["adjusted_rand"] > 0.4 and made.metrics["silhouette"] > 0.1
-    model = joblib.load(made.folder / "model.joblib")
-    assert model.named_steps["kmeans"].n_clusters == 10
+    model = made.folder / "model.joblib"
+    assert joblib.load(model).named_steps["kmeans"].n_clusters == 10
+    measured = run_recipe("sklearn_evaluate", "--model", model)
+    assert (measured.code, measured.err) == (0, "")
+    assert measured.metrics == made.metrics
+    counts = pd.read_csv(measured.folder / "confusion.csv", index_col="answer")
+    assert counts.shape == (10, 10) and counts.to_numpy().sum() == 450
 
 
 def test_linear_cross_validates_and_is_measured_by_evaluate(run_recipe: RunRecipe) -> None:
@@ -81,15 +87,85 @@ def test_linear_cross_validates_and_is_measured_by_evaluate(run_recipe: RunRecip
     measured = run_recipe("sklearn_evaluate", "--model", model, "--data", "breast_cancer")
     assert (measured.code, measured.err) == (0, "")
     expected = {name: trained.metrics[name] for name in ("accuracy", "f1_macro", "log_loss")}
-    assert measured.metrics == pytest.approx(expected)
+    found = measured.metrics
+    assert found == pytest.approx({**expected, "roc_auc": found["roc_auc"]})
     rows = pd.read_csv(measured.folder / "predictions.csv")
-    assert (rows["answer"] == rows["predicted"]).mean() == pytest.approx(measured.metrics["accuracy"])
+    assert (rows["answer"] == rows["predicted"]).mean() == pytest.approx(found["accuracy"])
+    counts = pd.read_csv(measured.folder / "confusion.csv", index_col="answer")
+    assert np.trace(counts) / len(rows) == pytest.approx(found["accuracy"])
+    curve = pd.read_csv(measured.folder / "roc.csv")
+    assert set(curve["class"]) == {1}, "of two classes one curve is enough"
+    area = np.trapezoid(curve["true_positive_rate"], curve["false_positive_rate"])
+    assert area == pytest.approx(found["roc_auc"]) and area > 0.98
+    assert len(pd.read_csv(measured.folder / "importance.csv")) == 30
+    pictures = {path.name: path.read_bytes() for path in measured.folder.glob("*.png")}
+    assert set(pictures) == {"confusion.png", "roc.png", "importance.png"}
+    assert all(each.startswith(b"\x89PNG") and len(each) > 5_000 for each in pictures.values())
 
 
-def test_linear_regression_on_a_persons_table(run_recipe: RunRecipe, houses: Path) -> None:
-    ran = run_recipe("sklearn_linear", "--data", houses, "--target", "price", "--folds", 2)
+def test_linear_regression_on_a_persons_table(
+    run_recipe: RunRecipe, load_recipe: LoadRecipe, houses: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = pd.read_csv(houses).drop(columns="dear")
+    table.assign(nothing=np.arange(240) % 7).to_csv(houses, index=False)
+    flags = ("--data", str(houses), "--target", "price")
+    ran = run_recipe("sklearn_linear", *flags, "--folds", 2)
     assert (ran.code, ran.err) == (0, "")
     assert ran.metrics["r2"] > 0.8 and ran.metrics["rmse"] < 70
+    folder = ran.folder / "measured"
+    monkeypatch.setenv("CRO_OUTPUT_DIR", str(folder))
+    module = load_recipe("sklearn_evaluate")
+    assert module.run(module.main, ["--model", str(ran.folder / "model.joblib"), *flags]) == 0
+    counts = pd.read_csv(folder / "importance.csv", index_col="column")["importance"]
+    assert counts.index[0] == "size" and counts["size"] > 1 and abs(counts["nothing"]) < 0.05
+    assert {"predicted.png", "residuals.png", "importance.png"} == {
+        each.name for each in folder.glob("*.png")
+    }
+
+
+def test_words_of_texts_count(run_recipe: RunRecipe) -> None:
+    trained = run_recipe("sklearn_text", "--folds", 2)
+    assert (trained.code, trained.err) == (0, "")
+    assert trained.metrics["accuracy"] > 0.75 and trained.metrics["cv_accuracy"] > 0.7
+    assert [*joblib.load(trained.folder / "model.joblib").feature_names_in_] == ["text"]
+    model = trained.folder / "model.joblib"
+    measured = run_recipe("sklearn_evaluate", "--model", model, "--data", "docstrings")
+    assert (measured.code, measured.err) == (0, "")
+    assert measured.metrics["accuracy"] == trained.metrics["accuracy"]
+    assert measured.metrics["roc_auc"] > 0.92
+    words = pd.read_csv(measured.folder / "importance.csv")
+    assert len(words) == 200 and {"text: dataset", "text: clusters"} <= set(words["column"][:10])
+
+
+def test_texts_of_a_persons_table_with_hostile_names(
+    load_recipe: LoadRecipe,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    said = {"$\\frac{": "the soup was cold and the bread was", "[red]\x1b[0m": "a fine view over the old"}
+    rows = [
+        (kind, f"{text} {town}{at}", at) for at in range(30) for kind, text in said.items() for town in "ab"
+    ]
+    table = pd.DataFrame(rows, columns=["kind", "what $they_{ said", "number"])
+    table.loc[3, "what $they_{ said"] = None
+    table.to_csv(tmp_path / "said.csv", index=False)
+    events = tmp_path / "events"
+    monkeypatch.setenv("CRO_EVENTS", str(events))
+    monkeypatch.setenv("CRO_OUTPUT_DIR", str(tmp_path))
+    flags = ["--data", str(tmp_path / "said.csv"), "--target", "kind"]
+    train, evaluate = load_recipe("sklearn_text"), load_recipe("sklearn_evaluate")
+    assert train.run(train.main, [*flags, "--folds", "2", "--ngrams", "2"]) == 0
+    assert "texts: column 'what $they_{ said'; not used: 'number'" in capsys.readouterr().out
+    assert evaluate.run(evaluate.main, [*flags, "--model", str(tmp_path / "model.joblib")]) == 0
+    assert json.loads((tmp_path / "metrics.json").read_text())["accuracy"] > 0.98
+    told = [json.loads(line) for line in events.read_text().splitlines()]
+    assert next(len(each["sample"]) for each in told if "model" in each) == 20
+    assert not any("spread" in each for each in told), "nearly every text is a new one"
+    made = {each["artifact"] for each in told if "artifact" in each}
+    assert made == {path.name for path in tmp_path.glob("*.*") if path.suffix in (".png", ".csv")} - {
+        "said.csv"
+    }
 
 
 def test_prepare_train_evaluate_in_a_chain(run_recipe: RunRecipe, houses: Path) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.datasets import load_digits
 
 from recipes.discover import library_folder
 
@@ -59,7 +60,10 @@ def test_a_chain_of_them_in_one_process(tmp_path: Path) -> None:
         "answers": [],
     }
     (tmp_path / "damaged.json").write_text(json.dumps(schema))
+    digits = load_digits(as_frame=True).frame
+    digits[digits["target"] < 5].to_csv(tmp_path / "few.csv", index=False)
     pd.DataFrame({"a": np.arange(20), "target": [0, 1] * 10}).to_csv(tmp_path / "other.csv", index=False)
+    digits.head(40).assign(target=["u", "v"] * 20).to_csv(tmp_path / "words.csv", index=False)
     table = ("--data", "houses.csv", "--target", "price")
     quick = ("--data", "wine", "--epochs", "4", "--patience", "1")
     runs = [
@@ -72,6 +76,13 @@ def test_a_chain_of_them_in_one_process(tmp_path: Path) -> None:
         ("words", "tf_preprocess", *table),
         ("price", "tf_linear", *table, "--epochs", "60", "--batch-size", "8"),
         ("price_again", "tf_evaluate", "--model", "price/model.keras", *table, "--rows", "held_out"),
+        ("cnn", "tf_cnn", "--data", "few.csv", "--epochs", "4", "--filters", "8"),
+        ("more", "tf_finetune", "--model", "cnn/model.keras", "--epochs", "4", "--learning-rate", "0.003"),
+        ("more_again", "tf_evaluate", "--model", "more/model.keras", "--repeats", "1"),
+        ("last", "tf_finetune", "--model", "price/model.keras", *table, "--epochs", "1", "--train", "last"),
+        ("text", "tf_text", "--epochs", "6", "--units", "32"),
+        ("text_again", "tf_evaluate", "--model", "text/model.keras", "--data", "docstrings"),
+        ("x", "tf_finetune", "--model", "more/model.keras", "--data", "words.csv"),
         ("x", "tf_evaluate", "--model", "alone.keras", "--data", "wine"),
         ("x", "tf_evaluate", "--model", "linear/model.keras", "--data", "other.csv"),
         ("x", "tf_evaluate", "--model", "damaged.keras", "--data", "other.csv"),
@@ -87,11 +98,12 @@ def test_a_chain_of_them_in_one_process(tmp_path: Path) -> None:
         check=True,
     )
     codes = [line for line in done.stdout.splitlines() if line.startswith("code")]
-    assert codes == ["code 0"] * 9 + ["code 2"] * 3, done.stderr
+    assert codes == ["code 0"] * 15 + ["code 2"] * 4, done.stderr
     # Many models in one process make TensorFlow warn of retracing, so only our own lines count here.
-    alone, other, damaged = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    words, alone, other, damaged = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert "'u', are not of the kind of the classes, such as '0'" in words
     assert "there is no sound alone.json" in alone and "has no column" in other
-    assert "damaged.keras cannot be used with this data" in damaged
+    assert "damaged.keras is not a model that can be loaded here" in damaged
 
     found = {
         name: json.loads((tmp_path / name / "metrics.json").read_text()) for name, *_ in runs if name != "x"
@@ -102,6 +114,18 @@ def test_a_chain_of_them_in_one_process(tmp_path: Path) -> None:
     assert found["deep"]["accuracy"] > 0.5
     assert found["price"]["r2"] > 0.8
     assert found["price_again"] == pytest.approx(found["price"])
+    assert found["cnn"]["accuracy"] > 0.9
+    assert found["more"]["accuracy_before"] < 0.55 and found["more"]["accuracy"] > 0.85
+    schema = json.loads((tmp_path / "more" / "model.json").read_text())
+    assert schema["classes"] == list(range(10)) and "new classes: 5, 6, 7, 8, 9" in done.stdout
+    assert found["last"]["r2"] > 0.8 and found["last"]["r2_before"] > 0.8
+    assert found["text"]["accuracy"] > 0.6
+    for name, columns in (("more", 64), ("text", 200)):
+        again = found[f"{name}_again"]
+        assert again["accuracy"] == found[name]["accuracy"] and again["roc_auc"] > 0.85
+        assert len(pd.read_csv(tmp_path / f"{name}_again" / "importance.csv")) == columns
+        assert (tmp_path / f"{name}_again" / "roc.png").stat().st_size > 5_000
+    assert (tmp_path / "price_again" / "residuals.png").stat().st_size > 5_000
 
     train = pd.read_parquet(tmp_path / "words" / "train.parquet")
     assert {"size", "town=new", "town=old", "town=far", "town=", "town=(other)", "price"} == set(
