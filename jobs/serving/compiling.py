@@ -10,9 +10,10 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 from jobs.ports import CroError
 from jobs.serving.compiled import Compiled, difference, folder, hopeless, made_of, mixed, versions
@@ -21,7 +22,11 @@ from jobs.serving.rows import Refused, Rows
 from jobs.tracking.model import ModelCard
 from jobs.tracking.registry import Registry
 
-_STRANGE = "\u2603 never seen"
+_STRANGE: tuple[Callable[[str], str], ...] = (  # what a word may be that was never seen
+    lambda _: "\u2603 never seen",
+    str.swapcase,
+    lambda text: "".join(f"{word}\u00e9, " for word in text.split()),
+)
 
 
 def compile_version(registry: Registry, card: ModelCard, threads: int = 1) -> Compiled:
@@ -64,11 +69,15 @@ def _try(model: Engine, card: ModelCard, threads: int) -> tuple[Compiled, bytes]
     if differs:
         return Compiled(f"compiled, it answers differently: {differs}", known), b""
     for column in model.signature:
-        if column.kind == "text" and not _same_with(model, made, rows, column.name, _STRANGE):
+        if column.kind == "text" and not all(
+            _same_with(model, made, rows, column.name, strange) for strange in _STRANGE
+        ):
             why = f"compiled, it treats words in {column.name!r} that it has never seen differently"
             return Compiled(why, known), b""
     nullable = [
-        column.name for column in model.signature if _same_with(model, made, rows, column.name, None)
+        column.name
+        for column in model.signature
+        if _same_with(model, made, rows, column.name, lambda _: None)
     ]
     answered = replace(compiled, predictions=expected.predictions, probabilities=expected.probabilities)
     return replace(answered, nullable=nullable), content
@@ -90,15 +99,17 @@ def _converted(model: Engine) -> tuple[bytes, Compiled]:
     raise ValueError(f"{model.kind} models are not compiled")
 
 
-def _same_with(model: Engine, made: Engine, rows: Rows, name: str, value: str | None) -> bool:
-    """Whether both answer the same where this column has that value; or both refuse a word."""
+def _same_with(
+    model: Engine, made: Engine, rows: Rows, name: str, altered: Callable[[Any], str | None]
+) -> bool:
+    """Whether both answer the same where this column's values are altered so; or both refuse a word."""
     columns = {each: values[:20] for each, values in rows.columns.items()}
-    columns[name] = [value] * len(columns[name])
+    columns[name] = [altered(value) for value in columns[name]]
     given = Rows(len(columns[name]), columns)
     try:
         expected = model.predict(given)
     except Refused:
-        return value is not None and _refuses(made, given)
+        return None not in columns[name] and _refuses(made, given)
     try:
         return not difference(expected, made.predict(given))
     except Exception:  # libraries raise anything for what they do not take

@@ -120,7 +120,7 @@ class SklearnEngine(Engine):
             found = self.fitted.predict(table)
             wanted = probabilities and self.has_chances
             chances = self.fitted.predict_proba(table).tolist() if wanted else None
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, AttributeError) as error:  # the last of a text that is missing
             said = str(error).strip().splitlines()
             raise Refused(
                 f"The model cannot take these values: {(said or ['it says no more'])[0][:300]}"
