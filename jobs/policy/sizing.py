@@ -1,8 +1,9 @@
 """What the next run of a program should reserve, from what earlier runs used. Pure; it kills nothing.
 
-Memory is the median of the peaks times a residual quantile that depends on how many runs there were, with a
-margin that shrinks with them. What the person named is never replaced, what a recipe declares is an upper
-bound of memory, and a whole GPU stays a whole GPU.
+Memory is the median of the peaks, or a line through them where they grow with how much there was to do
+(Witt et al. 2019; Ponder, arXiv 2408.00047), times a residual quantile that depends on how many runs there
+were, with a margin that shrinks with them. What the person named is never replaced, what a recipe declares
+is an upper bound of memory, and a whole GPU stays a whole GPU.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ _LEAST_BYTES = 32 * MIB
 _LEAST_SHARE = 0.25  # of what was asked for, while there are few runs
 _GPU_CONTEXT_BYTES = GIB // 2
 _ABOUT = 0.9, 1.25  # of the cores asked for: as many as that
+_CORRELATED = 0.5  # above it, peaks are taken to grow with the size
 _ALIKE = 1.0  # binary orders of magnitude within which two sizes count as the same
 
 
@@ -69,9 +71,8 @@ def sized(
     asked = spec.needs
     needs = asked
     if "mem" not in spec.fixed:
-        peaks = [run.mem_bytes for run in runs if run.mem_bytes]
         most = most_mem_bytes(capacity, rules)
-        if mem_bytes := _memory(peaks, asked.mem_bytes, declared=asked.mem_is_limit):
+        if mem_bytes := _memory(runs, log_size(spec), asked.mem_bytes, declared=asked.mem_is_limit):
             needs = replace(needs, mem_bytes=max(min(mem_bytes, most), min(_LEAST_BYTES, asked.mem_bytes)))
     if "vram" not in spec.fixed and asked.gpus and asked.gpu_mem_bytes is not None and capacity.devices:
         peaks = [run.gpu_mem_bytes for run in runs if run.gpu_mem_bytes]
@@ -97,12 +98,12 @@ def more_memory(had: int, peak: int | None, most: int) -> int | None:
 
 
 def _runs(spec: JobSpec, remembered: Callable[[str], History | None]) -> History:
-    """The runs that are most like it: the very same, else as much of the same program, else more of it."""
-    keys = size_keys(spec)
-    for key in reversed(keys):
+    """The runs that say most of it: the very same, else all of the program where they tell how its memory
+    grows with its size, else as much of it, else more of it."""
+    size = log_size(spec)
+    for key in reversed(size_keys(spec)):
         runs = remembered(key) or ()
-        size = log_size(spec)
-        if size is not None:
+        if size is not None and _growth(runs) is None:
             alike = tuple(r for r in runs if r.log_size is not None and abs(r.log_size - size) <= _ALIKE)
             more = tuple(r for r in runs if r.log_size is not None and r.log_size >= size)
             runs = alike if len(alike) >= 2 else more
@@ -111,7 +112,9 @@ def _runs(spec: JobSpec, remembered: Callable[[str], History | None]) -> History
     return ()
 
 
-def _memory(peaks: Sequence[int], asked: int, *, declared: bool) -> int | None:
+def _memory(runs: History, size: float | None, asked: int, *, declared: bool) -> int | None:
+    """The median of the peaks, or what they grow to at this size, times what a run is above that at most."""
+    peaks = [run.mem_bytes for run in runs if run.mem_bytes]
     n = len(peaks)
     if n < 2:
         return None
@@ -119,12 +122,45 @@ def _memory(peaks: Sequence[int], asked: int, *, declared: bool) -> int | None:
         need = int(max(peaks) * 2) if declared else int(max(peaks) * (1.1 + 2 / n))
         need = max(need, int(asked * _LEAST_SHARE))
     else:
-        ordered = sorted(peaks)
-        median = _quantile([float(peak) for peak in ordered], 0.5)
-        over = math.exp(_quantile([math.log(peak / median) for peak in ordered], 1 - 1 / (n + 2)))
-        need = int(min(median * over * (1.10 + 0.5 / n), max(asked, 1.5 * ordered[-1])))
+        usual = math.log(_quantile(sorted(map(float, peaks)), 0.5))
+        grows = None if size is None else _growth(runs)
+        over = [math.log(peak) - usual for peak in peaks]
+        if grows is not None and size is not None:
+            usual = grows.at(size)
+            over = [log_peak - grows.at(log) for log, log_peak in _points(runs)]
+        foreseen = math.exp(usual + _quantile(sorted(over), 1 - 1 / (n + 2))) * (1.10 + 0.5 / n)
+        need = int(min(foreseen, max(asked, 1.5 * max(peaks))))
     need = math.ceil(need / MIB) * MIB
     return min(need, asked) if declared else need
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """The logarithm of the peak by that of the size."""
+
+    mean_size: float
+    mean_peak: float
+    slope: float
+
+    def at(self, size: float) -> float:
+        return self.mean_peak + self.slope * (size - self.mean_size)
+
+
+def _points(runs: History) -> list[tuple[float, float]]:
+    return [(r.log_size, math.log(r.mem_bytes)) for r in runs if r.mem_bytes and r.log_size is not None]
+
+
+def _growth(runs: History) -> _Line | None:
+    """How the peak grows with the size, by least squares; None where the runs do not tell."""
+    points = _points(runs)
+    n = len(points)
+    if n < _FEW or len({size for size, _ in points}) < 3:
+        return None
+    size, peak = (math.fsum(each) / n for each in zip(*points, strict=True))
+    sizes = math.fsum((x - size) ** 2 for x, _ in points)
+    peaks = math.fsum((y - peak) ** 2 for _, y in points)
+    both = math.fsum((x - size) * (y - peak) for x, y in points)
+    return _Line(size, peak, both / sizes) if both > _CORRELATED * math.sqrt(sizes * peaks) else None
 
 
 def _cores(cores: Sequence[float], asked: float) -> float:

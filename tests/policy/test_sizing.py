@@ -99,6 +99,36 @@ def test_a_bigger_run_of_the_same_program_does_not_go_by_smaller_ones() -> None:
     assert after(peaks(*[8.0] * 6), small, ran=big)[0].mem_bytes > 8 * GIB, "more of it is an upper bound"
 
 
+def grown(*trees: int, gib_a_tree: float = 0.05) -> dict[str, Past]:
+    """What is remembered of runs whose memory grows with their trees, one run each."""
+    known: dict[str, Past] = {}
+    for each in trees:
+        usage = Usage(peak_mem_bytes=int(each * gib_a_tree * GIB))
+        known |= after_run(forest(trees=each), 60.0, usage, known.get)
+    return known
+
+
+def test_memory_that_grows_with_the_size_is_foreseen_for_sizes_that_never_ran() -> None:
+    known = grown(10, 20, 40, 80, 160)
+    foreseen = {}
+    for trees in (5, 30, 100, 640):
+        needs = foresee(forest(trees=trees), known.get, BOX, Rules()).needs
+        foreseen[trees] = (needs or ASKED).mem_bytes / GIB
+    assert 0.25 < foreseen[5] < 0.35
+    assert 1.5 < foreseen[30] < 1.9
+    assert 5.0 < foreseen[100] < 6.2
+    assert foreseen[640] == 12.0, "beyond half as much again as was ever seen, what was asked for counts"
+
+
+def test_memory_that_does_not_grow_with_the_size_is_not_made_to() -> None:
+    known: dict[str, Past] = {}
+    for trees, gib in [(10, 2.0), (20, 1.0), (40, 2.0), (80, 1.0), (160, 1.5)]:
+        known |= after_run(forest(trees=trees), 60.0, Usage(peak_mem_bytes=int(gib * GIB)), known.get)
+    needs = foresee(forest(trees=60), known.get, BOX, Rules()).needs
+    assert needs is not None
+    assert needs.mem_bytes <= 4 * GIB
+
+
 def test_a_setting_switches_it_off() -> None:
     known = {"program recipe forest": (Used(GIB, None, 1.0, 6.6),) * 6}
     assert sized(forest(), known.get, BOX, Rules(learned_needs=False)) == (None, 0)
