@@ -71,7 +71,6 @@ RULES = Rules(
     evict_every_s=1.0,
     restart_cost_s=0.5,
     overdue_s=300.0,
-    slice_s=15.0,
     ageing_s=600.0,
     usage_half_life_s=600.0,
     learned_needs=False,

@@ -135,7 +135,7 @@ POLICIES = {
     "SJF + EASY, true run times": other(shortest_first, Knowledge.TRUTH),
     "SAF + EASY, true run times": other(smallest_first, Knowledge.TRUTH),
     "SAF + eviction, true run times": Setting(
-        replace(OURS, fair_weight=0.0, ageing_s=1e12, slice_share=0.0), Knowledge.TRUTH
+        replace(OURS, fair_weight=0.0, ageing_s=1e12, overdue_times=0.0), Knowledge.TRUTH
     ),
 }
 YARDSTICK, SAFE, MINE = "EASY, user limits", "SAF + EASY, learned", "**cro-tui**"

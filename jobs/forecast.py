@@ -140,7 +140,7 @@ def world_of(
     head = view.head(rules.window, by_class=rules.learned_order)
     jobs = {job.id: job for job in view.foreseen((*view.active(), *head, *others), capacity, rules)}
     known = machine.vitals(daemon)
-    usage_at, usage = load_shares(view.meta(USAGE))
+    usage_at, usage, backlog_s = load_shares(view.meta(USAGE))
     return World(
         now,
         capacity,
@@ -162,6 +162,8 @@ def world_of(
         ),
         usage=usage,
         usage_at=usage_at,
+        backlog_s=backlog_s,
+        backlog_at=usage_at,
     )
 
 

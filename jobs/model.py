@@ -315,7 +315,8 @@ class Forecast:
     `run_s` is the expected wall time of a whole run, `shortest_s` an optimistic bound of it (both with what
     was done in earlier attempts), `spread` the standard deviation of its logarithm; `runs` earlier runs
     stand behind them. `needs` is what it should reserve, from `sized_runs` earlier runs; None where that is
-    what was asked for. `saves` False: earlier runs of it did not save when asked.
+    what was asked for. `saves` False: earlier runs of it did not save when asked. `restart_cost_s`: what it
+    cost earlier ones to save, stop and be at work again; None where that was not seen.
     """
 
     run_s: float
@@ -325,6 +326,7 @@ class Forecast:
     needs: Needs | None = None
     sized_runs: int = 0
     saves: bool = True
+    restart_cost_s: float | None = None
 
 
 class IllegalTransition(Exception):
@@ -425,7 +427,7 @@ class ReasonCode(StrEnum):
     MAKING_ROOM = "making_room"  # others save and stop for it
     TRIAL = "trial"  # nothing is known of its program yet
     FAIR = "fair"  # its user has used much of late
-    OVERDUE = "overdue"  # it has waited too long: it gets slices of the machine
+    OVERDUE = "overdue"  # it has waited longer than in order of arrival: it goes first
     MORE_MEMORY = "more_memory"  # it ran out of memory and is tried again with more
     MORE_GPU_MEMORY = "more_gpu_memory"
     GUARD = "guard"  # kept free for the person at the keyboard

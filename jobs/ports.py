@@ -106,6 +106,7 @@ class Exit:
     """How an attempt ended, as its supervisor wrote it down.
 
     `out_of_gpu_memory`: it failed, and its framework's last words were that a GPU had no more memory.
+    `first_report_s`: how long after its start it reported for the first time.
     """
 
     cause: ExitCause
@@ -118,6 +119,7 @@ class Exit:
     mem_limit_bytes: int | None = None
     metrics: tuple[tuple[str, float], ...] = ()
     out_of_gpu_memory: bool = False
+    first_report_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

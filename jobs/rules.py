@@ -25,8 +25,10 @@ class Rules:
     long (or 20 times its own run) halves a job's score. `usage_half_life_s`, `fair_weight`: how long what a
     user has used counts, and how much. `evict`: checkpointable jobs may be saved and stopped for jobs whose
     remaining box time is `evict_ratio` times smaller, after `trial_s` of running, at most
-    `evictions_at_once` every `evict_every_s`, and as long as its restarts, at `restart_cost_s` each, stay
-    below `restart_share` of its progress.
+    `evictions_at_once` every `evict_every_s`, and as long as its restarts stay
+    below `restart_share` of its progress (what a restart costs is measured; `restart_cost_s` until then).
+    A job is overdue once it has waited `overdue_times` as long as all work at hand took when it was most,
+    and at least `overdue_s`; it goes first then, and only jobs `overdue_ratio` times smaller pass it.
 
     `learned_needs`: memory, GPU memory and cores that nobody named are reserved as earlier runs used them.
     `pause_on_alert`: nothing starts while an alert stands.
@@ -63,9 +65,8 @@ class Rules:
     restart_cost_s: float = 30.0
     restart_share: float = 0.03
     overdue_s: float = 86_400.0
-    slice_s: float = 3_600.0
-    slice_share: float = 0.15
-    slice_ratio: float = 1_000.0
+    overdue_times: float = 1.0
+    overdue_ratio: float = 1_000.0
     learned_needs: bool = True
     guard_cpus: float = 0.0
     guard_mem_bytes: int = 0

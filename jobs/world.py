@@ -53,7 +53,8 @@ class World:
     and the cause. `sample` None: the machine could not be read. `warm`: the processes kept warm, whose
     memory nobody else can have. `promised`: waiting jobs for which others were evicted, in order; they go
     before all others. `usage`: each user's dominant-share seconds, decayed to `usage_at`. `evicted_at`:
-    when the last of them was asked.
+    when the last of them was asked. `backlog_s`: how long the whole machine was to be busy with the work at
+    hand when that was most, fading up to `backlog_at`.
     """
 
     now: float
@@ -71,6 +72,8 @@ class World:
     usage: Mapping[str, float] = field(default_factory=dict)
     usage_at: float = 0.0
     evicted_at: float | None = None
+    backlog_s: float = 0.0
+    backlog_at: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

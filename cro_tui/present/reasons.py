@@ -182,7 +182,8 @@ def _cause(reason: Reason) -> str:
             makes = "saves and makes" if len(reason.jobs) == 1 else "save and make"
             return f"{who or 'Another job'} {makes} room for it: it goes next."
         case ReasonCode.OVERDUE:
-            return "It has waited very long: it gets slices of the machine, and is next for one."
+            limit = duration_text(reason.needed)
+            return f"It has waited for more than {limit}, as long as all work at hand takes: it goes first."
         case ReasonCode.EVICTED:
             return f"It saved and made room for others; {duration_text(reason.needed)} of work are kept."
         case ReasonCode.TRIAL:

@@ -132,6 +132,15 @@ def last_usage(folder: str) -> dict[str, Any] | None:
     return value if isinstance(value, dict) else None
 
 
+def reported_after_s(started_at: float) -> float | None:
+    """How long after its start a job that was looked at often had first reported; None: it has not yet."""
+    try:
+        found = os.stat(EVENTS)
+    except OSError:
+        return None
+    return max(0.0, found.st_mtime - started_at) if found.st_size else None
+
+
 def read_metrics(folder: str) -> dict[str, float]:
     """The finite numbers of `output/metrics.json`, then the last ones that were reported only in
     `events.jsonl`; at most MAX_METRICS, none where there is nothing to be read."""

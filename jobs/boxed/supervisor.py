@@ -120,6 +120,7 @@ class Supervisor:
         self.mem_limit: int | None = spec["mem_limit_bytes"]
         self.kill_at: float | None = None
         self.paused_at: float | None = None
+        self.first_report_s: float | None = None
         self.stands_back = not spec["stand_back"]
         self.oom_kills = _oom_kills()
         self.cpu_before_s = time.process_time()
@@ -258,6 +259,8 @@ class Supervisor:
         if not self.stands_back and self.status is None:
             self.stands_back = standing.step_back(self.job)
         self.log_cap.look(now)
+        if self.first_report_s is None:
+            self.first_report_s = bundle.reported_after_s(self.started_at)
         if self.meter.look(now, write=write):
             self._stop("out_of_memory", 0.0, OVER_LIMIT)
 
@@ -347,6 +350,7 @@ class Supervisor:
             "mem_limit_bytes": self.mem_limit,
             "mem_by": "polling" if self.meter.group is None else "cgroup",
             "metrics": bundle.read_metrics("."),
+            "first_report_s": self.first_report_s,
             "usage": {
                 "cpu_s": round(self.meter.ended_cpu_s, 6),
                 "peak_mem_bytes": self.meter.peak_bytes or None,

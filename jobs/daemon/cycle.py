@@ -33,6 +33,7 @@ from jobs.engine.events import (
     SettleDependents,
     Submitted,
     WakeAt,
+    WentOn,
 )
 from jobs.engine.step import step, wants_head
 from jobs.model import (
@@ -100,8 +101,10 @@ class Cycle:
                     case ReasonsChanged():
                         self._reasons[effect.job_id] = effect
                         self._estimates.tell(effect, self.world.now)
-                    case SaveAnswered(spec, saved):
-                        self._foresight.learn_save(spec, saved)
+                    case SaveAnswered(spec, saved, took_s):
+                        self._foresight.learn_save(spec, saved, took_s)
+                    case WentOn(spec, took_s):
+                        self._foresight.learn_restart(spec, took_s)
                     case SettleDependents():
                         events += self._settle(effect)
                     case WakeAt(at):
@@ -147,7 +150,8 @@ class Cycle:
             self.apply(Decide(now))
             if self.world.usage and abs(now - self._usage_kept_at) >= USAGE_EVERY_S:
                 self._usage_kept_at = now
-                self._store.set_meta(USAGE, dump_shares(self.world.usage_at, self.world.usage))
+                shares = dump_shares(self.world.usage_at, self.world.usage, self.world.backlog_s)
+                self._store.set_meta(USAGE, shares)
                 self._store.set_meta(ESTIMATES, dump_errors(self._estimates.errors))
             self._places = {job_id: place for place, job_id in enumerate(waiting_order(self.world))}
         else:

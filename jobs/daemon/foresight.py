@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from jobs.model import Forecast, Job, JobId, JobSpec, Queued, Succeeded
-from jobs.policy.past import UNKNOWN, Past, after_run, after_save, foresee
+from jobs.policy.past import UNKNOWN, Past, after_restart, after_run, after_save, foresee
 from jobs.policy.predict import runtime_keys
 from jobs.store.writer import Store
 from jobs.world import World
@@ -34,10 +34,15 @@ class Foresight:
         self._read(runtime_keys(job.spec))
         self._remember(after_run(job.spec, run_s, job.state.usage, self._known.get))
 
-    def learn_save(self, spec: JobSpec, saved: bool) -> None:
-        """Remember whether a job saved that was asked to."""
+    def learn_save(self, spec: JobSpec, saved: bool, took_s: float) -> None:
+        """Remember whether a job saved that was asked to, and how long that took."""
         self._read(runtime_keys(spec))
-        self._remember(after_save(spec, saved, self._known.get))
+        self._remember(after_save(spec, saved, took_s, self._known.get))
+
+    def learn_restart(self, spec: JobSpec, took_s: float) -> None:
+        """Remember how soon a job was at work again that went on."""
+        self._read(runtime_keys(spec))
+        self._remember(after_restart(spec, took_s, self._known.get))
 
     def forecasts(self, world: World, *, fresh: bool) -> Mapping[JobId, Forecast]:
         """For the jobs of the world that have none; `fresh`: for all that wait and whose has changed."""

@@ -295,7 +295,7 @@ class Daemon:
     def _load(self) -> World:
         """The world as the store has it: active jobs now, the head of the queue at the first decision."""
         active = {job.id: job for job in self._store.active()}
-        usage_at, usage = load_shares(self._store.meta(USAGE))
+        usage_at, usage, backlog_s = load_shares(self._store.meta(USAGE))
         return World(
             now=self._clock(),
             capacity=self._sensor.capacity(),
@@ -304,6 +304,8 @@ class Daemon:
             draining=self._store.meta("draining") == "1",
             usage=usage,
             usage_at=usage_at,
+            backlog_s=backlog_s,
+            backlog_at=usage_at,
         )
 
     async def _recover(self) -> None:

@@ -15,6 +15,7 @@ from jobs.engine.events import (
     Save,
     SaveAnswered,
     StopAttempt,
+    WentOn,
 )
 from jobs.engine.moves import Answer, back, end, joined, leave, put
 from jobs.model import (
@@ -37,6 +38,7 @@ from jobs.model import (
 from jobs.policy.fits import most_gpu_mem_bytes, most_mem_bytes
 from jobs.policy.sizing import MEMORY_TRIES, more_memory
 from jobs.ports import Exit, ExitCause
+from jobs.rules import Rules
 from jobs.world import World
 
 LAUNCH_TRIES = 3  # launches in a row that fail before the job does
@@ -132,14 +134,28 @@ def attempt_ended(world: World, event: AttemptEnded) -> Answer:
     found = _attempt(world, event.job_id, event.attempt)
     if found is None:
         return world, ()
-    job, state = found
-    if (answer := _saved(world, job, state, event.exit)) is not None:
+    world, effects = _ended(world, *found, event.exit)
+    loading_s = _loading_s(found[0], event.exit, world.rules)
+    return world, effects if loading_s is None else (*effects, WentOn(found[0].spec, loading_s))
+
+
+def _ended(world: World, job: Job, state: Active, exit_: Exit) -> Answer:
+    if (answer := _saved(world, job, state, exit_)) is not None:
         return answer
-    ended = ending(state, job.spec.needs, event.exit)
-    if (answer := _with_more_memory(world, job, state, ended, event.exit)) is not None:
+    ended = ending(state, job.spec.needs, exit_)
+    if (answer := _with_more_memory(world, job, state, ended, exit_)) is not None:
         return answer
-    job = replace(job, metrics=event.exit.metrics)
+    job = replace(job, metrics=exit_.metrics)
     return end(world, job, ended, getattr(ended, "cause", ""), state.attempt)
+
+
+def _loading_s(job: Job, exit_: Exit, rules: Rules) -> float | None:
+    """How long an attempt that went on from a checkpoint took to be at work again, as far as it said so.
+
+    That is when it first reported; of one that reports seldom that says nothing.
+    """
+    after_s = exit_.first_report_s
+    return after_s if after_s is not None and after_s <= rules.trial_s and job.attained_s > 0 else None
 
 
 def _saved(world: World, job: Job, state: Active, exit_: Exit) -> Answer | None:
@@ -159,7 +175,7 @@ def _saved(world: World, job: Job, state: Active, exit_: Exit) -> Answer | None:
     started_at = world.now if exit_.started_at is None else exit_.started_at
     ran_s = max(0.0, exit_.finished_at - started_at)
     worked_s = ran_s if asked_at is None else min(ran_s, max(0.0, asked_at - started_at))
-    done_s = worked_s if kept else 0.0
+    done_s = max(0.0, worked_s - (_loading_s(job, exit_, world.rules) or 0.0)) if kept else 0.0
     job = replace(
         job,
         usage=exit_.usage,
@@ -183,7 +199,7 @@ def _saved(world: World, job: Job, state: Active, exit_: Exit) -> Answer | None:
         how = f"exit code {exit_.exit_code}" if exit_.signal is None else f"signal {exit_.signal}"
         detail = f"{how}; {ran_s:.0f} s are lost, and it is not asked again"
         told = Record(world.now, job.id, "stopped without saving", state.attempt, detail)
-    learned = SaveAnswered(job.spec, kept)
+    learned = SaveAnswered(job.spec, kept, max(0.0, exit_.finished_at - asked_at))
     if isinstance(state, Running) and state.hold_after:
         world, effects = _held(world, job.to(Held(world.now)), told)
         return world, (*effects, learned)

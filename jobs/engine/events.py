@@ -287,10 +287,22 @@ class ReasonsChanged:
 
 @dataclass(frozen=True, slots=True)
 class SaveAnswered:
-    """A job that was asked to save and stop has done so or not; the next ones of its program go by it."""
+    """A job that was asked to save and stop has done so or not; the next ones of its program go by it.
+
+    `took_s`: from the question to its end.
+    """
 
     spec: JobSpec
     saved: bool
+    took_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class WentOn:
+    """A job that went on from its checkpoint was at work again so long after its start."""
+
+    spec: JobSpec
+    took_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -332,6 +344,7 @@ Effect = (
     | Record
     | ReasonsChanged
     | SaveAnswered
+    | WentOn
     | StartAttempt
     | StopAttempt
     | PauseAttempt

@@ -63,7 +63,7 @@ from jobs.model import (
 )
 from jobs.policy.decide import decide, estimate, next_gate
 from jobs.policy.head import blocked, enter, load, wants_head
-from jobs.policy.order import accrued
+from jobs.policy.order import accrued, with_backlog
 from jobs.world import Eviction, World
 
 __all__ = ["step", "unfinished", "wants_head"]
@@ -168,7 +168,7 @@ def _never(world: World, job: Job, on: JobId, fate: StateName, why: str = "") ->
 
 
 def _decide(world: World, look_ahead: bool) -> Answer:
-    world = replace(world, usage=accrued(world, world.now), usage_at=world.now)
+    world = with_backlog(replace(world, usage=accrued(world, world.now), usage_at=world.now))
     plan = decide(world)
     expected = estimate(world, plan) if look_ahead else {}
     jobs, retry_at = dict(world.jobs), dict(world.retry_at)

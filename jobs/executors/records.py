@@ -53,6 +53,7 @@ def exit_of(record: Mapping[str, Any]) -> Exit | None:
         usage=usage_of(usage if isinstance(usage, dict) else {}),
         detail=_words(record.get("detail", ""), MAX_DETAIL),
         mem_limit_bytes=_whole(record.get("mem_limit_bytes")),
+        first_report_s=_number(record.get("first_report_s")),
         metrics=tuple(
             (_words(name, MAX_METRIC_NAME), float(value))
             for name, value in (metrics if isinstance(metrics, dict) else {}).items()

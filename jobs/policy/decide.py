@@ -27,7 +27,7 @@ from jobs.policy.eviction import evictions, may_change_at
 from jobs.policy.fits import never_fits
 from jobs.policy.gate import next_gate, pressure_reason, reopens_at
 from jobs.policy.head import rank
-from jobs.policy.order import Order, overdue, slice_due_at
+from jobs.policy.order import Order, overdue
 from jobs.policy.outlook import starts_ahead
 from jobs.policy.relief import DISK_PAUSE_S, disks_stall, relief
 from jobs.policy.remarks import Remarks
@@ -129,15 +129,14 @@ def waiting_order(world: World) -> list[JobId]:
 
 
 def _in_order(world: World, waiting: list[Job]) -> list[Job]:
-    """Those for whom others made room, then by score, or first come first served."""
+    """Those for whom others made room, the overdue, then by score; or first come, first served."""
     if not world.rules.learned_order:
         return sorted(waiting, key=rank)
     order = Order.of(world)
     places = {job_id: place for place, job_id in enumerate(world.promised)}
+    for job in overdue(world):
+        places.setdefault(job.id, len(places))
     last = len(places)
-    late = overdue(world)
-    if late is not None and isinstance(late.state, Queued) and slice_due_at(world, late) <= world.now:
-        places.setdefault(late.id, last - 1)
     return sorted(waiting, key=lambda job: (places.get(job.id, last), *order.sort_key(job)))
 
 

@@ -15,12 +15,13 @@ from collections.abc import Sequence
 
 from jobs.model import Job, Queued, Running
 from jobs.policy.backfill import fresh_holding
-from jobs.policy.order import Order, attained_s, overdue, slice_due_at
+from jobs.policy.order import Order, attained_s, overdue, overdue_after_s, waited_s
 from jobs.policy.room import Room
 from jobs.rules import Rules
 from jobs.world import Eviction, World
 
 _CLAIMANTS = 8  # of the waiting jobs, the best
+_LEAST_RESTART_S = 1.0
 _FOR_OVERDUE = 2.0  # times the usual share of progress may go into restarts for an overdue job
 
 
@@ -36,17 +37,19 @@ def evictions(world: World, room: Room, waiting: Sequence[Job], order: Order) ->
     if not victims:
         return ()
     late = overdue(world)
-    if (
-        late is not None
-        and any(job.id == late.id for job in waiting)
-        and slice_due_at(world, late) <= world.now
-    ):
-        allowed = _FOR_OVERDUE * rules.restart_share
-        others = [each for each in victims if worth_a_restart(each[1], world.now, rules, allowed)]
-        taken = _make_room(room.settled(), late, others, len(others))
-        if taken is not None:
-            return tuple(Eviction(victim.id, (late.id,)) for victim in taken[1])
-    in_slice = {late.id} if late is not None and _in_slice(late, world.now, rules) else frozenset[int]()
+    protected = {job.id for job in late}
+    waits = {job.id for job in waiting}
+    others = [
+        each
+        for each in victims
+        if each[1].id not in protected
+        and worth_a_restart(each[1], world.now, rules, _FOR_OVERDUE * rules.restart_share)
+    ]
+    for job in late:
+        if job.id in waits and job.id not in world.promised:
+            taken = _make_room(room.settled(), job, others, len(others))
+            if taken is not None:
+                return tuple(Eviction(victim.id, (job.id,)) for victim in taken[1])
     victims = [each for each in victims if worth_a_restart(each[1], world.now, rules, rules.restart_share)]
     claims = sorted(
         ((order.claim(job), job.submitted_at, job.id), job) for job in _one_of_each(world, waiting)
@@ -55,11 +58,11 @@ def evictions(world: World, room: Room, waiting: Sequence[Job], order: Order) ->
     scratch = room.settled()
     for (claim, _, _), job in claims[:_CLAIMANTS]:
         dear = rules.evict_ratio * claim
-        very_dear = rules.slice_ratio * claim
+        very_dear = rules.overdue_ratio * claim
         affordable = [
             each
             for each in victims
-            if each[1].id not in gone and each[0] >= (very_dear if each[1].id in in_slice else dear)
+            if each[1].id not in gone and each[0] >= (very_dear if each[1].id in protected else dear)
         ]
         most = rules.evictions_at_once - len(gone) if gone else len(affordable)
         taken = _make_room(scratch, job, affordable, most)
@@ -88,14 +91,13 @@ def had_its_turn(job: Job, now: float, rules: Rules) -> bool:
 
 
 def worth_a_restart(job: Job, now: float, rules: Rules, share: float) -> bool:
-    """Whether its restarts, with one more, cost no more than a share of its progress."""
-    spent_s = (job.evictions + 1) * rules.restart_cost_s
-    return spent_s <= max(rules.restart_cost_s, share * attained_s(job, now))
+    """Whether its restarts, with one more, cost no more than a share of its progress.
 
-
-def _in_slice(late: Job, now: float, rules: Rules) -> bool:
-    """Whether the overdue job has its slice: then only far smaller jobs may pass."""
-    return isinstance(late.state, Running) and now - late.state.started_at < rules.slice_s
+    What one costs is measured; until then it is what the rules reckon with.
+    """
+    measured_s = None if job.forecast is None else job.forecast.restart_cost_s
+    each_s = rules.restart_cost_s if measured_s is None else max(measured_s, _LEAST_RESTART_S)
+    return (job.evictions + 1) * each_s <= max(each_s, share * attained_s(job, now))
 
 
 def may_change_at(world: World) -> float | None:
@@ -105,9 +107,9 @@ def may_change_at(world: World) -> float | None:
         return None
     if world.evicted_at is not None:
         moments.append(world.evicted_at + rules.evict_every_s)
-    late = overdue(world)
-    if late is not None and isinstance(late.state, Queued):
-        moments.append(slice_due_at(world, late))
+    waited = [waited_s(job, world.now) for job in world.jobs.values() if isinstance(job.state, Queued)]
+    after_s = overdue_after_s(world)
+    moments += [world.now + after_s - longest for longest in waited if longest < after_s]
     moments += [
         job.state.started_at + rules.trial_s
         for job in world.jobs.values()

@@ -18,7 +18,7 @@ from jobs.policy.order import Order, waited_s
 from jobs.policy.predict import program
 from jobs.world import World
 
-_CLAIMANTS = 16  # classes with the smallest claims that a decision sees besides the best
+_CLAIMANTS = 16  # classes with the smallest claims, and with the longest waits, besides the best
 
 
 def rank(job: Job) -> tuple[int, int]:
@@ -70,7 +70,7 @@ def enter(world: World, job: Job, fates: Mapping[JobId, StateName]) -> World:
 
 
 def choose(waiting: Iterable[Job], order: Order, most: int, promised: Collection[JobId] = ()) -> list[Job]:
-    """The jobs that a decision should see: the best by score or by claim, and who has waited longest.
+    """The jobs that a decision should see: the best by score or by claim, and who have waited longest.
 
     Jobs of one class have equal scores but for their wait: each class is scored once, its oldest first.
     """
@@ -81,9 +81,8 @@ def choose(waiting: Iterable[Job], order: Order, most: int, promised: Collection
     oldest = {key: min(jobs, key=lambda job: (job.submitted_at, job.id)) for key, jobs in classes.items()}
     for job in sorted(oldest.values(), key=lambda job: (order.claim(job), job.id))[:_CLAIMANTS]:
         chosen[job.id] = job
-    if oldest:
-        late = max(oldest.values(), key=lambda job: (waited_s(job, order.now), -job.id))
-        chosen[late.id] = late
+    for job in sorted(oldest.values(), key=lambda job: (-waited_s(job, order.now), job.id))[:_CLAIMANTS]:
+        chosen[job.id] = job
     for key in sorted(classes, key=lambda key: order.sort_key(oldest[key])):
         for job in sorted(classes[key], key=lambda job: (job.submitted_at, job.id)):
             if len(chosen) >= most:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from jobs.machine import Capacity
 from jobs.model import Job, Needs, Queued, Running
@@ -22,8 +22,8 @@ from jobs.world import World
 _USUAL_PRIORITY = 50
 _SMALLEST_SHARE = 1e-6
 _MOST_SKEW = 2.0  # standard deviations of the logarithm that are believed
-_LEAST_OF_SHARE = 0.15  # of its share an overdue job keeps on a crowded machine
-_PATIENCE = 30.0  # times as late, where somebody cannot be made to wait
+_BACKLOG_EVERY_S = 60.0
+_BACKLOG_HALF_LIFE_S = 14 * 86_400.0  # how long a long queue is remembered after it has gone
 
 
 def dominant_share(needs: Needs, capacity: Capacity) -> float:
@@ -62,32 +62,28 @@ def waited_s(job: Job, now: float) -> float:
     return max(0.0, now - job.submitted_at - attained_s(job, now))
 
 
-def overdue(world: World) -> Job | None:
-    """The job that has waited longest in all, once that is too long: one at a time has its slices.
+def overdue(world: World) -> list[Job]:
+    """The jobs that have waited for too long, running ones included, who has waited longest first.
 
-    A slice of `slice_s` comes whenever it has had less than `slice_share` of the time since it was due.
-    This bounds the worst wait for little: slices are short beside the run of who is overdue and long beside
-    a restart, and jobs that are `slice_ratio` times smaller pass all the same (stride scheduling:
-    Waldspurger and Weihl, 1995). Where it or who runs cannot save there are no slices, and who goes first
-    holds up all: then it takes `_PATIENCE` times as long, and ageing does most of the work.
+    Too long is longer than the longest wait that first come, first served would lately have made: that is
+    the work at hand as it was at its most. What such a job then does to others is bounded by the same work,
+    so nobody waits much longer than in the order of arrival, while most wait far shorter.
     """
     rules, now = world.rules, world.now
-    if not rules.learned_order or rules.slice_share <= 0:
-        return None
+    if not rules.learned_order or rules.overdue_times <= 0:
+        return []
+    after_s = overdue_after_s(world)
     late = [
-        (waited_s(job, now), -job.id, job)
+        (-waited_s(job, now), job.id, job)
         for job in world.jobs.values()
-        if isinstance(job.state, Queued | Running)
+        if isinstance(job.state, Queued | Running) and waited_s(job, now) >= after_s
     ]
-    waited, _, job = max(late, default=(0.0, 0, None), key=lambda each: each[:2])
-    if job is None:
-        return None
-    saves = rules.evict and all(
-        each.can_save
-        for each in (job, *world.jobs.values())
-        if each is job or not isinstance(each.state, Queued)
-    )
-    return job if waited >= rules.overdue_s * (1.0 if saves else _PATIENCE) else None
+    return [job for _, _, job in sorted(late, key=lambda each: each[:2])]
+
+
+def overdue_after_s(world: World) -> float:
+    """The wait after which a job is overdue."""
+    return max(world.rules.overdue_s, world.rules.overdue_times * world.backlog_s)
 
 
 def _mean_left_s(job: Job, now: float) -> float:
@@ -102,7 +98,7 @@ def _mean_left_s(job: Job, now: float) -> float:
     return max(mean_s - done_s, 0.5 * done_s, 1.0)
 
 
-def backlog_s(world: World) -> float:
+def work_at_hand_s(world: World) -> float:
     """How long the most wanted resource takes for all that runs and waits, as far as the world knows it.
 
     Run times are skewed: their sum goes by means, of a log-normal, where an order goes by what is usual.
@@ -125,16 +121,14 @@ def backlog_s(world: World) -> float:
     )
 
 
-def slice_due_at(world: World, job: Job) -> float:
-    """When an overdue job that waits is to have its next slice.
-
-    Its share of the time falls once all of the work that is there takes longer than twice what makes a job
-    overdue: then everybody waits long, and slices cost those most who are quickly done.
-    """
-    assert isinstance(job.state, Queued)
-    rules = world.rules
-    crowded = min(1.0, max(_LEAST_OF_SHARE, 2 * rules.overdue_s / max(backlog_s(world), 1.0)))
-    return job.submitted_at + rules.overdue_s + job.attained_s / (rules.slice_share * crowded)
+def with_backlog(world: World) -> World:
+    """The world with its backlog brought up to its moment, once a minute."""
+    now = world.now
+    passed_s = now - world.backlog_at
+    if 0 <= passed_s < _BACKLOG_EVERY_S:
+        return world
+    faded_s = world.backlog_s * 0.5 ** (max(0.0, passed_s) / _BACKLOG_HALF_LIFE_S)
+    return replace(world, backlog_s=max(faded_s, work_at_hand_s(world)), backlog_at=now)
 
 
 @dataclass(frozen=True, slots=True)

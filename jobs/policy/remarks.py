@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from jobs.model import Job, JobId, Reason, ReasonCode, Running, Unit
-from jobs.policy.order import Order, overdue
+from jobs.policy.order import Order, overdue, overdue_after_s
 from jobs.policy.room import guarded
 from jobs.policy.sizing import MEMORY_TRIES
 from jobs.world import Eviction, World
@@ -24,18 +24,19 @@ class Remarks:
     """Of one decision: `candidates` are those that could start, in order."""
 
     _trials: bool
-    _late: JobId | None
+    _late: frozenset[JobId]
+    _late_after: Reason
     _by: Mapping[JobId, tuple[JobId, ...]]
     _fair: Mapping[JobId, Reason]
     _guard: tuple[Reason, ...]
 
     @staticmethod
     def of(world: World, order: Order, candidates: Sequence[Job], evictions: Sequence[Eviction]) -> Remarks:
-        late = overdue(world)
         saving = [job for job in world.jobs.values() if isinstance(job.state, Running) and job.can_save]
         return Remarks(
             world.rules.evict and bool(saving),
-            None if late is None else late.id,
+            frozenset(job.id for job in overdue(world)),
+            Reason(ReasonCode.OVERDUE, overdue_after_s(world), unit=Unit.SECONDS),
             _makers_of_room(saving, evictions),
             _held_back_by_use(order, candidates),
             _guard(world),
@@ -46,8 +47,8 @@ class Remarks:
         first, more = list[Reason](), list[Reason]()
         if by := self._by.get(job.id):
             first.append(Reason(ReasonCode.MAKING_ROOM, jobs=by))
-        if job.id == self._late:
-            first.append(Reason(ReasonCode.OVERDUE))
+        if job.id in self._late:
+            first.append(self._late_after)
         if self._guard and any(reason.unit in (Unit.CPUS, Unit.BYTES) for reason in reasons):
             more += self._guard
         if job.memory_tries:

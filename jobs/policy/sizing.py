@@ -113,7 +113,7 @@ def _runs(spec: JobSpec, remembered: Callable[[str], History | None]) -> History
 
 
 def _memory(runs: History, size: float | None, asked: int, *, declared: bool) -> int | None:
-    """The median of the peaks, or what they grow to at this size, times what a run is above that at most."""
+    """The median of the peaks, or what they grow to at this size, times how far above that a run may be."""
     peaks = [run.mem_bytes for run in runs if run.mem_bytes]
     n = len(peaks)
     if n < 2:

@@ -18,7 +18,7 @@ from jobs.machine import Capacity, Device, DeviceSample, Sample
 from jobs.model import GIB, Forecast, Grant, Job, JobId, JobSpec, Needs, Queued, Running, Usage
 from jobs.policy.decide import decide
 from jobs.policy.head import choose
-from jobs.policy.order import Order, accrued
+from jobs.policy.order import Order, accrued, with_backlog
 from jobs.policy.predict import Moments, forecast, runtime_keys
 from jobs.rules import Rules
 from jobs.simulation.trace import TraceJob
@@ -113,6 +113,8 @@ class _Replay:
     history: dict[str, Moments] = field(default_factory=dict)
     usage: Mapping[str, float] = field(default_factory=dict)
     usage_at: float = 0.0
+    backlog_s: float = 0.0
+    backlog_at: float = 0.0
     promised: tuple[JobId, ...] = ()
     evicted_at: float | None = None
     look_at: float = math.inf
@@ -263,14 +265,20 @@ class _Replay:
             devices=self._devices(),
             jobs={job_id: Usage(mem_bytes=each.mem_bytes) for job_id, each in needs.items()},
         )
-        return replace(
-            known,
-            jobs=jobs,
-            sample=sample,
-            beyond=len(self.waiting) + len(self.active) - len(jobs),
-            promised=self.promised,
-            evicted_at=self.evicted_at,
+        world = with_backlog(
+            replace(
+                known,
+                jobs=jobs,
+                sample=sample,
+                beyond=len(self.waiting) + len(self.active) - len(jobs),
+                promised=self.promised,
+                evicted_at=self.evicted_at,
+                backlog_s=self.backlog_s,
+                backlog_at=self.backlog_at,
+            )
         )
+        self.backlog_s, self.backlog_at = world.backlog_s, world.backlog_at
+        return world
 
     def _devices(self) -> tuple[DeviceSample, ...]:
         used = dict.fromkeys((device.uuid for device in self.capacity.devices), 0)

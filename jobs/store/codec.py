@@ -273,18 +273,19 @@ def load_gate(table: Mapping[str, Any]) -> Gate:
 USAGE = "usage"  # the row of `meta`
 
 
-def dump_shares(usage_at: float, usage: Mapping[str, float]) -> str:
-    """What users have used up to a moment, so that a restarted scheduler is as fair as before."""
-    return dump([usage_at, {user: round(used, 1) for user, used in usage.items()}])
+def dump_shares(usage_at: float, usage: Mapping[str, float], backlog_s: float) -> str:
+    """What users have used up to a moment, and the backlog, so that a restarted scheduler is as fair."""
+    return dump([usage_at, {user: round(used, 1) for user, used in usage.items()}, round(backlog_s, 1)])
 
 
-def load_shares(text: str) -> tuple[float, Mapping[str, float]]:
+def load_shares(text: str) -> tuple[float, Mapping[str, float], float]:
     """The way back; what does not make sense is forgotten."""
     try:
-        usage_at, usage = load(text)
-        return float(usage_at), {str(user): float(used) for user, used in usage.items()}
+        usage_at, usage, *backlog = load(text)
+        known = {str(user): float(used) for user, used in usage.items()}
+        return float(usage_at), known, float(backlog[0]) if backlog else 0.0
     except (Damaged, TypeError, ValueError, AttributeError):
-        return 0.0, {}
+        return 0.0, {}, 0.0
 
 
 # --- how good estimates were ------------------------------------------------------------------------------

@@ -28,13 +28,13 @@ def pasts(connection: sqlite3.Connection, keys: Iterable[str]) -> dict[str, Past
     from jobs.policy.past import Past
 
     rows = connection.execute(
-        "SELECT key, runs, mean, variance, used, failed_saves FROM runs "
+        "SELECT key, runs, mean, variance, used, failed_saves, save_s, restart_s FROM runs "
         "WHERE key IN (SELECT value FROM json_each(?))",
         (dump(list(keys)),),
     )
     return {
-        key: Past(Moments(runs, mean, variance), load_used(used), failed_saves)
-        for key, runs, mean, variance, used, failed_saves in rows
+        key: Past(Moments(runs, mean, variance), load_used(used), *saves)
+        for key, runs, mean, variance, used, *saves in rows
     }
 
 

@@ -372,6 +372,12 @@ def _short_runs(database: Database) -> None:
     )
 
 
+def _restarts(database: Database) -> None:
+    """What it took earlier runs to save and stop, and to be at work again."""
+    database.execute("ALTER TABLE runs ADD COLUMN save_s REAL")
+    database.execute("ALTER TABLE runs ADD COLUMN restart_s REAL")
+
+
 MIGRATIONS: tuple[Callable[[Database], None], ...] = (
     _first,
     _runtimes,
@@ -380,4 +386,5 @@ MIGRATIONS: tuple[Callable[[Database], None], ...] = (
     _turns,
     _groups,
     _short_runs,
+    _restarts,
 )

@@ -11,7 +11,7 @@ import sqlite3
 import zlib
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -257,11 +257,11 @@ class Store:
 
     def set_past(self, key: str, past: Past) -> None:
         """Remember what earlier runs took and used."""
-        moments = past.moments
+        moments, used = past.moments, dump_used(past.used)
         self._write(
-            "INSERT OR REPLACE INTO runs(key, runs, mean, variance, used, failed_saves) "
-            "VALUES (?, ?, ?, ?, ?, ?)",
-            (key, moments.runs, moments.mean, moments.variance, dump_used(past.used), past.failed_saves),
+            "INSERT OR REPLACE INTO runs(key, runs, mean, variance, used, failed_saves, save_s, restart_s) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            (key, *astuple(moments), used, past.failed_saves, past.save_s, past.restart_s),
         )
 
     def active(self) -> list[Job]:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jobs.model import GIB, Forecast, Job, JobId, Needs, Running
 from jobs.policy.decide import decide
+from jobs.policy.order import with_backlog
 from jobs.rules import Rules
 from jobs.world import World
 from tests.policy.worlds import NOW, paused, queued, running, world
@@ -76,3 +78,54 @@ def test_a_short_job_gets_the_place_of_a_long_one() -> None:
     assert decide(world(kept, short, rules=RULES)).evictions == ()
     again = replace(long, evictions=40)
     assert decide(world(again, short, rules=RULES)).evictions == ()
+
+
+def saving(job: Job, *, expected_s: float, submitted_s_ago: float = 0.0) -> Job:
+    """The job as one that can save, of which earlier runs say how long it takes."""
+    return replace(
+        job,
+        spec=replace(job.spec, checkpoint=True),
+        submitted_at=NOW - submitted_s_ago,
+        forecast=Forecast(expected_s, expected_s / 50, 3),
+    )
+
+
+def test_who_has_waited_longer_than_all_work_would_have_taken_gets_a_place_from_anybody_who_has_not() -> (
+    None
+):
+    ran = running(1, Needs(8, GIB), started_at=NOW - 400)
+    runs = saving(ran, expected_s=5_000.0, submitted_s_ago=400.0)
+    whale = saving(queued(2, Needs(8, GIB)), expected_s=100_000.0, submitted_s_ago=100_000.0)
+    now = world(runs, whale, rules=RULES)
+    (eviction,) = decide(now).evictions
+    assert (eviction.job_id, eviction.for_jobs) == (1, (JobId(2),))
+    crowded = replace(now, backlog_s=100_001.0)
+    assert decide(crowded).evictions == ()
+    assert decide(crowded).wake_at == NOW + 1.0, "then it is overdue"
+    assert decide(replace(crowded, rules=replace(RULES, overdue_times=0.5))).evictions
+    assert decide(replace(now, rules=replace(RULES, overdue_times=0.0))).evictions == ()
+    also_late = replace(runs, submitted_at=NOW - 90_000.0)
+    assert decide(world(also_late, whale, rules=RULES)).evictions == (), "nor from who waited as badly"
+
+
+def test_only_far_smaller_jobs_pass_one_that_is_overdue() -> None:
+    ran = running(1, Needs(8, GIB), started_at=NOW - 4_000)
+    late = saving(ran, expected_s=100_000.0, submitted_s_ago=100_000.0)
+    small = saving(queued(2, Needs(4, GIB)), expected_s=30_000.0)
+    assert decide(world(late, small, rules=RULES)).evictions == ()
+    tiny = saving(queued(2, Needs(1, GIB)), expected_s=500.0)
+    assert [each.job_id for each in decide(world(late, tiny, rules=RULES)).evictions] == [JobId(1)]
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.tuples(st.floats(1.0, 1e6), st.sampled_from([1.0, 4.0, 8.0])), max_size=12))
+def test_the_backlog_is_what_was_at_hand_at_most_and_fades(work: list[tuple[float, float]]) -> None:
+    jobs = [saving(queued(n, Needs(c, GIB // 4)), expected_s=s) for n, (s, c) in enumerate(work, 1)]
+    first = with_backlog(replace(world(*jobs, rules=RULES), backlog_at=NOW - 3600.0))
+    least_s = sum(s * c for s, c in work) / 8
+    assert first.backlog_s >= least_s * (1 - 1e-9)
+    assert first.backlog_at == NOW
+    soon = replace(first, now=NOW + 30.0, jobs={})
+    assert with_backlog(soon) == soon, "once a minute is enough"
+    later = with_backlog(replace(first, now=NOW + 14 * 86_400.0, jobs={}))
+    assert later.backlog_s == pytest.approx(first.backlog_s / 2)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from jobs.machine import Capacity
 from jobs.model import GIB, MIB, JobSpec, Needs, Usage
-from jobs.policy.past import UNKNOWN, Past, after_run, after_save, foresee
+from jobs.policy.past import UNKNOWN, Past, after_restart, after_run, after_save, foresee
 from jobs.policy.sizing import History, Used, sized, used, with_run
 from jobs.rules import Rules
 from tests.policy.worlds import gpu
@@ -148,10 +148,28 @@ def test_a_program_that_does_not_save_twice_in_a_row_is_asked_no_more() -> None:
         return foresee(forest(), known.get, BOX, Rules()).saves
 
     for saved, expected in [(False, True), (True, True), (False, True), (False, False), (True, True)]:
-        known |= after_save(forest(), saved, known.get)
+        known |= after_save(forest(), saved, 1.0, known.get)
         assert trusted() is expected
-    assert after_save(JobSpec("x", (), "/", ""), False, known.get) == {}
+    assert after_save(JobSpec("x", (), "/", ""), False, 1.0, known.get) == {}
     assert known.get("nothing", UNKNOWN).failed_saves == 0
+
+
+def test_what_a_restart_costs_is_known_once_both_halves_were_seen() -> None:
+    known: dict[str, Past] = {}
+
+    def cost_s() -> float | None:
+        return foresee(forest(), known.get, BOX, Rules()).restart_cost_s
+
+    known |= after_save(forest(), True, 2.0, known.get)
+    assert cost_s() is None
+    known |= after_restart(forest(trees=7), 10.0, known.get)
+    assert cost_s() == 12.0, "other arguments of the same program"
+    known |= after_restart(forest(), 20.0, known.get)
+    assert cost_s() == pytest.approx(15.0), "newer ones count more, no single one for all"
+    known |= after_save(forest(), False, 30.0, known.get)
+    assert cost_s() == pytest.approx(15.0), "who was killed has not saved"
+    known |= after_run(forest(), 60.0, Usage(), known.get)
+    assert cost_s() == pytest.approx(15.0)
 
 
 @given(

@@ -111,7 +111,11 @@ CASES: list[tuple[Reason, str, list[str]]] = [
     ),
     (Reason(ReasonCode.TRIAL), "first run: a short trial", ["short trial"]),
     (Reason(ReasonCode.FAIR, 4.1, jobs=J[:1]), "you used 4.1x your share", ["4.1x the average", "#41"]),
-    (Reason(ReasonCode.OVERDUE), "has waited long, is next", ["slices"]),
+    (
+        Reason(ReasonCode.OVERDUE, 86_400.0, unit=Unit.SECONDS),
+        "has waited long, is next",
+        ["more than", "goes first"],
+    ),
     (
         Reason(ReasonCode.MORE_MEMORY, 4 * GIB, unit=Unit.BYTES, detail="2 of 3"),
         "again with 4.0G of memory",

@@ -64,16 +64,16 @@ def test_a_whole_machine_job_of_a_second_is_not_kept_out_by_many_small_long_ones
     assert outcome.jobs[-1].started_at < 3600
 
 
-def test_an_overdue_job_gets_its_share_of_a_machine_that_is_never_free() -> None:
+def test_an_overdue_job_gets_its_turn_on_a_machine_that_is_never_free() -> None:
     stream = [TraceJob(600.0 * i, 2400.0, 4.0, GIB, limit_s=3000.0, user="a") for i in range(1200)]
     whale = TraceJob(0.5, 40_000.0, 16.0, GIB, limit_s=90_000.0, user="b")
     trace = tuple(sorted((*stream, whale), key=lambda job: job.submit_s))
     found = {
-        rules.slice_share: replay(trace, BOX, replace(OURS, rules=rules)).jobs[1].finished_at
-        for rules in (OURS.rules, replace(OURS.rules, slice_share=0.0))
+        rules.overdue_times: replay(trace, BOX, replace(OURS, rules=rules)).jobs[1].finished_at
+        for rules in (OURS.rules, replace(OURS.rules, overdue_times=0.0))
     }
-    due_s = OURS.rules.overdue_s + whale.run_s / OURS.rules.slice_share
-    assert found[OURS.rules.slice_share] < due_s + 86_400 < found[0.0]
+    due_s = OURS.rules.overdue_s + whale.run_s
+    assert found[1.0] < due_s + 86_400 < found[0.0]
 
 
 def test_the_guards_see_a_plan_that_does_not_fit() -> None:
