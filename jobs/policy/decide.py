@@ -27,7 +27,7 @@ from jobs.policy.eviction import evictions, may_change_at
 from jobs.policy.fits import never_fits
 from jobs.policy.gate import next_gate, pressure_reason, reopens_at
 from jobs.policy.head import rank
-from jobs.policy.order import Order, overdue
+from jobs.policy.order import Order, all_can_wait, overdue
 from jobs.policy.outlook import starts_ahead
 from jobs.policy.relief import DISK_PAUSE_S, disks_stall, relief
 from jobs.policy.remarks import Remarks
@@ -143,8 +143,7 @@ def _in_order(world: World, waiting: list[Job]) -> list[Job]:
 def _places_kept(world: World) -> int:
     """One for each promise, and one more unless every job can be made to wait at any time."""
     promised = sum(job_id in world.jobs for job_id in world.promised)
-    can_wait = world.rules.evict and all(job.can_save for job in world.jobs.values())
-    return promised + (not can_wait)
+    return promised + (not all_can_wait(world))
 
 
 def _state_of(world: World, job_id: JobId) -> StateName | None:

@@ -22,6 +22,7 @@ from jobs.world import World
 _USUAL_PRIORITY = 50
 _SMALLEST_SHARE = 1e-6
 _MOST_SKEW = 2.0  # standard deviations of the logarithm that are believed
+_PATIENCE = 3.0
 _BACKLOG_EVERY_S = 60.0
 _BACKLOG_HALF_LIFE_S = 14 * 86_400.0  # how long a long queue is remembered after it has gone
 
@@ -82,8 +83,19 @@ def overdue(world: World) -> list[Job]:
 
 
 def overdue_after_s(world: World) -> float:
-    """The wait after which a job is overdue."""
-    return max(world.rules.overdue_s, world.rules.overdue_times * world.backlog_s)
+    """The wait after which a job is overdue.
+
+    Where somebody cannot be made to wait, who goes first holds up all others for as long as its place takes
+    to become free: then it takes `_PATIENCE` times as long.
+    """
+    rules = world.rules
+    after_s = max(rules.overdue_s, rules.overdue_times * world.backlog_s)
+    return after_s * (1.0 if all_can_wait(world) else _PATIENCE)
+
+
+def all_can_wait(world: World) -> bool:
+    """Whether every job of the world can be made to wait at any time."""
+    return world.rules.evict and all(job.can_save for job in world.jobs.values())
 
 
 def _mean_left_s(job: Job, now: float) -> float:
