@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 _NEWS_S = 8.0
+_HIDDEN_S = 0.005  # while a place comes up
 _GO_ON = (StateName.STARTING, StateName.RUNNING, StateName.PAUSED)
 _WAIT = (StateName.QUEUED,)
 
@@ -120,6 +121,10 @@ class CroApp(App[str]):
             await self._keys.take(event)
         else:
             await super().on_event(event)
+
+    def delay_update(self, delay: float = 0.05) -> None:
+        """Textual shows nothing of another place for 50 ms; ours are there before."""
+        super().delay_update(min(delay, _HIDDEN_S))
 
     def clear_selection(self) -> None:
         """As Textual has it, but also while the first screen is not up: its input asks for this then."""

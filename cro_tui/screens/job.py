@@ -88,7 +88,6 @@ class JobScreen(LogPane, JobActs):
         yield FooterLine(footer_items(Where.JOB, self.desk.settings.keys), id="footer")
 
     def on_mount(self) -> None:
-        super().on_mount()
         self.query_one("#job-left").border_title = Content(f"Job #{self._job.id}")
         self.query_one("#job-right").border_title = Content("Why and when")
 

@@ -33,6 +33,10 @@ class LogPane(Place[None]):
     _asking = ""
     _log_of: tuple[JobId, int] | None = None
 
+    def on_screen_resume(self) -> None:
+        if self.ready:
+            self.query_one(LogView).go_on()
+
     # --- which log ----------------------------------------------------------------------------
 
     def show_log_of(self, job: Job) -> None:

@@ -82,12 +82,10 @@ class ModelsScreen(Place[None]):
         yield FooterLine(footer_items(Where.MODELS, self.desk.settings.keys), id="footer")
 
     def on_mount(self) -> None:
-        super().on_mount()
         self.query_one("#model-left").border_title = Content("Models")
         self.action_reload()
 
     def on_screen_resume(self) -> None:
-        super().on_screen_resume()
         if self.ready:
             self.action_reload()
 

@@ -1,14 +1,16 @@
 """What every full screen has: the header line, the notice line, and the newest picture.
 
 A place is told of each picture and shows what changed; it never asks the engine for anything on its own
-thread.
+thread. Behind another one it rests. Textual calls the `on_` handlers of a subclass and then these.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Generic, TypeVar, cast
 
 from textual.screen import Screen
+from textual.timer import Timer
 
 from cro_tui.actions import Where
 from cro_tui.desk import Desk
@@ -30,16 +32,30 @@ class Place(Screen[_Answer], Generic[_Answer]):
     ready = False  # whether its widgets are there
     WHERE = Where.DASHBOARD
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._clocks: list[Timer] = []
+
     @property
     def desk(self) -> Desk:
         return cast(Desk, self.app)
 
     def on_mount(self) -> None:
         self.ready = True
-        self.set_interval(1.0, self._tick)
+        self.each(1.0, self._tick)
         self.show_picture(self.desk.picture)
 
+    def each(self, seconds: float, call: Callable[[], None]) -> None:
+        """Call it so often while this place is in front."""
+        self._clocks.append(self.set_interval(seconds, call))
+
+    def on_screen_suspend(self) -> None:
+        for clock in self._clocks:
+            clock.pause()
+
     def on_screen_resume(self) -> None:
+        for clock in self._clocks:
+            clock.resume()
         if self.ready:
             self.show_picture(self.desk.picture)
 

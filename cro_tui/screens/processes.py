@@ -68,13 +68,11 @@ class ProcessesScreen(Place[None]):
         yield FooterLine(footer_items(Where.PROCESSES, self.desk.settings.keys), id="footer")
 
     def on_mount(self) -> None:
-        super().on_mount()
         self.query_one("#process-filter").display = False
-        self.set_interval(self.desk.settings.screen.refresh_s, self._look)
+        self.each(self.desk.settings.screen.refresh_s, self._look)
         self._look()
 
     def on_screen_resume(self) -> None:
-        super().on_screen_resume()
         if self.ready:
             self._look()
 

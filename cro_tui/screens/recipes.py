@@ -49,7 +49,6 @@ class RecipesScreen(Place[None]):
         yield FooterLine(footer_items(Where.RECIPES, self.desk.settings.keys), id="footer")
 
     def on_mount(self) -> None:
-        super().on_mount()
         self.query_one("#recipe-left").border_title = Content("Recipes")
         self.query_one("#recipe-right").border_title = Content("Details")
         self.action_reload()

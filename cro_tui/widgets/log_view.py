@@ -63,6 +63,7 @@ class LogView(Framed, ScrollView, can_focus=True):
         self._grew_at = 0.0
         self._widest = 0
         self._pause_s = RESTING_S
+        self._resting = True
         self.following = True
         self.wanted = ""
 
@@ -125,16 +126,25 @@ class LogView(Framed, ScrollView, can_focus=True):
         self._pause_s = min(RESTING_S, max(GROWING_S, (monotonic() - self._grew_at) * 2))
         if self._log is not None and not self._log.complete:
             self._pause_s = GROWING_S
+        self._resting = False
         self.set_timer(self._pause_s, self._tick)
 
     def _tick(self) -> None:
-        if self.is_on_screen_now:
+        self._resting = not self.is_in_front
+        if not self._resting:
+            if self.size.height > 0:
+                self.look()
+            self._again()
+
+    def go_on(self) -> None:
+        """Its place is in front again; behind another one it does not look."""
+        if self._resting:
             self.look()
-        self._again()
+            self._again()
 
     @property
-    def is_on_screen_now(self) -> bool:
-        return self.is_attached and self.screen.is_current and self.size.height > 0
+    def is_in_front(self) -> bool:
+        return self.is_attached and self.screen.is_current
 
     @property
     def _count(self) -> int:

@@ -167,16 +167,16 @@ class ProcessList(Framed, ScrollView, can_focus=True):
 
     def _repaint(self) -> None:
         """Only the lines whose words have changed."""
-        width = self.scrollable_content_region.width
+        width, top = self.scrollable_content_region.width, self.scroll_offset.y
         self._ready = {}
         for y in range(1, self.size.height):
-            text = self._text(y, width)
+            text = self._text(y, top, width)
             if self._drawn.get(y) != text:
                 self._ready[y] = text
                 self.refresh_line(y)
 
-    def _text(self, y: int, width: int) -> tuple[str, str]:
-        index = y - 1 + self.scroll_offset.y
+    def _text(self, y: int, top: int, width: int) -> tuple[str, str]:
+        index = y - 1 + top
         if not self._rows:
             lines = self._empty.splitlines()
             return "", fit("  " + lines[y - 2], width) if 0 <= y - 2 < len(lines) else ""
@@ -196,8 +196,9 @@ class ProcessList(Framed, ScrollView, can_focus=True):
         width, base = self.scrollable_content_region.width, self.look_of()
         if y == 0:
             return strip([(head(width, gpu=self._gpu), self.look_of("head"))], width, base)
-        lead, rest = self._drawn[y] = self._ready.pop(y) if y in self._ready else self._text(y, width)
-        index = y - 1 + self.scroll_offset.y
+        top = self.scroll_offset.y
+        lead, rest = self._drawn[y] = self._ready.pop(y) if y in self._ready else self._text(y, top, width)
+        index = y - 1 + top
         if index >= len(self._rows):
             return strip([(rest, self.look_of("quiet"))], width, base)
         row = self._rows[index]

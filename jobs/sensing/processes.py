@@ -43,6 +43,8 @@ class _Known:
     stat: int = -1  # an open descriptor of its stat file
     text: bytes = b""  # what that said at the last look, and what was made of it
     process: Process | None = None
+    sleeping: Process | None = None  # the same while nothing of it changes
+    shown: bool = False  # at the last look
     command: str = ""
     io: tuple[float, int, int] | None = None  # when, bytes read, bytes written
 
@@ -90,10 +92,10 @@ class ProcessTable:
         text = b"" if known is None or known.stat < 0 else _reread(known.stat)
         if not text:
             text = _read(f"/proc/{pid}/stat")
-        elif known is not None and text == known.text and known.process is not None and pid not in wanted:
+        elif known is not None and text == known.text and (known.shown or pid not in wanted):
             known.at = now  # it sleeps: nothing of it has changed
             self._living[pid] = known
-            return known.process
+            return _asleep(known)
         end = text.rfind(b")")
         if end < 0:
             return None
@@ -103,7 +105,7 @@ class ProcessTable:
         name = text[text.find(b"(") + 1 : end].decode("utf-8", "replace")
         process = self._process(pid, name, fields, now, shown=pid in wanted)
         known = self._living[pid]
-        known.text, known.process = text, replace(process, cpus=0.0, read_per_s=None, write_per_s=None)
+        known.text, known.process, known.sleeping, known.shown = text, process, None, pid in wanted
         if known.stat < 0 and self._open < self._may_open:
             known.stat = _opened(f"/proc/{pid}/stat")
             self._open += known.stat >= 0
@@ -146,6 +148,14 @@ class ProcessTable:
             known.command,
             known.container,
         )
+
+
+def _asleep(known: _Known) -> Process | None:
+    """The process as it was seen last, at rest. What it moves without a tick of CPU counts at its next one."""
+    if known.sleeping is None and known.process is not None:
+        rate = None if known.io is None else 0.0
+        known.sleeping = replace(known.process, cpus=0.0, read_per_s=rate, write_per_s=rate)
+    return known.sleeping
 
 
 def _with_gpus(found: list[Process], gpu: Mapping[int, GpuUse]) -> list[Process]:

@@ -102,6 +102,7 @@ def dump_spec(spec: JobSpec) -> str:
     return dump(table)
 
 
+@lru_cache(maxsize=1024)  # a screen reads the same every second
 def load_spec(text: str) -> JobSpec:
     try:
         table = load(text)
@@ -191,6 +192,7 @@ def dump_reasons(reasons: Sequence[Reason]) -> str:
     )
 
 
+@lru_cache(maxsize=1024)
 def load_reasons(text: str | None) -> tuple[Reason, ...]:
     if not text:
         return ()
