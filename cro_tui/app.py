@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from weakref import WeakSet
 
 from textual.app import App, ScreenStackError
 from textual.binding import BindingType
@@ -94,6 +95,7 @@ class CroApp(App[str]):
         self._reads = Errands("reads", self.post_message)
         self._writes = Errands("writes", self.post_message)
         self._keys = TypeAhead(self, super().on_event)
+        self._colours, self._styled = self._themes, WeakSet[Screen[Any]]()
 
     # --- beginning and end ----------------------------------------------------------------------
 
@@ -125,6 +127,21 @@ class CroApp(App[str]):
     def delay_update(self, delay: float = 0.05) -> None:
         """Textual shows nothing of another place for 50 ms; ours are there before."""
         super().delay_update(min(delay, _HIDDEN_S))
+
+    @property
+    def _themes(self) -> tuple[object, ...]:
+        return self.theme, self.ansi_theme_dark, self.ansi_theme_light
+
+    def refresh_css(self, animate: bool = True) -> None:
+        """Textual calls it for each new screen, and its own parses all style sheets again. Here that is done
+        for other colours only; without them a screen is styled once."""
+        with suppress(ScreenStackError):  # the first is not up
+            if self._themes != self._colours:
+                self._colours, self._styled = self._themes, WeakSet()
+                super().refresh_css(animate)
+            elif self.screen not in self._styled:
+                self.stylesheet.update(self.screen, animate=animate)
+            self._styled.update(self.screen_stack)
 
     def clear_selection(self) -> None:
         """As Textual has it, but also while the first screen is not up: its input asks for this then."""

@@ -151,7 +151,7 @@ class ProcessTable:
 
 
 def _asleep(known: _Known) -> Process | None:
-    """The process as it was seen last, at rest. What it moves without a tick of CPU counts at its next one."""
+    """The process as it was last seen, at rest. What it moves without a tick of CPU counts at its next."""
     if known.sleeping is None and known.process is not None:
         rate = None if known.io is None else 0.0
         known.sleeping = replace(known.process, cpus=0.0, read_per_s=rate, write_per_s=rate)
