@@ -6,6 +6,7 @@ Pure. A missing reading leaves a gap; zero draws its lowest dot, so that idle an
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 _LEFT = (0x00, 0x40, 0x44, 0x46, 0x47)
 _RIGHT = (0x00, 0x80, 0xA0, 0xB0, 0xB8)
@@ -24,8 +25,8 @@ def graph_rows(values: Sequence[float | None], width: int, height: int, *, ascii
         return ["".join(_ASCII[_part(level, row, full)] for level in levels) for row in _from_top(height)]
     levels = [_level(value, height * 4) for value in values[-2 * width :]]
     levels = [0] * (2 * width - len(levels)) + levels
-    pairs = list(zip(levels[::2], levels[1::2], strict=True))
-    return ["".join(_cell(left, right, row) for left, right in pairs) for row in _from_top(height)]
+    columns = [_column(*pair, height) for pair in zip(levels[::2], levels[1::2], strict=True)]
+    return ["".join(row) for row in zip(*columns, strict=True)]
 
 
 def bar(share: float | None, width: int, *, ascii_only: bool) -> str:
@@ -57,6 +58,12 @@ def _from_top(height: int) -> range:
 
 def _part(level: int, row: int, per_row: int) -> int:
     return max(0, min(per_row, level - row * per_row))
+
+
+@lru_cache(maxsize=2048)  # a graph moves by half a cell each second, and is whole again
+def _column(left: int, right: int, height: int) -> tuple[str, ...]:
+    """Two values as cells, from the top."""
+    return tuple(_cell(left, right, row) for row in _from_top(height))
 
 
 def _cell(left: int, right: int, row: int) -> str:
