@@ -133,8 +133,8 @@ class CroApp(App[str]):
         return self.theme, self.ansi_theme_dark, self.ansi_theme_light
 
     def refresh_css(self, animate: bool = True) -> None:
-        """Textual calls it for each new screen, and its own parses all style sheets again. Here that is done
-        for other colours only; without them a screen is styled once."""
+        """Textual calls it for each new screen too, and parses all style sheets again. That is done when
+        colours change; else a screen is styled once."""
         with suppress(ScreenStackError):  # the first is not up
             if self._themes != self._colours:
                 self._colours, self._styled = self._themes, WeakSet()

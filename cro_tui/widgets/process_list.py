@@ -7,12 +7,12 @@ nothing and signals nobody.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 from rich.style import Style
 from textual import events
 from textual.binding import BindingType
-from textual.geometry import Size
+from textual.geometry import Region, Size
 from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
@@ -32,6 +32,25 @@ SORTS: dict[str, Callable[[Group], float | None]] = {
 }
 _LARGE = 64  # processes; the disk use of so many costs more to read than all the rest of them
 _LOOKS = {Kind.JOB: "ours", Kind.OWN: "ours", Kind.UNSEEN: "bad", Kind.KERNEL: "quiet"}
+
+
+class _Line(NamedTuple):
+    """What one line shows: the first column in its own look, and the rest, quiet or under the cursor."""
+
+    look: str
+    quiet: bool
+    marked: bool
+    lead: str
+    rest: str
+
+    def changed(self, before: _Line | None, width: int) -> int:
+        """How many cells from the left are to be drawn again."""
+        if before is None or self[:4] != before[:4] or len(self.rest) != len(before.rest):
+            return width
+        if not (self.rest.isascii() and before.rest.isascii()):  # a character may be two cells
+            return width
+        same = next(at for at, old in enumerate(reversed(before.rest)) if self.rest[-1 - at] != old)
+        return len(self.lead) + len(self.rest) - same
 
 
 class ProcessList(Framed, ScrollView, can_focus=True):
@@ -55,8 +74,8 @@ class ProcessList(Framed, ScrollView, can_focus=True):
         self._test: Callable[[Group], bool] = lambda _: True
         self._narrowed = False
         self._sort = "cpu"
-        self._drawn: dict[int, tuple[str, str]] = {}
-        self._ready: dict[int, tuple[str, str]] = {}  # what is about to be drawn
+        self._drawn: dict[int, _Line] = {}
+        self._ready: dict[int, _Line] = {}  # what is about to be drawn
         self._empty = ""
         self.unfolded: set[str] = set()
 
@@ -166,46 +185,38 @@ class ProcessList(Framed, ScrollView, can_focus=True):
         self._ready = {}
 
     def _repaint(self) -> None:
-        """Only the lines whose words have changed."""
+        """Only the cells of lines whose words have changed."""
         width, top = self.scrollable_content_region.width, self.scroll_offset.y
         self._ready = {}
         for y in range(1, self.size.height):
-            text = self._text(y, top, width)
-            if self._drawn.get(y) != text:
-                self._ready[y] = text
-                self.refresh_line(y)
+            line, before = self._line(y, top, width), self._drawn.get(y)
+            if line != before:
+                self._ready[y] = line
+                self.refresh(Region(0, y, line.changed(before, width), 1))
 
-    def _text(self, y: int, top: int, width: int) -> tuple[str, str]:
+    def _line(self, y: int, top: int, width: int) -> _Line:
         index = y - 1 + top
         if not self._rows:
             lines = self._empty.splitlines()
-            return "", fit("  " + lines[y - 2], width) if 0 <= y - 2 < len(lines) else ""
+            said = fit("  " + lines[y - 2], width) if 0 <= y - 2 < len(lines) else ""
+            return _Line("", True, False, "", said)
         if index >= len(self._rows):
-            return "", ""
-        row = self._rows[index]
-        return text_of(
-            row,
-            width,
-            self._now,
-            cursor=index == self._cursor,
-            unfolded=row.group.key in self.unfolded,
-            gpu=self._gpu,
-        )
+            return _Line("", True, False, "", "")
+        row, marked = self._rows[index], index == self._cursor
+        unfolded = row.group.key in self.unfolded
+        look = "warn" if idle(row) is not None else _LOOKS.get(row.group.kind, "")
+        text = text_of(row, width, self._now, cursor=marked, unfolded=unfolded, gpu=self._gpu)
+        return _Line(look, row.process is not None, marked, *text)
 
     def render_line(self, y: int) -> Strip:
         width, base = self.scrollable_content_region.width, self.look_of()
         if y == 0:
             return strip([(head(width, gpu=self._gpu), self.look_of("head"))], width, base)
-        top = self.scroll_offset.y
-        lead, rest = self._drawn[y] = self._ready.pop(y) if y in self._ready else self._text(y, top, width)
-        index = y - 1 + top
-        if index >= len(self._rows):
-            return strip([(rest, self.look_of("quiet"))], width, base)
-        row = self._rows[index]
-        name = "warn" if idle(row) is not None else _LOOKS.get(row.group.kind, "")
-        first = self.look_of(name) if name else Style()
-        body = self.look_of("quiet") if row.process is not None else Style()
-        if index == self._cursor:
+        line = self._ready.pop(y, None) or self._line(y, self.scroll_offset.y, width)
+        self._drawn[y] = line
+        first = self.look_of(line.look) if line.look else Style()
+        body = self.look_of("quiet") if line.quiet else Style()
+        if line.marked:
             body = self.look_of("cursor")
             first = first + Style(bgcolor=body.bgcolor)
-        return strip([(lead, first), (rest, body)], width, base)
+        return strip([(line.lead, first), (line.rest, body)], width, base)

@@ -169,3 +169,38 @@ async def test_while_it_is_narrowed_every_process_is_read(machine: FakeSource) -
         await screen.until(
             lambda: any(set(shown) == everyone for shown in machine.called("processes")), "a look at all"
         )
+
+
+async def test_a_list_that_was_scrolled_shows_what_changes_in_it(source: FakeSource) -> None:
+    last = Group(Kind.SESSION, "session 1", "the last", (Process(1, 7, 1, 1, mem_bytes=GIB),))
+    others = tuple(
+        Group(Kind.SESSION, f"session {pid}", "other", (Process(pid, 7, 1, pid, cpus=1.0),))
+        for pid in range(2, 80)
+    )
+    source.groups = (last, *others)
+    async with opened(source, NARROW) as screen:
+        await screen.press("4")
+        await screen.shows("79 rows")
+        await screen.press("end")
+        await screen.shows("the last")
+        await screen.press("up")
+        source.groups = (replace(last, processes=(replace(last.processes[0], mem_bytes=7 * GIB),)), *others)
+        await screen.shows("7.0G")
+
+
+async def test_colours_chosen_elsewhere_are_those_of_a_place_that_was_there_before(
+    machine: FakeSource,
+) -> None:
+    async with opened(machine) as screen:
+        await screen.press("4")
+        await screen.shows("[4 Processes]")
+        before = screen.app.screen.styles.background
+        await screen.press("1")
+        await screen.shows("[1 Jobs]")
+        screen.app.theme = "textual-light"
+        await screen.until(lambda: screen.app.screen.styles.background != before, "other colours")
+        chosen = screen.app.screen.styles.background
+        await screen.press("4")
+        await screen.shows("[4 Processes]")
+        await screen.until(lambda: screen.app.screen.styles.background == chosen, "the same colours")
+        assert screen.app.screen.query_one(ProcessList).styles.background == chosen

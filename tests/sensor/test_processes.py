@@ -100,6 +100,16 @@ def test_rates_come_with_the_second_look_and_commands_when_shown(burning: subpro
     assert again is not None and again.write_per_s is not None
 
 
+def test_one_that_sleeps_moves_nothing_and_is_known_all_the_same() -> None:
+    with subprocess.Popen(["sleep", "60"]) as sleeper:
+        table = ProcessTable()
+        looks = [find(table, sleeper.pid, (sleeper.pid,)) for _ in range(4)]
+        sleeper.kill()
+    last = looks[-1]
+    assert last is not None
+    assert (last.command, last.cpus, last.read_per_s, last.write_per_s) == ("sleep 60", 0.0, 0.0, 0.0)
+
+
 def test_one_that_has_ended_is_gone_and_gpu_memory_of_a_stranger_is_kept(
     burning: subprocess.Popen[str],
 ) -> None:
