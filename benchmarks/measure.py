@@ -41,7 +41,7 @@ class Row:
 @contextmanager
 def scratch() -> Iterator[Path]:
     """A folder for a whole run: ext4 makes files slowly for minutes after many were removed."""
-    with tempfile.TemporaryDirectory(prefix="cro-bench-") as folder:
+    with tempfile.TemporaryDirectory(prefix="cro-bench-", ignore_cleanup_errors=True) as folder:
         yield Path(folder)
 
 

@@ -2,8 +2,9 @@
 
 `uv run python -m benchmarks.screen` (`--quick`: one round; `--extra 500`: so many more sleeping processes)
 opens all of them in tmux at 200x50, one reading a second, lets them settle and prints the CPU each process
-used, what it wrote to its terminal, and the CPU seconds until it drew. The dashboard shows three running
-jobs and ten waiting ones, the Processes place every process; one more app has the Recipes place in front.
+used, what it wrote to its terminal, and the CPU seconds until it drew (`--starts 11` of them, one after the
+other). The dashboard shows three running jobs and ten waiting ones, the Processes place every process; one
+more app has the Recipes place in front. An empty Textual app tells what of it is the library's.
 btop, glances and nvitop are measured where they are on the PATH; `--gpus 2` simulates so many by the tests'
 stand-in for the driver library (needs gcc).
 """
@@ -66,6 +67,15 @@ def open_in_tmux(name: str, command: str, folder: Path) -> Opened:
     return Opened(pid, times.user + times.system, written)
 
 
+def first_s(command: str, folder: Path, starts: int) -> float:
+    """CPU seconds to the first picture: the median of so many starts."""
+    taken = []
+    for _ in range(starts):
+        taken.append(open_in_tmux("first", command, folder).first_s)
+        tmux("kill-session", "-t", "first")
+    return statistics.median(taken)
+
+
 def stand_in(count: int, folder: Path, delay_ms: int = 0) -> StandIn:
     """So many GPUs at work, for all that is started with its `environ`."""
     place = folder / "nvml"
@@ -80,11 +90,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=20)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--starts", type=int, default=11)
     parser.add_argument("--extra", type=int, default=0, help="more processes on the machine")
     parser.add_argument("--gpus", type=int, default=0, help="so many simulated GPUs")
     parser.add_argument("--quick", action="store_true", help="one round of 5 seconds")
     options = parser.parse_args()
     rounds, over_s = (1, 5.0) if options.quick else (options.rounds, options.seconds)
+    peers = {
+        name: f"env TERM=xterm-256color {command}"
+        for name, command in PEERS.items()
+        if shutil.which(command.split()[0])
+    }
     with ExitStack() as stack:
         folder = stack.enter_context(scratch())
         if options.gpus:
@@ -96,13 +112,13 @@ def main() -> None:
         others = [subprocess.Popen(["sleep", "3600"]) for _ in range(options.extra)]
         opened: dict[str, Opened] = {}
         app = f"{environ} {sys.executable} -m cro_tui"
+        beside = {"an empty Textual app": f"{environ} {sys.executable} -m benchmarks.empty", **peers}
         try:
             opened["cro-tui, dashboard"] = open_in_tmux("cro", app, folder)
             opened["cro-tui, Processes"] = open_in_tmux("cro4", app, folder)
             opened["cro-tui, another place in front"] = open_in_tmux("cro2", app, folder)
-            for name, command in PEERS.items():
-                if shutil.which(command.split()[0]):
-                    opened[name] = open_in_tmux(name, f"env TERM=xterm-256color {command}", folder)
+            for name, command in beside.items():
+                opened[name] = open_in_tmux(name.replace(" ", "-"), command, folder)
             wait_for(lambda: "sleeper" in tmux("capture-pane", "-p", "-t", "cro4"), "the list of jobs", 30)
             tmux("send-keys", "-t", "cro4", "4")
             wait_for(lambda: "sleeper" in tmux("capture-pane", "-p", "-t", "cro2"), "the list of jobs", 30)
@@ -120,6 +136,11 @@ def main() -> None:
                 name: psutil.Process(each.pid).memory_info().rss / 2**20 for name, each in opened.items()
             }
             number = len(psutil.pids())
+            firsts = {
+                name: first_s(beside.get(name, app), folder, options.starts)
+                for name in opened
+                if name in beside or name == "cro-tui, dashboard"
+            }
         finally:
             for other in others:
                 other.kill()
@@ -133,8 +154,8 @@ def main() -> None:
     print("| --- | ---: | ---: | ---: | ---: | ---: |")
     for name, shares in sorted(used.items(), key=lambda item: statistics.median(item[1])):
         mine, written = statistics.median(shares), statistics.median(wrote[name])
-        first_s = opened[name].first_s
-        row = f"{mine:.2f} | {mine / peer:.2f} | {written:.1f} | {first_s:.2f} | {memory[name]:.0f}"
+        first = f"{firsts[name]:.2f}" if name in firsts else ""
+        row = f"{mine:.2f} | {mine / peer:.2f} | {written:.1f} | {first} | {memory[name]:.0f}"
         print(f"| {name} | {row} |")
 
 
