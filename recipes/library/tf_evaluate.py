@@ -395,6 +395,7 @@ def read_network(tensorflow, path):
 # --- shared by the evaluating recipes, word for word ------------------------------------------------
 MOST_ASKED = 150_000  # rows that the model answers for the importance of the columns
 MOST_CELLS = 5_000_000  # of a table that it answers at once
+MOST_WORDS = 200  # of a column of texts
 MOST_SHOWN = 20  # bars, curves, or classes with their numbers
 
 
@@ -533,7 +534,7 @@ def altered(features, repeats, random):
                 yield name, features.assign(**{name: random.permutation(column.to_numpy())})
             continue
         words = Counter(word for text in column for word in set(re.findall(r"\w\w+", text.lower())))
-        for word, _ in words.most_common(200):
+        for word, _ in words.most_common(MOST_WORDS):
             without = column.str.replace(rf"\b{re.escape(word)}\b", " ", case=False, regex=True)
             yield f"{name}: {word}", features.assign(**{name: without})
 
@@ -554,6 +555,7 @@ def importance(ask, judge, features, answers, *, options, folder):
     some = numpy.sort(random.permutation(len(features))[:most])
     features, answers = features.iloc[some].reset_index(drop=True), answers[some]
     whole, falls, waiting = judge(answers, *ask(features)), {}, []
+    all_names = sum(MOST_WORDS if prose(column) else 1 for _, column in features.items())
 
     def answer():
         said, chances = ask(pandas.concat([table for _, table in waiting], ignore_index=True))
@@ -561,7 +563,7 @@ def importance(ask, judge, features, answers, *, options, folder):
             rows = slice(place * most, (place + 1) * most)
             score = judge(answers, said[rows], None if chances is None else chances[rows])
             falls.setdefault(name, []).append(whole - score)
-        say(phase="importance", progress=min(1.0, len(falls) / max(features.shape[1], len(falls))))
+        say(phase="importance", progress=len(falls) / all_names)
         waiting.clear()
 
     for pair in altered(features, options.repeats, random):

@@ -69,6 +69,23 @@ def test_stopped_often_and_killed(tmp_path: Path, name: str, seed: int) -> None:
     assert any(each.resumed for each in report.attempts), "it went on from none"
 
 
+def test_killed_when_all_is_there_it_has_kept_its_promise(tmp_path: Path) -> None:
+    script = tmp_path / "done.py"
+    script.write_text(
+        "import json, os, pathlib, signal, time\n"
+        "signal.signal(signal.SIGTERM, lambda *_: os._exit(75))\n"
+        "accuracy = 0.5 if os.environ['CRO_ATTEMPT'] != os.environ.get('ODD') else 0.4\n"
+        "output = pathlib.Path(os.environ['CRO_OUTPUT_DIR']) / 'metrics.json'\n"
+        "output.write_text(json.dumps({'accuracy': accuracy}))\n"
+        "time.sleep(0.6)\n"
+    )
+    for odd, problems in (("", 0), ("2", 1)):
+        made = Trial([sys.executable, str(script)], tmp_path / f"odd{odd}", {**os.environ, "ODD": odd})
+        made.folder.mkdir()
+        stops = [Stop(0.8, signal.SIGKILL)] * 2
+        assert len(check(made, stops).problems) == problems
+
+
 def test_killed_while_it_saves_the_older_checkpoint_is_whole(tmp_path: Path) -> None:
     made = trial(tmp_path, "sklearn_forest", "--n-estimators", "3000", save_every_s=0)
     for _ in range(5):  # until one is hit before its last step, the renaming

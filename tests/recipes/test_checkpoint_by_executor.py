@@ -48,14 +48,16 @@ class Queue:
             WarmPlan(frozenset({stack})), {stack: ((sys.executable,), self.environment)}
         )
 
-    async def run(self, job: int, attempt: int, name: str, *, stop: bool = False) -> tuple[Exit, Path]:
+    async def run(
+        self, job: int, attempt: int, name: str, *flags: str, stop: bool = False
+    ) -> tuple[Exit, Path]:
         """From start to end, or to the stop that comes once the log shows some work."""
-        stack, shows, flags = RUNS[name]
+        stack, shows, usual = RUNS.get(name, ("sklearn", "", flags))
         launch = Launch(
             name=f"cro-check-{job}-{attempt}",
             job_id=JobId(job),
             attempt=attempt,
-            argv=(sys.executable, str(library_folder() / f"{name}.py"), *flags),
+            argv=(sys.executable, str(library_folder() / f"{name}.py"), *usual),
             cwd=str(self.folder),
             environment_path=self.environment,
             extra_env=grant_environment(Needs(cpus=2), Grant()),
@@ -103,6 +105,25 @@ async def test_evicted_and_started_again(tmp_path: Path, stack: str) -> None:
             assert ended.exit_code == 0 and "going on after " in log and "note:" not in log, log
             assert metrics(second) == metrics(at_once)
             assert checkpoints.saved_at(str(first)) is None, "a finished run leaves no checkpoint behind"
+    finally:
+        await queue.executor.close()
+
+
+async def test_texts_are_learned_and_evaluated_warm(tmp_path: Path) -> None:
+    queue = Queue(tmp_path)
+    queue.warm("sklearn")
+    try:
+        ended, trained = await queue.run(1, 1, "sklearn_text", "--folds", "2")
+        assert ended.exit_code == 0 and metrics(trained)["accuracy"] > 0.75
+        model = str(trained / "output" / "model.joblib")
+        ended, measured = await queue.run(
+            2, 1, "sklearn_evaluate", "--model", model, "--data", "docstrings"
+        )
+        assert ended.exit_code == 0, (measured / bundle.LOG).read_text()
+        assert metrics(measured)["accuracy"] == metrics(trained)["accuracy"]
+        told = (measured / bundle.EVENTS).read_text()
+        assert all(name in told for name in ("confusion.png", "roc.png", "importance.png", "roc.csv"))
+        assert (measured / "output" / "importance.png").stat().st_size > 5_000
     finally:
         await queue.executor.close()
 
