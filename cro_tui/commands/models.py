@@ -166,7 +166,7 @@ def show(name: str, as_json: bool) -> int:
     if as_json:
         print_json(card_json(card) | {"aliases": list(found.aliases_of(card.version))})
         return 0
-    print_pairs([*card_rows(card, found, now_s()), *serving_rows(card.name, card.version, services)])
+    print_pairs([*card_rows(card, found, now_s()), *serving_rows(found, card, services)])
     others = [each for each in found.versions if each.version != card.version]
     if others:
         print()

@@ -12,6 +12,7 @@ from cro_tui.present.amounts import MISSING, clean, counted
 from cro_tui.present.jobs import state_word
 from jobs.model import Job
 from jobs.serving.model import Service, reference_of
+from jobs.tracking.model import ModelCard, RegisteredModel
 
 ENGINES = {"onnx": "ONNX Runtime", "litert": "LiteRT", "sklearn": "scikit-learn", "keras": "Keras"}
 _LONGEST_EXAMPLE = 1_500
@@ -52,13 +53,28 @@ def latencies(service: Service) -> tuple[str, str]:
     return f"{service.p50_ms:.3g} ms", f"{service.p99_ms:.3g} ms"
 
 
+def serves(job: Job, service: Service | None, model: RegisteredModel, card: ModelCard) -> bool:
+    """Whether a service answers by this very version, or is about to."""
+    if service is not None:
+        return (service.name, service.version) == (card.name, card.version)
+    meant = {
+        f"{card.name}:{card.version}",
+        *(f"{card.name}@{alias}" for alias in model.aliases_of(card.version)),
+    }
+    newest = max(each.version for each in model.versions) == card.version
+    return reference_of(job) in meant or (newest and reference_of(job) == card.name)
+
+
 def serving_rows(
-    name: str, version: int, found: Sequence[tuple[Job, Service | None]]
+    model: RegisteredModel, card: ModelCard, found: Sequence[tuple[Job, Service | None]]
 ) -> list[tuple[str, str]]:
-    """Labelled lines of every service that answers by this very version."""
+    """Labelled lines of every service that answers by this very version, or is about to."""
     rows = []
     for job, service in found:
-        if service is None or (service.name, service.version) != (name, version):
+        if not serves(job, service, model, card):
+            continue
+        if service is None:
+            rows.append(("Served", f"soon: #{job.id} {state_word(job)}"))
             continue
         pace = ""
         if service.requests:

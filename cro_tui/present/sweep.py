@@ -59,5 +59,5 @@ def sweep_line(sweep: Sweep) -> str:
         return said
     params = dict(best.spec.params)
     point = " ".join(f"{clean(name, 24)}={clean(str(params.get(name, '')), 24)}" for name in sweep.varying)
-    of = "" if sweep.optimized or len(sweep.jobs) == sweep.size else f" of the first {len(sweep.jobs):,}"
+    of = "" if sweep.optimized or len(sweep.jobs) >= sweep.size else f" of the first {len(sweep.jobs):,}"
     return f"{said}; best{of} #{best.id} {clean(sweep.metric, 24)} {value:.4g}, {point}"

@@ -20,8 +20,9 @@ from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
 from cro_tui.actions import Where, bindings, footer_items
+from cro_tui.present import jobs_text, name_text, state_word
 from cro_tui.present.models import aliases_text, card_rows, compared, metric_text, reference_text
-from cro_tui.present.serving import serving_rows
+from cro_tui.present.serving import serves, serving_rows
 from cro_tui.screens.ask import Answer, Ask
 from cro_tui.screens.place import Place
 from cro_tui.widgets.lines import FooterLine, HeaderLine, NoticeLine
@@ -36,6 +37,7 @@ _EMPTY = """No models.
 When a training job has succeeded:
   cro-tui model register ID NAME"""
 _LABEL_CELLS = 12
+_SERVICES_EVERY_S = 3.0
 
 
 class _Laid(Message):
@@ -70,6 +72,7 @@ class ModelsScreen(Place[None]):
         self._marked: str | None = None
         self._comparing = False
         self._laid_out = (0, 0)
+        self._shown: tuple[str, bool] | None = None
 
     def compose(self) -> ComposeResult:
         yield HeaderLine(id="header")
@@ -83,6 +86,7 @@ class ModelsScreen(Place[None]):
 
     def on_mount(self) -> None:
         self.query_one("#model-left").border_title = Content("Models")
+        self.set_interval(_SERVICES_EVERY_S, self._read_services)
         self.action_reload()
 
     def on_screen_resume(self) -> None:
@@ -166,13 +170,15 @@ class ModelsScreen(Place[None]):
         if other is None:
             right.border_title = Content("Card")
             head, *rest = card_rows(card, model, self.desk.now())
-            served = serving_rows(card.name, card.version, self._services)
+            served = serving_rows(model, card, self._services)
             text = _labelled([head, *served, *rest], self._widths[1])
         else:
             right.border_title = Content(f"{reference_text(card)} and {reference_text(other)}")
             text = _side_by_side(card, other, self._widths[1])
         self.query_one("#model-card", Static).update(text)
-        right.scroll_home(animate=False)
+        if (shown := (reference_text(card), other is not None)) != self._shown:
+            self._shown = shown
+            right.scroll_home(animate=False)
 
     # --- actions --------------------------------------------------------------------------------
 
@@ -253,10 +259,46 @@ class ModelsScreen(Place[None]):
             if reference is not None:
                 self.desk.write(
                     lambda: self.desk.source.serve_model(reference, NeedsRequest()),
-                    lambda job_id: self.desk.say(f"#{job_id} serves {reference} once it starts."),
+                    lambda job_id: self._served(f"#{job_id} serves {reference} once it starts."),
                 )
 
         self.app.push_screen(Ask(f"Serve {reference_text(card)}?", lines, answers), answered)
+
+    def action_stop_serving(self) -> None:
+        here = self._here
+        if here is None:
+            return
+        jobs = [job for job, service in self._services if serves(job, service, *here)]
+        if not jobs:
+            self.desk.say(f"{reference_text(here[1])} is not served.", "warn")
+            return
+        lines = [f"#{job.id} {name_text(job, 40)} ({state_word(job)})" for job in jobs]
+        lines.append("It answers what it was asked before, and nothing more.")
+        ids = [job.id for job in jobs]
+
+        def answered(answer: str | None) -> None:
+            if answer is not None:
+                self.desk.write(
+                    lambda: self.desk.source.cancel(ids),
+                    lambda _: self._served(f"{jobs_text(ids)} is being stopped."),
+                )
+
+        title = f"Stop serving {reference_text(here[1])}?"
+        self.app.push_screen(Ask(title, lines, [Answer("x", "stop it", "stop")]), answered)
+
+    def _served(self, said: str) -> None:
+        self.desk.say(said)
+        self._read_services()
+
+    def _read_services(self) -> None:
+        """What is served, and how quickly: now and then, and after it was changed."""
+        if self.is_current:
+            self.desk.read(self.desk.source.services, self._services_came, key="services")
+
+    def _services_came(self, services: tuple[tuple[Job, Service | None], ...]) -> None:
+        if self.is_attached and services != self._services:
+            self._services = services
+            self._show()
 
     def action_export(self) -> None:
         here = self._here

@@ -110,7 +110,10 @@ def _last_words(pid: int) -> None:
     """Let it finish what it has begun, and end it when it does not."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    os.kill(pid, signal.SIGTERM)
+    try:
+        os.kill(pid, signal.SIGTERM)
+    except ProcessLookupError:  # the whole tree was told to stop, and it has gone first
+        return
     deadline = time.monotonic() + LAST_S
     while os.waitpid(pid, os.WNOHANG)[0] == 0:
         if time.monotonic() > deadline:

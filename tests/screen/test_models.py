@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from jobs.model import Queued
-from jobs.serving.model import Service
+from jobs.model import Job, JobId, Queued
+from jobs.serving.model import PROGRAM, Service
 from jobs.tracking.model import Column
 from tests.screen.conftest import NARROW, WIDE, opened
 from tests.screen.fake import NOW, FakeSource, job
@@ -119,6 +120,27 @@ async def test_export_says_where_it_is(models: FakeSource) -> None:
         await screen.press("e")
         await screen.shows("digits_forest:3 is in")
         assert (models.logs / "digits_forest-3" / "model.joblib").stat().st_size == 2_400_000
+
+
+def served_job() -> Job:
+    made = job(55, "serve digits_forest", Queued(NOW))
+    return replace(made, spec=replace(made.spec, argv=("python", *PROGRAM, "digits_forest")))
+
+
+async def test_what_serves_a_version_is_stopped_after_a_question(models: FakeSource) -> None:
+    async with opened(models) as screen:
+        await screen.press("3")
+        await screen.shows("digits_forest:3")
+        await screen.press("x")
+        await screen.shows("digits_forest:3 is not served.")
+        models.served = ((served_job(), None),)
+        await screen.shows("soon: #55 WAIT")
+        await screen.press("x")
+        await screen.shows("Stop serving digits_forest:3?")
+        assert models.called("cancel") == []
+        await screen.press("x")
+        await screen.shows("#55 is being stopped.")
+        assert models.called("cancel") == [(JobId(55),)]
 
 
 async def test_a_version_is_served_by_its_alias_or_as_it_is(models: FakeSource) -> None:
