@@ -259,10 +259,14 @@ class Supervisor:
         if not self.stands_back and self.status is None:
             self.stands_back = standing.step_back(self.job)
         self.log_cap.look(now)
-        if self.first_report_s is None:
-            self.first_report_s = bundle.reported_after_s(self.started_at)
+        self.first_report_s = self._reported_after_s()
         if self.meter.look(now, write=write):
             self._stop("out_of_memory", 0.0, OVER_LIMIT)
+
+    def _reported_after_s(self) -> float | None:
+        if self.first_report_s is not None:
+            return self.first_report_s
+        return bundle.reported_after_s(self.started_at)
 
     def _signalled(self, number: int) -> None:
         now = time.monotonic()
@@ -350,7 +354,7 @@ class Supervisor:
             "mem_limit_bytes": self.mem_limit,
             "mem_by": "polling" if self.meter.group is None else "cgroup",
             "metrics": bundle.read_metrics("."),
-            "first_report_s": self.first_report_s,
+            "first_report_s": self._reported_after_s(),
             "usage": {
                 "cpu_s": round(self.meter.ended_cpu_s, 6),
                 "peak_mem_bytes": self.meter.peak_bytes or None,

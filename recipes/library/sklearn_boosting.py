@@ -344,6 +344,11 @@ class Checkpoints:
             signal.signal(signal.SIGTERM, signal.SIG_IGN)  # Python forgets its handlers before it is gone
             sys.exit(SAVED)
 
+    def going_on(self, after):
+        """Says where it goes on: what the restart took is measured by that."""
+        print(f"going on after {after}")
+        say(note=f"going on after {after}")
+
     @contextmanager
     def breaking_off(self, state):
         """Inside, SIGTERM breaks off what is going on; it is begun again from `state`."""
@@ -501,7 +506,7 @@ def main(argv=None):
     batch = max(1, CELLS // (known.size * classes))
     rounds = getattr(model, "n_iter_", 0)
     if rounds:
-        print(f"going on after {rounds} rounds")
+        checkpoints.going_on(f"{rounds} rounds")
     while rounds < options.n_estimators:
         mark = next(mark for mark in marks if mark > rounds)
         rounds = min(mark, rounds + batch)

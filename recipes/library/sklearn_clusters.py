@@ -339,6 +339,11 @@ class Checkpoints:
             signal.signal(signal.SIGTERM, signal.SIG_IGN)  # Python forgets its handlers before it is gone
             sys.exit(SAVED)
 
+    def going_on(self, after):
+        """Says where it goes on: what the restart took is measured by that."""
+        print(f"going on after {after}")
+        say(note=f"going on after {after}")
+
     @contextmanager
     def breaking_off(self, state):
         """Inside, SIGTERM breaks off what is going on; it is begun again from `state`."""
@@ -512,7 +517,7 @@ def main(argv=None):
     known = prepare.transform(train)
     at = checkpoints.load(options, sklearn) or {"tried": 0, "best": None}
     if at["tried"]:
-        print(f"going on after {at['tried']} beginnings")
+        checkpoints.going_on(f"{at['tried']} beginnings")
     while at["tried"] < options.n_init:
         made = KMeans(options.n_clusters, n_init=1, random_state=(options.seed + at["tried"]) % 2**32)
         with checkpoints.breaking_off(at):

@@ -343,6 +343,11 @@ class Checkpoints:
             signal.signal(signal.SIGTERM, signal.SIG_IGN)  # Python forgets its handlers before it is gone
             sys.exit(SAVED)
 
+    def going_on(self, after):
+        """Says where it goes on: what the restart took is measured by that."""
+        print(f"going on after {after}")
+        say(note=f"going on after {after}")
+
     @contextmanager
     def breaking_off(self, state):
         """Inside, SIGTERM breaks off what is going on; it is begun again from `state`."""
@@ -496,7 +501,7 @@ def main(argv=None):
     marks = [options.n_estimators * step // steps for step in range(1, steps + 1)]
     trees, batch = len(getattr(forest, "estimators_", ())), cpus()
     if trees:
-        print(f"going on after {trees} trees")
+        checkpoints.going_on(f"{trees} trees")
     while trees < options.n_estimators:
         mark, began = next(mark for mark in marks if mark > trees), time.monotonic()
         batch = min(batch, mark - trees)

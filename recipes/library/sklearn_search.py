@@ -342,6 +342,11 @@ class Checkpoints:
             signal.signal(signal.SIGTERM, signal.SIG_IGN)  # Python forgets its handlers before it is gone
             sys.exit(SAVED)
 
+    def going_on(self, after):
+        """Says where it goes on: what the restart took is measured by that."""
+        print(f"going on after {after}")
+        say(note=f"going on after {after}")
+
     @contextmanager
     def breaking_off(self, state):
         """Inside, SIGTERM breaks off what is going on; it is begun again from `state`."""
@@ -522,7 +527,7 @@ def main(argv=None):
     print(f"{task}: {len(train)} rows to learn from, {len(test)} held out, {features.shape[1]} features")
     found = checkpoints.load(options, sklearn) or []
     if found:
-        print(f"going on after {len(found)} of {len(tried) * options.folds} fits")
+        checkpoints.going_on(f"{len(found)} of {len(tried) * options.folds} fits")
     folds = list(kind(options.folds, shuffle=True, random_state=options.seed).split(train, train_answers))
     for place, settings in enumerate(tried):
         for fold, (inside, outside) in enumerate(folds):

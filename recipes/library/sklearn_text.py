@@ -349,6 +349,11 @@ class Checkpoints:
             signal.signal(signal.SIGTERM, signal.SIG_IGN)  # Python forgets its handlers before it is gone
             sys.exit(SAVED)
 
+    def going_on(self, after):
+        """Says where it goes on: what the restart took is measured by that."""
+        print(f"going on after {after}")
+        say(note=f"going on after {after}")
+
     @contextmanager
     def breaking_off(self, state):
         """Inside, SIGTERM breaks off what is going on; it is begun again from `state`."""
@@ -530,7 +535,7 @@ def learn(prepare, train, answers, task, *, options, checkpoints):
     at = checkpoints.load(options, sklearn) or {"found": [], **fresh}
     found = at["found"]
     if found or at["steps"]:
-        print(f"going on after {len(found)} folds and {at['steps']} steps of the solver")
+        checkpoints.going_on(f"{len(found)} folds and {at['steps']} steps of the solver")
     main_score = "accuracy" if classifies else "r2"
     kind = StratifiedKFold if classifies else KFold
     folds = kind(options.folds, shuffle=True, random_state=options.seed).split(train, answers)

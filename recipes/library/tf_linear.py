@@ -341,6 +341,11 @@ class Checkpoints:
             signal.signal(signal.SIGTERM, signal.SIG_IGN)  # Python forgets its handlers before it is gone
             sys.exit(SAVED)
 
+    def going_on(self, after):
+        """Says where it goes on: what the restart took is measured by that."""
+        print(f"going on after {after}")
+        say(note=f"going on after {after}")
+
     @contextmanager
     def breaking_off(self, state):
         """Inside, SIGTERM breaks off what is going on; it is begun again from `state`."""
@@ -565,7 +570,7 @@ def learn(model, known, watched, options, checkpoints):
         at, values = saved
         for variable, value in zip(variables, values, strict=True):
             variable.assign(value)
-        print(f"going on after {at['epoch']} epochs and {at['step']} steps")
+        checkpoints.going_on(f"{at['epoch']} epochs and {at['step']} steps")
 
     class Follow(tensorflow.keras.callbacks.Callback):
         def look(self):

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import sqlite3
+
 import pytest
 
 from jobs.model import JobId, Succeeded
+from jobs.store.pasts import pasts
 from tests.daemon.conftest import TOLERANT, Installation, command
 
 QUICK = TOLERANT.replace(
@@ -12,7 +15,11 @@ QUICK = TOLERANT.replace(
 )
 LONG = """
 trap 'mkdir -p "$CRO_CHECKPOINT_DIR"; echo 7 > "$CRO_CHECKPOINT_DIR/step"; exit 75' TERM
-if [ -n "$CRO_RESUME" ]; then echo "goes on after $(cat "$CRO_RESUME/step")"; exit 0; fi
+if [ -n "$CRO_RESUME" ]; then
+    sleep 0.2
+    echo '{"note": "goes on"}' >> "$CRO_EVENTS"
+    echo "goes on after $(cat "$CRO_RESUME/step")"; exit 0
+fi
 echo begun
 while :; do sleep 0.05; done
 """
@@ -52,6 +59,13 @@ def test_it_goes_on_from_its_checkpoint_after_the_short_job(begun: Installation)
         *("submitted", "starting", "running", "asked to save and stop", "saved and stopped"),
         *("starting", "running", "succeeded"),
     ]
+    with sqlite3.connect(begun.home.database) as connection:
+        (past,) = pasts(connection, ["program sh"]).values()
+    connection.close()
+    assert past.save_s is not None
+    assert past.restart_s is not None
+    assert 0 < past.save_s < 30
+    assert 0.2 <= past.restart_s < 30
 
 
 def test_one_that_does_not_save_is_told_and_never_asked_again(begun: Installation) -> None:
