@@ -178,7 +178,7 @@ def _draw_dots(
     for (x0, y0), (x1, y1) in _legs(line, at):
         left, steps = 2 * x0, 2 * (x1 - x0)
         start, slope = (1.0 - y0) * top, (y0 - y1) * top / max(1, steps)
-        for step in range(steps + 1):
-            column, row = left + step, round(start + slope * step)
+        for column in range(left, left + steps + 1):
+            row = int(start + slope * (column - left) + 0.5)
             key = column >> 1, row >> 2
             dots[key] = dots.get(key, 0) | _DOTS[row & 3][column & 1]

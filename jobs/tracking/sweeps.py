@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
+from typing import NamedTuple
 
 from jobs.model import PRUNED, Cancelled, Job, JobId, ParamValue, StateName
 from jobs.policy.dependencies import ENDED
@@ -13,9 +14,9 @@ LOOKED_AT = 2_000  # jobs of a sweep: to read more takes long
 MOST_RUNS = 20_000  # in short
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
-    """One job of a sweep, in short. `metrics` are empty until it has succeeded."""
+class Run(NamedTuple):
+    """One job of a sweep, in short: a tuple, since thousands are made. `metrics` are empty until it has
+    succeeded."""
 
     id: JobId
     state: StateName
