@@ -17,10 +17,10 @@ EXACT = 0.0  # on the same machine with the same cores: the same bits
 RUNS = {
     "sklearn_forest": ("--n-estimators", "400", "--min-samples-leaf", "2"),
     "sklearn_linear": ("--folds", "12", "--c", "10"),
-    "sklearn_boosting": ("--n-estimators", "60", "--max-leaves", "7"),
+    "sklearn_boosting": ("--data", "breast_cancer", "--n-estimators", "150", "--max-leaves", "7"),
     "sklearn_search": ("--data", "wine", "--size", "2", "--folds", "4"),
     "sklearn_clusters": ("--n-init", "40"),
-    "sklearn_text": ("--folds", "4", "--ngrams", "2"),
+    "sklearn_text": ("--folds", "6", "--ngrams", "2", "--min-rows", "5"),
     "tf_linear": ("--epochs", "12"),
     "tf_deep": ("--epochs", "30", "--patience", "3"),
     "tf_cnn": ("--epochs", "12", "--filters", "8"),
