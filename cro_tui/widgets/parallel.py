@@ -114,14 +114,14 @@ def picture(
     for x in at:
         for row in rows:
             row[x] = (marks[AXIS], AXIS)
-    for number, axis in enumerate(axes):
-        room = (at[number + 1] if number + 1 < len(at) else width) - at[number] - 2
-        for place, text in axis.ticks:
-            _write(rows[_row(place, body)], at[number] + 1, cut(text, max(1, room)), LABEL)
     for look, marked in ((BEST, best), (CHOSEN, chosen)):
         if marked is not None:
             for x, y in _cells(marked, at, body):
                 rows[y][x] = (marks[look], look)
+    for number, axis in enumerate(axes):
+        room = (at[number + 1] if number + 1 < len(at) else width) - at[number] - 2
+        for place, text in axis.ticks:
+            _write(rows[_row(place, body)], at[number] + 1, cut(text, max(1, room)), LABEL)
     head: list[Cell] = [(" ", "")] * width
     for number, axis in enumerate(axes):
         end = at[number + 1] - 1 if number + 1 < len(at) else width
