@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from cro_tui.present.amounts import MISSING, bytes_text, clean, counted, duration_text, number_text
+from cro_tui.present.amounts import MISSING, bytes_text, clean, duration_text, number_text
 from cro_tui.present.jobs import STATE_WORDS, JobRow, elapsed_s, fate_short, state_word
 from cro_tui.present.reasons import reason_short
 from jobs.model import Ended, Job, StateName, Succeeded, Waiting
@@ -141,8 +141,8 @@ def group_row(group: JobGroup, now: float, active: Iterable[Job] = ()) -> JobRow
 
 def group_lines(group: JobGroup, now: float) -> list[str]:
     """What there is to say of it beside the list."""
-    what = "An optimization of" if group.controller is not None else "A sweep of"
-    lines = [f"{what} {counted(group.size, 'trial' if group.controller is not None else 'job')}."]
+    what, unit = ("A sweep", "jobs") if group.controller is None else ("An optimization", "trials")
+    lines = [f"{what} of {group.size:,} {unit}."]
     states = [f"{STATE_WORDS[name]} {count:,}" for name, count in _ordered(group)]
     lines.append(f"{', '.join(states)}." if states else "None is queued yet.")
     if group.best is not None:

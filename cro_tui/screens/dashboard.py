@@ -201,6 +201,9 @@ class Dashboard(LogPane, JobActs):
         parts = [f"{marked} marked"] if marked else []
         if any(isinstance(row, JobGroup) for row in rows):
             parts.append(f"{counted(shown, 'row')} · {total:,} jobs")
+            opened = (row for row in rows if isinstance(row, JobGroup) and row.id in self._query.unfolded)
+            limit = self._query.limit
+            parts += [f"the first {limit} of #{group.id}" for group in opened if group.size > limit]
         else:
             parts.append(f"{shown} of {total:,}" if total else "none")
         if self._query.sort is not SortKey.QUEUE:

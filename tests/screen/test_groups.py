@@ -30,6 +30,9 @@ async def test_a_sweep_is_one_row_that_unfolds_and_folds(source: FakeSource, siz
         assert "102 DONE" not in screen.text()
         await screen.press("right")
         await screen.shows("102 DONE")
+        assert "the first" not in screen.text()
+        source.groups_of_jobs = (replace(source.groups_of_jobs[0], size=10_000),)
+        await screen.shows("the first 200 of #100")
         assert all(cell_len(row) == size[0] for row in screen.rows())
 
 
