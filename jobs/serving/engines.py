@@ -120,7 +120,11 @@ class SklearnEngine(Engine):
             found = self.fitted.predict(table)
             wanted = probabilities and self.has_chances
             chances = self.fitted.predict_proba(table).tolist() if wanted else None
-        except (ValueError, TypeError, AttributeError) as error:  # the last of a text that is missing
+        except AttributeError as error:
+            if any(None in values for values in rows.columns.values()):  # it looked into a missing text
+                raise Refused("The model cannot take these values: one is missing.") from error
+            raise
+        except (ValueError, TypeError) as error:
             said = str(error).strip().splitlines()
             raise Refused(
                 f"The model cannot take these values: {(said or ['it says no more'])[0][:300]}"
