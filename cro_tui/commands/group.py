@@ -107,7 +107,7 @@ def run(words: Sequence[str]) -> int:
         return _fail(str(error), UNREACHABLE if isinstance(error, Unreachable) else BAD_INPUT)
     except click.ClickException as error:
         return _fail(_sentence(error), BAD_INPUT)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, click.Abort):  # click's own for a question that got no answer
         return INTERRUPTED
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that the last flush is quiet
