@@ -10,7 +10,7 @@ import click
 from cro_tui.commands.opened import opened, print_json
 from cro_tui.commands.options import json_option
 from jobs.mirroring.model import INSTALL, MISSING, PROGRAM
-from jobs.mirroring.prepared import uri
+from jobs.mirroring.prepared import address
 from jobs.ports import BadInput, Unreachable
 
 
@@ -42,8 +42,8 @@ def mlflow(as_json: bool) -> int:
         last = answer.stderr.decode(errors="replace").strip().splitlines()[-1:] or ["it said nothing"]
         raise Unreachable(f"MLflow's store could not be written: {last[0][:300]}", "Try again.")
     if as_json:
-        print_json({"uri": uri(home.mlflow)})
+        print_json({"uri": address(home.mlflow)})
     else:
-        print(f"All ended runs are in {uri(home.mlflow)}")
-        print(f"Look at them with: uvx mlflow ui --backend-store-uri {uri(home.mlflow)}")
+        print(f"All ended runs are in {address(home.mlflow)}")
+        print(f"Look at them with: uvx mlflow ui --backend-store-uri {address(home.mlflow)}")
     return 0

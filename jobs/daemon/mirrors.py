@@ -46,15 +46,19 @@ class Mirrors:
                 log.warning("the mirror to MLflow could not be started: %s", error)
 
     async def variables(self, job: Job) -> dict[str, str]:
-        """What a recipe finds of MLflow in its environment; waits while the store is being made."""
+        """What a recipe finds of MLflow in its environment; waits for the store, and for a run in it."""
         if not self._on or job.spec.recipe is None:
             return {}
         give_up_at = monotonic() + READY_WAIT_S
-        while not prepared.is_ready(self._home.mlflow):
-            if monotonic() > give_up_at:
-                return {}
+        found: dict[str, str] = {}
+        while "MLFLOW_RUN_ID" not in found:
+            if prepared.is_ready(self._home.mlflow):
+                found = prepared.variables(self._home.mlflow, job.id)
+            if found.get("MLFLOW_RUN_ID") or monotonic() > give_up_at:
+                break
+            self._due = True
             await asyncio.sleep(LOOK_EVERY_S)
-        return prepared.variables(self._home.mlflow, job.id)
+        return found
 
     def _start(self) -> subprocess.Popen[bytes]:
         self._home.mlflow.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -5,7 +5,9 @@ The only file that loads MLflow, in the mirror's own process. It reads nothing o
 
 from __future__ import annotations
 
+import contextlib
 import os
+import sqlite3
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -39,13 +41,15 @@ class Mirror:
             else found.experiment_id
         )
         (folder / prepared.DATABASE).chmod(0o600)
-        (folder / prepared.READY).touch()
+        with contextlib.closing(sqlite3.connect(folder / prepared.DATABASE)) as database:
+            database.execute("PRAGMA journal_mode = WAL")  # for good: who reads holds up nobody who writes
 
     def prepare(self, count: int) -> None:
         """Have so many runs ready for jobs to come."""
         for _ in range(count - prepared.left(self._folder)):
             run = self._client.create_run(self._experiment, tags={"cro.prepared": "true"})
             prepared.add(self._folder, run.info.run_id)
+        (self._folder / prepared.READY).touch()
 
     def run(self, job_id: int, what: Told) -> str:
         """Tell of a job that has ended, once or again: into its own run. The run's id."""

@@ -11,13 +11,19 @@ from pathlib import Path
 
 from jobs.mirroring.model import EXPERIMENT
 
-READY = "ready"  # there once the database can be used
+READY = "ready"  # there once the database can be used and runs can be taken
 DATABASE = "mlflow.db"
+_BUSY_S = 60  # that a writer waits for another; SQLite's five seconds are soon over when many recipes write
+
+
+def address(folder: Path) -> str:
+    """The store for people who look at it."""
+    return f"sqlite:///{folder / DATABASE}"
 
 
 def uri(folder: Path) -> str:
-    """The tracking and registry URI."""
-    return f"sqlite:///{folder / DATABASE}"
+    """The tracking and registry URI of who writes."""
+    return f"{address(folder)}?timeout={_BUSY_S}"
 
 
 def is_ready(folder: Path) -> bool:
