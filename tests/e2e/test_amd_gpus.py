@@ -71,6 +71,7 @@ def test_jobs_share_a_card_by_memory_and_leave_strangers_theirs(machine: Machine
     logs = [log_of(job_id) for job_id in shared]
     assert [words[1:] for words in logs] == [[first, "0", "0", "[]", first]] * 2
 
+    wait_until(lambda: "others use 19.5G" in machine.run("status").stdout, "the stranger to be seen")
     whole = submit("--gpus", "1")
     third = submit("--gpus", "1", "--vram", "10G")
     wait_until(lambda: with_reason(machine, whole, "foreign_gpu"), "the stranger as the reason")
