@@ -18,7 +18,7 @@ from pathlib import Path
 
 from jobs.machine import Device
 from jobs.sensing.drm_clients import DrmClients
-from jobs.sensing.gpus import Absence, Driver, GpuReading, Known, lost
+from jobs.sensing.gpus import Absence, Driver, GpuReading, Known, Naming, lost
 
 PROCESSES_EVERY_S = 2.0
 SLOW_EVERY_S = 5.0
@@ -142,9 +142,10 @@ class _Driver:
         for card, reading in zip(here.values(), readings, strict=True):
             silent = reading.mem_used_bytes is None and reading.utilisation is None
             why = card.why_shown or (SILENT if silent else None)
-            notes += [f"GPU {card.device.index} {why}"] if why else []
+            notes += [Naming("GPU ", card.device.index, f" {why}")] if why else []
         if notes or readings:
-            return readings, "; ".join(notes) or None
+            parts = [part for note in notes for part in ("; ", *note.parts)]
+            return readings, Naming(*parts[1:]) if parts else None
         small = max(self._graphics.values(), default=None)
         return (), MISSING if small is None else Absence(GRAPHICS.format(small >> 20))
 

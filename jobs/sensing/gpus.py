@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -44,6 +44,20 @@ class Absence(str):
     __slots__ = ()
 
 
+class Naming(str):
+    """A note that names devices: words, and the numbers of devices, which are the driver's own at first."""
+
+    parts: tuple[str | int, ...]
+
+    def __new__(cls, *parts: str | int) -> Naming:
+        made = super().__new__(cls, "".join(map(str, parts)))
+        made.parts = parts
+        return made
+
+    def numbered(self, above: int) -> Naming:
+        return Naming(*(part + above if isinstance(part, int) else part for part in self.parts))
+
+
 @dataclass(frozen=True, slots=True)
 class Known:
     """`usable` can be given to jobs, `shown` cannot; both by index."""
@@ -53,7 +67,10 @@ class Known:
 
 
 class Driver(Protocol):
-    """A maker's driver, opened. One thread calls it; any call may hang or raise."""
+    """A maker's driver, opened. One thread calls it; any call may hang or raise.
+
+    It numbers its devices from 0, and says `Naming` where a note names some: `Gpus` numbers all through.
+    """
 
     @property
     def known(self) -> Known:
@@ -83,9 +100,10 @@ class Maker(Protocol):
         """One line for people of why there is nothing, and what to do."""
 
 
-def lost(indices: Sequence[int]) -> str:
-    which = ", ".join(map(str, sorted(indices)))
-    return f"lost GPU {which}: it fell off the bus; dmesg says why, and a restart may bring it back"
+def lost(indices: Sequence[int]) -> Naming:
+    which = [part for index in sorted(indices) for part in (", ", index)]
+    why = ": it fell off the bus; dmesg says why, and a restart may bring it back"
+    return Naming("lost GPU ", *which[1:], why)
 
 
 class Gpus:
@@ -113,10 +131,11 @@ class Gpus:
         self._ask(first_only=True)
         usable: tuple[Device, ...] = ()
         shown: tuple[Device, ...] = ()
-        for each in self._watched:
+        for each, above in self._in_order():
             found = each.known()
-            above = max((device.index for device in (*usable, *shown)), default=-1) + 1
-            here, there = (_numbered(part, above) for part in (found.usable, found.shown))
+            here, there = (
+                tuple(_from(device, above) for device in part) for part in (found.usable, found.shown)
+            )
             if usable:
                 shown += (*here, *there)
             else:
@@ -128,13 +147,13 @@ class Gpus:
         self._ask()
         readings: tuple[GpuReading, ...] = ()
         notes, absent = [], None
-        for each in self._watched:
+        for each, above in self._in_order():
             found, note = each.answer()
-            readings += found
+            readings += tuple(replace(one, device=_from(one.device, above)) for one in found)
             if isinstance(note, Absence):
                 absent = note if absent is None or each.begun else absent
             elif note is not None:
-                notes.append(note)
+                notes.append(note.numbered(above) if isinstance(note, Naming) else note)
         if notes or readings or absent is None:
             return readings, "; ".join(notes) or None
         if self._none is None:
@@ -146,6 +165,14 @@ class Gpus:
         for each in self._watched:
             each.close()
 
+    def _in_order(self) -> Iterator[tuple[_Watched, int]]:
+        """Each, with how many numbers those before it take: its own devices are numbered from there."""
+        above = 0
+        for each in self._watched:
+            yield each, above
+            found = each.known()
+            above += max((device.index for device in (*found.usable, *found.shown)), default=-1) + 1
+
     def _ask(self, *, first_only: bool = False) -> None:
         """Wish for an answer of each, and wait for all of them together."""
         asked = [each for each in self._watched if not (first_only and each.begun) and each.wanted()]
@@ -156,8 +183,8 @@ class Gpus:
             each.wait(earlier, until - time.monotonic())
 
 
-def _numbered(devices: Sequence[Device], above: int) -> tuple[Device, ...]:
-    return tuple(replace(device, index=device.index + above) if above else device for device in devices)
+def _from(device: Device, above: int) -> Device:
+    return replace(device, index=device.index + above) if above else device
 
 
 class _Watched:

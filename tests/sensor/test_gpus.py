@@ -10,7 +10,7 @@ import pytest
 
 from jobs.machine import Device
 from jobs.sensing import adapters
-from jobs.sensing.gpus import Absence, Driver, GpuReading, Gpus, Known
+from jobs.sensing.gpus import Absence, Driver, GpuReading, Gpus, Known, Naming, lost
 from tests.amd.kernel import Kernel
 
 NONE = Absence("no such driver")
@@ -65,6 +65,19 @@ def test_jobs_get_those_of_the_first_maker_and_the_others_are_shown() -> None:
     ]
     assert (known.usable, count, note) == (one.devices, 3, None)
     assert joined(Maker("one"), two)[0] == Known(two.devices)
+
+
+def test_readings_and_notes_name_a_card_by_the_number_that_is_listed() -> None:
+    one = Maker("one", (device("a"), device("b", 1)), note=lost([1]))
+    closed = Naming("GPU ", 0, " is closed to you; ", *lost([2, 1]).parts)
+    gpus = Gpus([one, Maker("two", (device("c"), device("d", 1), device("e", 2)), note=closed)])
+    known, (readings, note) = gpus.known(), gpus.read()
+    gpus.close()
+    assert tuple(each.device for each in readings) == (*known.usable, *known.shown)
+    assert [each.device.index for each in readings] == [0, 1, 2, 3, 4]
+    words = str(note).split("; ")
+    assert words[0].startswith("lost GPU 1: ") and words[2] == "GPU 2 is closed to you"
+    assert words[3].startswith("lost GPU 3, 4: ")
 
 
 def test_a_maker_that_is_not_there_is_no_complaint_while_another_is() -> None:
