@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import pickle
+import zipfile
 import zlib
 from pathlib import Path
 from typing import Any
@@ -132,3 +133,16 @@ def test_a_file_is_looked_at_in_a_process_with_limits(tmp_path: Path) -> None:
     (tmp_path / "model.onnx").write_bytes(b"anything")
     assert look(tmp_path / "model.onnx").types is None
     assert not mark.exists()
+
+
+def test_a_zip_that_grows_far_beyond_the_limit_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "model.skops"
+    packer = zlib.compressobj(1, wbits=-zlib.MAX_WBITS)
+    piece = packer.compress(bytes(64 << 20)) + packer.flush(zlib.Z_FULL_FLUSH)
+    with zipfile.ZipFile(file, "w") as made:
+        made.writestr("schema.json", piece * 48)
+        (told,) = made.infolist()
+        told.compress_type, told.file_size = zipfile.ZIP_DEFLATED, 3 << 30
+    assert file.stat().st_size < 32 << 20
+    with pytest.raises(BadInput, match="it needs too much memory to read"):
+        look(file)
