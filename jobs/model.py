@@ -341,7 +341,8 @@ class Job:
     left a `metrics.json`. `usage` is the last one seen while it runs and the final one afterwards.
     `failed_starts` counts the launches in a row, up to now, that failed before the job did anything.
     `evictions` counts how often it was saved and stopped for others; `attained_s` is the run time of its
-    earlier attempts that is kept in its checkpoint, `lost_s` what had to be done again. `forecast` is
+    earlier attempts that is kept in its checkpoint, `lost_s` what had to be done again. `idle_s` counts
+    the time in which it was not to run: held, or behind jobs that it needs. `forecast` is
     refreshed as runs end and never stored. `failed_saves` counts the times that it did not save when asked.
     `memory_tries` counts the attempts that ran out of memory and were followed by another, which reserves
     `grown_mem_bytes`, or `grown_gpu_mem_bytes` of each device.
@@ -360,6 +361,7 @@ class Job:
     evictions: int = 0
     attained_s: float = 0.0
     lost_s: float = 0.0
+    idle_s: float = 0.0
     failed_saves: int = 0
     memory_tries: int = 0
     grown_mem_bytes: int = 0

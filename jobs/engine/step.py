@@ -78,9 +78,7 @@ def step(world: World, event: Event) -> Answer:
         case HeadLoaded():
             return load(world, event.jobs, event.beyond, event.fates), ()
         case BecameReady():
-            job = known(world, event.job)
-            ready = isinstance(job.state, Queued) and not blocked(world, job, event.fates)
-            return (enter(world, job, event.fates) if ready else world), ()
+            return _became_ready(world, known(world, event.job), event.fates)
         case DependencyNever():
             return _dependency_never(world, event)
         case CancelRequested():
@@ -149,6 +147,13 @@ def _submitted(world: World, job: Job, fates: Fates) -> Answer:
     if isinstance(job.state, Queued):
         world = enter(world, job, fates)
     return world, effects
+
+
+def _became_ready(world: World, job: Job, fates: Fates) -> Answer:
+    if not isinstance(job.state, Queued) or blocked(world, job, fates):
+        return world, ()
+    job = replace(job, idle_s=job.idle_s + max(0.0, world.now - job.state.since_at))
+    return enter(world, job, fates), (Save(job),)
 
 
 def _dependency_never(world: World, event: DependencyNever) -> Answer:

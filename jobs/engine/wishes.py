@@ -89,7 +89,8 @@ def release(world: World, job: Job, fates: Fates) -> Answer:
         return world, ()
     state = job.state
     if isinstance(state, Held):
-        queued = job.to(Queued(world.now))
+        idle_s = job.idle_s + max(0.0, world.now - state.since_at)
+        queued = replace(job.to(Queued(world.now)), idle_s=idle_s)
         effects = (Save(queued), Record(world.now, job.id, "released"))
         return (world if blocked(world, queued, fates) else enter(world, queued, fates)), effects
     if isinstance(state, Running) and state.hold_after:

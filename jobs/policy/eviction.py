@@ -45,7 +45,7 @@ def evictions(world: World, room: Room, waiting: Sequence[Job], order: Order) ->
         if each[1].id not in protected
         and worth_a_restart(each[1], world.now, rules, _FOR_OVERDUE * rules.restart_share)
     ]
-    for job in late:
+    for job in late[:_CLAIMANTS]:
         if job.id in waits and job.id not in world.promised:
             taken = _make_room(room.settled(), job, others, len(others))
             if taken is not None:

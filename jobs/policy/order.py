@@ -24,7 +24,8 @@ _SMALLEST_SHARE = 1e-6
 _MOST_SKEW = 2.0  # standard deviations of the logarithm that are believed
 _PATIENCE = 3.0
 _BACKLOG_EVERY_S = 60.0
-_BACKLOG_HALF_LIFE_S = 14 * 86_400.0  # how long a long queue is remembered after it has gone
+_BACKLOG_HALF_LIFE_S = 2 * 86_400.0  # how long a long queue is remembered after it has gone
+_LONGEST_S = 30 * 86_400.0  # whatever is at hand: a sweep for years makes nobody else wait as long
 
 
 def dominant_share(needs: Needs, capacity: Capacity) -> float:
@@ -59,8 +60,8 @@ def left_s(job: Job, now: float, *, optimistic: bool = False) -> float:
 
 
 def waited_s(job: Job, now: float) -> float:
-    """All the time since its submit in which it made no progress that is kept."""
-    return max(0.0, now - job.submitted_at - attained_s(job, now))
+    """All the time in which it was ready to run and made no progress that is kept."""
+    return max(0.0, now - job.submitted_at - job.idle_s - attained_s(job, now))
 
 
 def overdue(world: World) -> list[Job]:
@@ -89,7 +90,7 @@ def overdue_after_s(world: World) -> float:
     to become free: then it takes `_PATIENCE` times as long.
     """
     rules = world.rules
-    after_s = max(rules.overdue_s, rules.overdue_times * world.backlog_s)
+    after_s = max(rules.overdue_s, min(_LONGEST_S, rules.overdue_times * world.backlog_s))
     return after_s * (1.0 if all_can_wait(world) else _PATIENCE)
 
 
@@ -116,17 +117,19 @@ def work_at_hand_s(world: World) -> float:
     Run times are skewed: their sum goes by means, of a log-normal, where an order goes by what is usual.
     """
     cpus = mem = gpus = 0.0
+    seen = sum(isinstance(job.state, Queued) for job in world.jobs.values())
+    as_many = 1.0 + (world.beyond or 0) / max(seen, 1)  # each that is seen stands for so many that wait
     for job in world.jobs.values():
         if not isinstance(job.state, Queued | Running):
             continue
         left, needs = _mean_left_s(job, world.now), job.needs
+        if isinstance(job.state, Queued):
+            left *= as_many
         cpus += left * needs.cpus
         mem += left * needs.mem_bytes
         gpus += left * needs.gpus
     capacity = world.capacity
-    seen = sum(isinstance(job.state, Queued) for job in world.jobs.values())
-    unseen = 1.0 + (world.beyond or 0) / max(seen, 1)
-    return unseen * max(
+    return max(
         cpus / max(capacity.cpus, 1e-9),
         mem / max(capacity.mem_bytes, 1),
         gpus / max(len(capacity.devices), 1),
@@ -139,8 +142,8 @@ def with_backlog(world: World) -> World:
     passed_s = now - world.backlog_at
     if 0 <= passed_s < _BACKLOG_EVERY_S:
         return world
-    faded_s = world.backlog_s * 0.5 ** (max(0.0, passed_s) / _BACKLOG_HALF_LIFE_S)
-    return replace(world, backlog_s=max(faded_s, work_at_hand_s(world)), backlog_at=now)
+    left = 0.5 ** (max(0.0, passed_s) / _BACKLOG_HALF_LIFE_S)
+    return replace(world, backlog_s=max(world.backlog_s * left, work_at_hand_s(world)), backlog_at=now)
 
 
 @dataclass(frozen=True, slots=True)

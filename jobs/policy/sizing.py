@@ -126,7 +126,7 @@ def _memory(runs: History, size: float | None, asked: int, *, declared: bool) ->
         grows = None if size is None else _growth(runs)
         over = [math.log(peak) - usual for peak in peaks]
         if grows is not None and size is not None:
-            usual = grows.at(size)
+            usual = grows.at(max(size, min(log for log, _ in _points(runs))))  # a part of it never shrinks
             over = [log_peak - grows.at(log) for log, log_peak in _points(runs)]
         foreseen = math.exp(usual + _quantile(sorted(over), 1 - 1 / (n + 2))) * (1.10 + 0.5 / n)
         need = int(min(foreseen, max(asked, 1.5 * max(peaks))))

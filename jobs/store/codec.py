@@ -43,6 +43,7 @@ _COUNTED: Mapping[str, type[int] | type[float]] = {
     "evictions": int,
     "attained_s": float,
     "lost_s": float,
+    "idle_s": float,
     "failed_saves": int,
     "memory_tries": int,
     "grown_mem_bytes": int,

@@ -10,16 +10,19 @@ from jobs.engine import step as engine
 from jobs.engine.attempts import SAVED
 from jobs.engine.events import (
     AttemptEnded,
+    BecameReady,
     CancelRequested,
     Decide,
     HoldRequested,
     LaunchAccepted,
+    ReleaseRequested,
     SaveAnswered,
     StopAttempt,
     WentOn,
 )
 from jobs.engine.step import unfinished
-from jobs.model import Cancelled, Held, JobId, Queued, Running, StateName, Succeeded
+from jobs.model import Cancelled, Dependency, Held, JobId, Queued, Running, StateName, Succeeded
+from jobs.policy.order import waited_s
 from jobs.ports import Exit, ExitCause
 from jobs.world import Eviction, Plan, World
 from tests.engine.shell import Shell, ended, exited, plain
@@ -146,3 +149,14 @@ def test_exit_code_75_of_a_job_that_promised_nothing_is_a_failure() -> None:
     shell.tell(LaunchAccepted(1_001.0, ONE, 1, 77, 1_000.5))
     end(shell, exited(SAVED))
     assert shell.state(1) is StateName.FAILED
+
+
+def test_time_in_which_it_was_not_to_run_is_no_waiting() -> None:
+    shell = Shell()
+    first = shell.submit(1, plain())
+    second = shell.submit(2, plain(after=(Dependency(ONE),)))
+    shell.tell(HoldRequested(2_000.0, first))
+    shell.tell(ReleaseRequested(2_500.0, shell.saved[ONE], {}))
+    assert shell.saved[ONE].idle_s == 500.0
+    shell.tell(BecameReady(3_000.0, second, {ONE: StateName.SUCCEEDED}))
+    assert waited_s(shell.saved[TWO], 3_010.0) == 10.0

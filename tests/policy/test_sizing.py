@@ -114,7 +114,7 @@ def test_memory_that_grows_with_the_size_is_foreseen_for_sizes_that_never_ran() 
     for trees in (5, 30, 100, 640):
         needs = foresee(forest(trees=trees), known.get, BOX, Rules()).needs
         foreseen[trees] = (needs or ASKED).mem_bytes / GIB
-    assert 0.25 < foreseen[5] < 0.35
+    assert 0.5 < foreseen[5] < 0.7, "as the smallest that was seen: a part of it never shrinks"
     assert 1.5 < foreseen[30] < 1.9
     assert 5.0 < foreseen[100] < 6.2
     assert foreseen[640] == 12.0, "beyond half as much again as was ever seen, what was asked for counts"
