@@ -27,6 +27,8 @@ _STRANGE: tuple[Callable[[str], str], ...] = (  # what a word may be that was ne
     str.swapcase,
     lambda text: "".join(f"{word}\u00e9, " for word in text.split()),
 )
+_LOCALE = "locale with name:en_US.UTF-8"
+_NO_LOCALE = "ONNX needs the locale en_US.UTF-8 for texts, and this machine lacks it"
 
 
 def compile_version(registry: Registry, card: ModelCard, threads: int = 1) -> Compiled:
@@ -65,7 +67,8 @@ def _try(model: Engine, card: ModelCard, threads: int) -> tuple[Compiled, bytes]
         differs = difference(expected, made.predict(rows))
     except Exception as error:  # converters raise anything
         said = str(error).strip().splitlines()
-        return Compiled(f"it cannot be converted: {(said or [type(error).__name__])[0][:200]}", known), b""
+        why = f"it cannot be converted: {(said or [type(error).__name__])[0][:200]}"
+        return Compiled(_NO_LOCALE if _LOCALE in str(error) else why, known), b""
     if differs:
         return Compiled(f"compiled, it answers differently: {differs}", known), b""
     for column in model.signature:
