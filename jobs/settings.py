@@ -290,6 +290,7 @@ class Home:
 # --- checks ----------------------------------------------------------------------------------------
 
 _ALIASES = {"mem": "mem_bytes", "grace": "grace_s", "log_max": "log_max_bytes", "max": "max_bytes"}
+_RENAMED = {"slice_s": "overdue_times", "slice_share": "overdue_times", "slice_ratio": "overdue_ratio"}
 _CHOICES = {"graph": ("braille", "ascii"), "notify": ("off", "osc9", "osc777")}
 _NOT_ZERO = frozenset(
     {
@@ -304,7 +305,8 @@ def _refuse_unknown(table: Mapping[str, Any], known: list[str], path: Path, what
         if name not in known:
             from difflib import get_close_matches
 
-            near = get_close_matches(name, known, n=1)
+            new = _RENAMED.get(name, name)
+            near = [new] if new in known else get_close_matches(name, known, n=1)
             hint = f"Did you mean {near[0]}?" if near else f"Known are: {', '.join(sorted(known))}."
             raise BadInput(f"{path}: there is no {what} {name!r}.", hint)
 

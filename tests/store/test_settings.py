@@ -67,6 +67,8 @@ def test_every_section_is_read(tmp_path: Path) -> None:
     [
         ("[admision]\n", "Did you mean admission"),
         ("[admission]\nmem_headroom_byte = 1\n", "Did you mean mem_headroom_bytes"),
+        ("[admission]\nslice_s = 1800\n", "Did you mean overdue_times"),
+        ("[admission]\nslice_ratio = 10\n", "Did you mean overdue_ratio"),
         ("[screen]\nrefresh_s = 'fast'\n", "must be a number"),
         ("[screen]\nrefresh_s = 0\n", "more than 0"),
         ("[screen]\ngraph = 'pixels'\n", "one of braille, ascii"),
