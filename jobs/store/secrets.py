@@ -27,7 +27,13 @@ def keep(folder: Path, name: str, value: str) -> None:
     """Set it, or replace it in one step. Raises BadInput, Unreachable."""
     if not value:
         raise BadInput(f"{_checked(name)} has no value: nothing was set.", "Type or pipe one in.")
-    if "\0" in value or len(value.encode("utf-8", "surrogatepass")) > LONGEST_BYTES:
+    try:
+        content = value.encode("utf-8")
+    except UnicodeEncodeError:
+        raise BadInput(
+            f"The value of {_checked(name)} is no text: nothing was set.", "Pipe text in, as UTF-8."
+        ) from None
+    if "\0" in value or len(content) > LONGEST_BYTES:
         raise BadInput(
             f"This value cannot be a variable: at most {LONGEST_BYTES >> 10} KiB, and no zero byte.",
             f"Give {_checked(name)} another one.",
@@ -38,17 +44,18 @@ def keep(folder: Path, name: str, value: str) -> None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                file.write(value)
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
             fresh.replace(path)
         except BaseException:
             fresh.unlink(missing_ok=True)
             raise
-    except (OSError, UnicodeEncodeError) as error:
-        said = error.strerror if isinstance(error, OSError) else "it is no text"
-        raise Unreachable(f"{name} cannot be kept: {said}.", "Check the folder and the disk.") from None
+    except OSError as error:
+        raise Unreachable(
+            f"{name} cannot be kept: {error.strerror}.", "Check the folder and the disk."
+        ) from None
 
 
 def remove(folder: Path, name: str) -> None:

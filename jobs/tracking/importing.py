@@ -40,7 +40,10 @@ def main_file(path: Path) -> Path:
         found = sorted(each for each in path.iterdir() if each.suffix in _SERVED and not each.is_dir())
         if len(found) != 1:
             said = "no model" if not found else "more than one model"
-            raise BadInput(f"{str(path)[:200]!r} holds {said}.", f"Kinds are {', '.join(FLAVORS)}.")
+            raise BadInput(
+                f"{str(path)[:200]!r} holds {said}.",
+                f"Name the file itself, or a folder with one of {', '.join(_SERVED)}.",
+            )
         return main_file(found[0])
     if path.is_symlink():
         raise BadInput(f"{path.name[:200]!r} is a link.", "Name the file that it leads to.")

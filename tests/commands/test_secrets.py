@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from jobs.ports import BadInput
+from jobs.store.secrets import keep
 from tests.commands.conftest import SMALL, CommandLine, Until
 
 VALUE = "hunter2-hunter2-hunter2"
@@ -99,3 +101,10 @@ def test_a_command_is_given_no_secret(cro: CommandLine, until: Until) -> None:
     kept(cro, VALUE)
     answer = cro("submit", *SMALL, "--quiet", "--wait", "--", "sh", "-c", 'test -z "$MY_TOKEN"')
     assert answer.code == 0, answer.err
+
+
+def test_bytes_that_are_no_text_are_refused_as_such(tmp_path: Path) -> None:
+    folder = tmp_path / "secrets"
+    with pytest.raises(BadInput, match="is no text") as refused:
+        keep(folder, "MY_TOKEN", b"\xff\xfe".decode("utf-8", "surrogateescape"))
+    assert "Pipe text" in str(refused.value) and not folder.exists()

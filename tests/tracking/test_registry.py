@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from jobs.ports import BadInput, CroError, NotNow
+from jobs.tracking.importing import main_file
 from jobs.tracking.model import Column
 from jobs.tracking.registry import Registry
 from jobs.tracking.signature import signature_of
@@ -148,3 +149,13 @@ def test_a_signature_is_what_a_few_rows_tell() -> None:
     assert [column.kind for column in signature_of([[1, 2.5], [3, "x"]])] == ["number", "text"]
     for odd in (None, [], "x", [1, 2], [{"a": 1}, [2]]):
         assert signature_of(odd) == ()
+
+
+def test_a_folder_without_a_model_is_told_what_one_holds(tmp_path: Path) -> None:
+    (tmp_path / "model.onnx").write_bytes(b"anything")
+    with pytest.raises(BadInput, match="holds no model") as refused:
+        main_file(tmp_path)
+    assert "Name the file itself" in str(refused.value) and ".onnx" not in str(refused.value)
+    assert main_file(tmp_path / "model.onnx") == tmp_path / "model.onnx"
+    (tmp_path / "model.keras").write_bytes(b"anything")
+    assert main_file(tmp_path) == tmp_path / "model.keras"
