@@ -24,7 +24,7 @@ _SMALLEST_SHARE = 1e-6
 _MOST_SKEW = 2.0  # standard deviations of the logarithm that are believed
 _PATIENCE = 3.0
 _BACKLOG_EVERY_S = 60.0
-_BACKLOG_HALF_LIFE_S = 2 * 86_400.0  # how long a long queue is remembered after it has gone
+_BACKLOG_HALF_LIFE_S = 14 * 86_400.0  # how long a long queue is remembered after it has gone
 _LONGEST_S = 30 * 86_400.0  # whatever is at hand: a sweep for years makes nobody else wait as long
 
 
@@ -90,7 +90,7 @@ def overdue_after_s(world: World) -> float:
     to become free: then it takes `_PATIENCE` times as long.
     """
     rules = world.rules
-    after_s = max(rules.overdue_s, min(_LONGEST_S, rules.overdue_times * world.backlog_s))
+    after_s = max(rules.overdue_s, rules.overdue_times * world.backlog_s)
     return after_s * (1.0 if all_can_wait(world) else _PATIENCE)
 
 
@@ -143,7 +143,8 @@ def with_backlog(world: World) -> World:
     if 0 <= passed_s < _BACKLOG_EVERY_S:
         return world
     left = 0.5 ** (max(0.0, passed_s) / _BACKLOG_HALF_LIFE_S)
-    return replace(world, backlog_s=max(world.backlog_s * left, work_at_hand_s(world)), backlog_at=now)
+    most_s = max(world.backlog_s * left, work_at_hand_s(world))
+    return replace(world, backlog_s=min(_LONGEST_S, most_s), backlog_at=now)
 
 
 @dataclass(frozen=True, slots=True)
