@@ -93,8 +93,12 @@ class Grouping(Serving):
 
     def optimization(self, job: Job) -> JobId:
         """The first controller of an optimisation: what its trials are queued under. Raises NotNow."""
+        from jobs.optimizing.model import is_controller
+
         with self._reading().snapshot() as view:
             lead = _lead(view, job)
+            if lead is None and is_controller(job):  # its first trial makes the group
+                lead = view.first_of(job.id)
         if lead is None:
             raise NotNow(f"Job {job.id} is no optimisation.", "List the jobs to see which is.")
         return lead
@@ -113,10 +117,10 @@ class Grouping(Serving):
 
 
 def _lead(view: View, job: Job) -> JobId | None:
-    """Under which id its group stands: of a retried controller that is the first one."""
+    """Under which id its group stands: of a controller that is the first one."""
     if job.spec.sweep is not None:
         return JobId(job.spec.sweep[0])
-    return view.lead_of_controller(view.newest_retry(job.id))
+    return view.lead_of_controller(job.id)
 
 
 def _group(view: View, job: Job) -> JobGroup:

@@ -14,13 +14,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from jobs.model import PRUNED, Job, JobId, StateName
-from jobs.policy.dependencies import ENDED
 from jobs.store.codec import Damaged, dump, load
+from jobs.store.group_tables import LIVE_TALLIES, retried
 from jobs.store.sections import ALONE, COLUMNS, PENDING, Section, of_group, sections
 from jobs.tracking.sweeps import Run
 from jobs.views import JobGroup
 
-_LIVE = tuple(name.value for name in StateName if name not in ENDED)
 _NOT_SEEN = "not_seen"
 _EVER = 1e300
 _STATES = {name.value: name for name in StateName}
@@ -127,8 +126,10 @@ def groups(connection: sqlite3.Connection, foremost: dict[int, Job]) -> dict[int
 
 
 def lead_of_controller(connection: sqlite3.Connection, job_id: JobId) -> JobId | None:
-    """The group that a job, which is the newest controller of an optimisation, leads."""
-    row = connection.execute("SELECT id FROM groups WHERE controller = ?", (job_id,)).fetchone()
+    """The group of a job that is a controller of an optimisation, the first one or a retry."""
+    row = connection.execute(
+        f"SELECT id FROM groups WHERE controller IS NOT NULL AND id IN ({retried('?')})", (job_id,)
+    ).fetchone()
     return None if row is None else JobId(row[0])
 
 
@@ -137,7 +138,8 @@ def ids_in(
 ) -> tuple[JobId, ...]:
     """Which jobs of a group are in one of these states, in order; `unretried`: and have no retry."""
     wanted = dump([state.value for state in states])
-    new = "AND NOT EXISTS (SELECT 1 FROM jobs AS later WHERE later.retry_of = jobs.id)" if unretried else ""
+    later = "AND NOT EXISTS (SELECT 1 FROM {0} AS later WHERE later.retry_of = jobs.id) "
+    new = later.format("jobs") + later.format("intents") if unretried else ""
     rows = connection.execute(
         "SELECT id FROM jobs WHERE lead = ?1 AND state IN (SELECT value FROM json_each(?2)) "
         f"{new} UNION ALL SELECT id FROM ({PENDING}{of_group(lead)}) "
@@ -198,11 +200,9 @@ def _run_if_any(row: sqlite3.Row, params: Any, metrics: Any) -> Run | None:
 
 def _live(connection: sqlite3.Connection) -> dict[int, set[str]]:
     """The groups that have jobs which have not ended, with the states of those."""
-    marks = ",".join("?" * (len(_LIVE) + 1))
     live: dict[int, set[str]] = {}
     for lead, state in connection.execute(
-        f"SELECT lead, state FROM group_tallies WHERE jobs > 0 AND state IN ({marks}) ORDER BY lead",
-        (*_LIVE, _NOT_SEEN),
+        f"SELECT lead, state FROM group_tallies WHERE {LIVE_TALLIES} ORDER BY lead"
     ):
         live.setdefault(lead, set()).add(state)
     return live

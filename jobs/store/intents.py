@@ -107,7 +107,7 @@ class Intents:
                 "ON CONFLICT(state) DO UPDATE SET jobs = jobs + excluded.jobs",
                 (len(specs),),
             )
-            _count_in(connection, first, specs)
+            _count_in(connection, specs)
         return tuple(JobId(job_id) for job_id in range(first, first + len(specs)))
 
     def control(
@@ -180,17 +180,13 @@ def _begin_group(connection: sqlite3.Connection, first: int, group: NewGroup) ->
     )
 
 
-def _count_in(connection: sqlite3.Connection, first: int, specs: Sequence[JobSpec]) -> None:
-    """Tell the groups of the jobs that are coming; a retried controller goes on with its trials."""
+def _count_in(connection: sqlite3.Connection, specs: Sequence[JobSpec]) -> None:
+    """Tell the groups of the jobs that are coming."""
     leads = Counter(lead for spec in specs if (lead := lead_of(spec)) is not None)
     connection.executemany(
         "INSERT INTO group_tallies(lead, state, jobs) VALUES (?, 'not_seen', ?) "
         "ON CONFLICT(lead, state) DO UPDATE SET jobs = jobs + excluded.jobs",
         leads.items(),
-    )
-    connection.executemany(
-        "UPDATE groups SET controller = ? WHERE controller = ?",
-        ((job_id, spec.retry_of) for job_id, spec in enumerate(specs, first) if spec.retry_of is not None),
     )
 
 

@@ -30,6 +30,7 @@ from jobs.policy.predict import forecast, runtime_keys
 from jobs.rules import Rules
 from jobs.store import groups, schema
 from jobs.store.codec import dump
+from jobs.store.group_tables import retried
 from jobs.store.intents import LARGEST_ID, no_such_job, printable, states_of
 from jobs.store.pasts import pasts, runtimes
 from jobs.store.rows import read_job
@@ -152,6 +153,11 @@ class View:
 
     def lead_of_controller(self, job_id: JobId) -> JobId | None:
         return groups.lead_of_controller(self._connection, job_id)
+
+    def first_of(self, job_id: JobId) -> JobId:
+        """The first link of its chain of retries; itself when it is no retry."""
+        (first,) = self._connection.execute(f"SELECT min(id) FROM ({retried('?')})", (job_id,)).fetchone()
+        return JobId(first)
 
     def ids_in(
         self, lead: JobId, states: Iterable[StateName], *, unretried: bool = False
@@ -276,7 +282,8 @@ class View:
             self._connection, {line.lead: job for line, job in told if line.lead is not None}
         )
         rows = tuple(
-            job if line.lead is None else found[line.lead] for line, job in zip(lines, jobs, strict=True)
+            job if line.lead is None else found.get(line.lead, job)
+            for line, job in zip(lines, jobs, strict=True)
         )
         return rows, sum(self.counts().values())
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jobs.ports import Unreachable
+from jobs.store.group_tables import groups_and_tallies
 
 if TYPE_CHECKING:
     from sqlite_utils import Database
@@ -287,82 +288,6 @@ def _turns(database: Database) -> None:
     database.execute("CREATE INDEX intents_urgent ON intents(id) WHERE kind = 'submit' AND priority > 50")
 
 
-def _groups(database: Database) -> None:
-    """Jobs that belong together: `lead` is the first job of a sweep, or the first controller of an
-    optimisation; `groups.controller` is the newest one, and of a sweep nothing.
-
-    `group_tallies` counts a group's jobs by state; of a job that was retried only the retry counts.
-    `judged_by` has metrics with "max" or "min", and `group_bests` the best of each so far.
-    """
-    database.execute("ALTER TABLE jobs ADD COLUMN lead INTEGER")
-    database.execute("ALTER TABLE intents ADD COLUMN lead INTEGER")
-    database.table("groups").create(
-        {"id": int, "name": str, "size": int, "controller": int, "judged_by": str, "finished_at": float},
-        pk="id",
-        not_null={"name", "size"},
-        defaults={"judged_by": "[]"},
-    )
-    database.table("group_tallies").create({"lead": int, "state": str, "jobs": int}, pk=("lead", "state"))
-    database.table("group_bests").create(
-        {"lead": int, "metric": str, "value": float, "job_id": int}, pk=("lead", "metric")
-    )
-    swept = "json_extract(spec, '$.sweep[0]')"
-    database.execute(f"UPDATE jobs SET lead = {swept} WHERE instr(spec, '\"sweep\":[')")
-    swept = swept.replace("spec", "body")
-    database.execute(
-        f"UPDATE intents SET lead = {swept} WHERE kind = 'submit' AND instr(body, '\"sweep\":[')"
-    )
-    database.execute(
-        "INSERT INTO groups(id, name, size, controller, finished_at) "
-        "SELECT lead, coalesce(min(recipe), 'sweep'), "
-        "max(coalesce(json_extract(spec, '$.sweep[1]'), 0)), NULL, max(finished_at) "
-        "FROM jobs WHERE lead IS NOT NULL GROUP BY lead"
-    )
-    database.execute(
-        "UPDATE groups SET controller = id, size = (SELECT count(*) FROM jobs WHERE lead = groups.id) "
-        "WHERE size = 0"
-    )
-    database.execute(
-        "INSERT INTO group_tallies SELECT lead, state, count(*) FROM jobs WHERE lead IS NOT NULL "
-        "GROUP BY lead, state UNION ALL SELECT lead, 'not_seen', count(*) FROM intents "
-        "WHERE lead IS NOT NULL GROUP BY lead"
-    )
-    database.execute("CREATE INDEX jobs_groups ON jobs(lead, state, unmet, priority DESC, id)")
-    database.execute(
-        "CREATE INDEX jobs_group_ends ON jobs(lead, finished_at DESC, id DESC) "
-        "WHERE finished_at IS NOT NULL"
-    )
-    database.execute("CREATE INDEX intents_groups ON intents(lead, job_id) WHERE kind = 'submit'")
-    database.execute("CREATE INDEX groups_ended ON groups(finished_at DESC, id DESC)")
-    database.execute("CREATE INDEX groups_controllers ON groups(controller) WHERE controller IS NOT NULL")
-    count = (
-        "INSERT INTO group_tallies(lead, state, jobs) VALUES ({0}.lead, {0}.state, {1}) "
-        "ON CONFLICT(lead, state) DO UPDATE SET jobs = jobs + excluded.jobs;"
-    )
-    into, out_of = count.format("new", "1"), count.format("old", "-1")
-    ended = "UPDATE groups SET finished_at = max(coalesce(finished_at, 0), new.finished_at) "
-    ended += "WHERE id = new.lead AND new.finished_at IS NOT NULL;"
-    for name, moment, condition, act in (
-        ("in", "INSERT ON jobs", "new.lead IS NOT NULL", f"{into} {ended}"),
-        ("out", "DELETE ON jobs", "old.lead IS NOT NULL", out_of),
-        (
-            "move",
-            "UPDATE OF state ON jobs",
-            "new.lead IS NOT NULL AND old.state <> new.state",
-            f"{out_of} {into} {ended}",
-        ),
-        (
-            "retry",
-            "INSERT ON jobs",
-            "new.lead IS NOT NULL AND new.retry_of IS NOT NULL AND NOT EXISTS "
-            "(SELECT 1 FROM jobs WHERE retry_of = new.retry_of AND id <> new.id)",
-            "UPDATE group_tallies SET jobs = jobs - 1 WHERE lead = new.lead AND state = "
-            "(SELECT state FROM jobs WHERE id = new.retry_of AND lead = new.lead);",
-        ),
-    ):
-        database.execute(f"CREATE TRIGGER group_{name} AFTER {moment} WHEN {condition} BEGIN {act} END")
-
-
 def _short_runs(database: Database) -> None:
     """What can be compared of the runs of a group is read from an index alone: their rows are long."""
     database.execute(
@@ -384,7 +309,7 @@ MIGRATIONS: tuple[Callable[[Database], None], ...] = (
     _classes,
     _runs,
     _turns,
-    _groups,
+    groups_and_tallies,
     _short_runs,
     _restarts,
 )

@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 
 from jobs.model import Failed, Grant, Job, JobId, Queued, Running, State, StateName, Succeeded, Usage
-from jobs.store import codec, schema
+from jobs.optimizing.model import Plan, argv
+from jobs.policy.dependencies import ENDED
+from jobs.store import codec, group_tables, schema
 from jobs.store.intents import IntentKind, Intents, NewGroup
 from jobs.store.queries import Queries
 from jobs.store.writer import Store
@@ -137,6 +139,10 @@ def test_a_retry_takes_the_place_of_what_it_repeats(
     with queries.snapshot() as view:
         assert view.ids_in(JobId(1), {StateName.FAILED}, unretried=True) == ()
         assert view.ids_in(JobId(1), {StateName.QUEUED}) == (1, 3, 4, 5)
+    become(store, 3, FAILED)
+    intents.submit([replace(again, retry_of=JobId(3))], 4.0)
+    with queries.snapshot() as view:
+        assert view.ids_in(JobId(1), {StateName.FAILED}, unretried=True) == (), "its retry is not read yet"
 
 
 def test_trials_stand_in_the_row_of_their_newest_controller(
@@ -191,13 +197,14 @@ def test_what_a_long_sweep_shows_is_found_by_index(
         ]
     assert len(plans) > 10
     assert not [sql for step, sql in steps if step.startswith(("SCAN jobs", "SCAN intents"))]
+    assert not [sql for step, sql in steps if step.startswith("SCAN group_tallies") and "_live" not in step]
     assert not [sql for step, sql in steps if "TEMP B-TREE" in step and "lead = " in sql]
 
 
 def test_sweeps_of_an_older_database_are_rows_as_well(
     database: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    number = schema.MIGRATIONS.index(schema._groups)
+    number = schema.MIGRATIONS.index(group_tables.groups_and_tallies)
     with monkeypatch.context() as older:
         older.setattr(schema, "MIGRATIONS", schema.MIGRATIONS[:number])
         connection = schema.connect(database)
@@ -234,3 +241,100 @@ def test_damaged_rows_of_a_sweep_are_counted_and_left_out_of_its_runs(
             (1, {"depth": 0}),
             (4, {"depth": 3}),
         ]
+
+
+PLAN = Plan("forest", "accuracy", "max", 30, ())
+OLD_SQL = {
+    "jobs": "INSERT INTO jobs(id, retry_of, spec, recipe, state, unmet, priority, name, submitted_at, "
+    "attempts, detail) VALUES (?, ?, ?, 'forest', 'queued', 0, 50, 'old', 1, 0, "
+    '\'{"state":{"since_at":1}}\')',
+    "intents": "INSERT INTO intents(job_id, retry_of, body, recipe, kind, priority, name, at) "
+    "VALUES (?, ?, ?, 'forest', 'submit', 50, 'old', 1)",
+}
+
+
+def older(database: Path, *rows: tuple[str, int, int | None, str]) -> None:
+    """A database from before there were groups, with rows of `jobs` or `intents`: id, retry of, spec."""
+    number = schema.MIGRATIONS.index(group_tables.groups_and_tallies)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(schema, "MIGRATIONS", schema.MIGRATIONS[:number])
+        with contextlib.closing(schema.connect(database)) as connection:
+            for table, *values in rows:
+                connection.execute(OLD_SQL[table], values)
+
+
+def test_what_waits_or_is_damaged_at_an_upgrade_is_a_row(database: Path) -> None:
+    whole = codec.dump_spec(spec(sweep=(1, 2)))
+    older(
+        database,
+        ("jobs", 1, None, whole),
+        ("jobs", 2, None, whole[:-5]),
+        ("intents", 3, None, codec.dump_spec(spec(sweep=(3, 2)))),
+        ("intents", 4, None, codec.dump_spec(spec(sweep=(3, 2)))),
+        ("intents", 5, None, whole[:-5]),
+    )
+    with contextlib.closing(Queries(database)) as queries:
+        found = [row for row in lines(queries) if isinstance(row, JobGroup)]
+        assert [(group.id, group.size, dict(group.counts)) for group in found] == [
+            (1, 2, {"queued": 1}),
+            (3, 2, {"queued": 2}),
+        ]
+
+
+def test_controllers_of_an_older_database_keep_their_optimisations(database: Path) -> None:
+    control = spec("optimize", argv=argv("python", "data", "settings", PLAN))
+    plain, again = codec.dump_spec(control), codec.dump_spec(replace(control, retry_of=JobId(1)))
+    older(
+        database,
+        ("jobs", 1, None, plain),
+        ("jobs", 2, None, codec.dump_spec(spec("t1", sweep=(1, 0)))),
+        ("jobs", 3, 1, again),
+        ("intents", 4, 3, codec.dump_spec(replace(control, retry_of=JobId(3)))),
+        ("jobs", 5, None, plain),
+        ("intents", 6, None, plain),
+    )
+    with contextlib.closing(Queries(database)) as queries, queries.snapshot() as view:
+        found = [view.group(JobId(lead)) for lead in (1, 5, 6)]
+        assert [group and (group.size, group.controller, group.judged_by) for group in found] == [
+            (30, newest, (("accuracy", "max"),)) for newest in (4, 5, 6)
+        ]
+        assert [view.lead_of_controller(JobId(number)) for number in (1, 3, 4, 5, 6)] == [1, 1, 1, 5, 6]
+
+
+def test_a_controller_that_is_retried_twice_keeps_its_trials(
+    store: Store, intents: Intents, queries: Queries
+) -> None:
+    intents.submit([spec("optimize")], 1.0, group=NewGroup("optimize", 30, ACCURACY, optimized=True))
+    take_in(store)
+    for each in (2, 3):
+        assert intents.submit([spec("optimize", retry_of=JobId(1))], 2.0) == (each,)
+    intents.submit([spec("optimize", retry_of=JobId(2))], 2.0)
+    for _ in range(2):
+        assert only(queries).controller == 4
+        with queries.snapshot() as view:
+            assert [view.lead_of_controller(JobId(number)) for number in (1, 2, 3, 4)] == [1, 1, 1, 1]
+        take_in(store)
+
+
+def test_jobs_that_come_in_without_a_group_make_one(database: Path, store: Store, queries: Queries) -> None:
+    """As when they are brought back from their folders."""
+    specs = (spec(sweep=(1, 1)), spec(), spec(sweep=(2, 0)), spec(retry_of=JobId(2)))
+    for number, each in enumerate(specs, start=1):
+        store.insert(Job(JobId(number), each, Queued(1.0), 1.0))
+    store.commit()
+    found = [row for row in lines(queries) if isinstance(row, JobGroup)]
+    assert [(group.id, group.size, group.controller) for group in found] == [(1, 1, None), (2, 1, 4)]
+    with contextlib.closing(sqlite3.connect(database)) as connection:
+        connection.execute("DELETE FROM groups")
+        connection.commit()
+    assert words(lines(queries))[0] == "1", "a list without the group still has its jobs"
+
+
+def test_groups_that_ended_cost_a_look_nothing(queries: Queries) -> None:
+    with queries.snapshot() as view:
+        plan = view._connection.execute(
+            f"EXPLAIN QUERY PLAN SELECT lead, state FROM group_tallies "
+            f"WHERE {group_tables.LIVE_TALLIES} ORDER BY lead"
+        ).fetchall()
+    assert [step["detail"] for step in plan] == ["SCAN group_tallies USING INDEX group_tallies_live"]
+    assert all((name.value in group_tables.LIVE_TALLIES) == (name not in ENDED) for name in StateName)
