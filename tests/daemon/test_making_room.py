@@ -65,7 +65,7 @@ def test_it_goes_on_from_its_checkpoint_after_the_short_job(begun: Installation)
     assert past.save_s is not None
     assert past.restart_s is not None
     assert 0 < past.save_s < 30
-    assert 0.2 <= past.restart_s < 30
+    assert 0.15 < past.restart_s < 30  # the time of a file is some milliseconds behind
 
 
 def test_one_that_does_not_save_is_told_and_never_asked_again(begun: Installation) -> None:
