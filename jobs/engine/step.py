@@ -173,7 +173,9 @@ def _never(world: World, job: Job, on: JobId, fate: StateName, why: str = "") ->
 
 
 def _decide(world: World, look_ahead: bool) -> Answer:
-    world = with_backlog(replace(world, usage=accrued(world, world.now), usage_at=world.now))
+    world = replace(world, usage=accrued(world, world.now), usage_at=world.now)
+    if look_ahead:  # else it may be the front of the queue alone
+        world = with_backlog(world)
     plan = decide(world)
     expected = estimate(world, plan) if look_ahead else {}
     jobs, retry_at = dict(world.jobs), dict(world.retry_at)

@@ -107,9 +107,10 @@ def may_change_at(world: World) -> float | None:
         return None
     if world.evicted_at is not None:
         moments.append(world.evicted_at + rules.evict_every_s)
-    waited = [waited_s(job, world.now) for job in world.jobs.values() if isinstance(job.state, Queued)]
     after_s = overdue_after_s(world)
-    moments += [world.now + after_s - longest for longest in waited if longest < after_s]
+    waited = (waited_s(job, world.now) for job in world.jobs.values() if isinstance(job.state, Queued))
+    if (longest_s := max((each for each in waited if each < after_s), default=None)) is not None:
+        moments.append(world.now + after_s - longest_s)
     moments += [
         job.state.started_at + rules.trial_s
         for job in world.jobs.values()

@@ -22,7 +22,7 @@ from jobs.world import World
 _USUAL_PRIORITY = 50
 _SMALLEST_SHARE = 1e-6
 _MOST_SKEW = 2.0  # standard deviations of the logarithm that are believed
-_PATIENCE = 3.0
+_PATIENCE = 3.0  # times as late a job is overdue where somebody cannot be made to wait
 _BACKLOG_EVERY_S = 60.0
 _BACKLOG_HALF_LIFE_S = 14 * 86_400.0  # how long a long queue is remembered after it has gone
 _LONGEST_S = 30 * 86_400.0  # whatever is at hand: a sweep for years makes nobody else wait as long

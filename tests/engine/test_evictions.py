@@ -160,3 +160,13 @@ def test_time_in_which_it_was_not_to_run_is_no_waiting() -> None:
     assert shell.saved[ONE].idle_s == 500.0
     shell.tell(BecameReady(3_000.0, second, {ONE: StateName.SUCCEEDED}))
     assert waited_s(shell.saved[TWO], 3_010.0) == 10.0
+
+
+def test_a_look_at_the_front_alone_does_not_reckon_what_is_at_hand() -> None:
+    shell = Shell()
+    shell.submit(1, plain())
+    shell.decide(estimate=False)
+    assert shell.world.backlog_s == 0.0
+    shell.submit(2, plain())
+    shell.decide()
+    assert shell.world.backlog_s > 0.0
