@@ -1,5 +1,6 @@
 """What tracking adds to a job: 10 parameters and 100 metrics by our lines and by MLflow's own calls, and a
-job of one second without reports, with them, and with them mirrored to MLflow.
+job of one second without reports, with them, and with them mirrored to MLflow. Our lines are written by the
+library's own `say`.
 
 `uv run python -m benchmarks.tracking [--rounds 15]`. MLflow runs in a process of its own, on a store that
 is there already; its import is measured apart. Jobs are recipes of a real scheduler, one at a time. They do
@@ -9,6 +10,7 @@ not stand back here, so that others' load meets them as it meets any program.
 from __future__ import annotations
 
 import argparse
+import inspect
 import json
 import statistics
 import subprocess
@@ -21,18 +23,19 @@ from benchmarks.measure import machine, running_api, scratch
 from jobs.api import Api
 from jobs.model import JobId, Succeeded
 from jobs.views import NeedsRequest, SubmitRequest
+from recipes.library.sklearn_forest import say
 
-OURS = """
-def say(**event):
-    with open(sys.argv[1], "a", encoding="utf-8") as file:
-        file.write(json.dumps(event) + "\\n")
-
+SAY = f"OPENED = {{}}\n\n{inspect.getsource(say)}"
+OURS = f"""
+import os
+os.environ["CRO_EVENTS"] = sys.argv[1]
+{SAY}
 def lines():
     say(params=PARAMS)
     for step in range(100):
         say(step=step, loss=1 / (step + 1))
 
-WAYS = {"lines, as recipes report": lines}
+WAYS = {{"lines, as recipes report": lines}}
 """
 THEIRS = """
 import os
@@ -85,20 +88,17 @@ for name, way in WAYS.items():
     found[name] = [sorted(column)[len(rounds) // 2] for column in zip(*rounds)]
 print(json.dumps(found))
 """
-JOB = """\
+JOB = f"""\
 # /// script
 # [tool.cro]
 # title = "A second"
-# resources = { cpus = 0.1, mem = "64M" }
+# resources = {{ cpus = 0.1, mem = "64M" }}
 # ///
-import json, os, time
+import json, os, sys, time
 
-def say(**event):
-    with open(os.environ["CRO_EVENTS"], "a", encoding="utf-8") as file:
-        file.write(json.dumps(event) + "\\n")
-
+{SAY}
 if REPORTS:
-    say(params={f"p{n}": str(n) for n in range(10)})
+    say(params={{f"p{{n}}": str(n) for n in range(10)}})
 for step in range(100):
     time.sleep(0.01)
     if REPORTS:

@@ -105,12 +105,17 @@ def save_metrics(metrics, folder):
     print("metrics  " + "  ".join(f"{name} {value:.4g}" for name, value in finite.items()), flush=True)
 
 
+OPENED = {}  # what say() keeps open, as opening costs more than a line; by process, for workers and forks
+
+
 def say(**event):
     """Appends one line to `CRO_EVENTS`, for whoever watches; without that variable nothing happens."""
     if path := os.environ.get("CRO_EVENTS"):
+        key = path, os.getpid()
         try:
-            with open(path, "a", encoding="utf-8") as file:
-                file.write(json.dumps(event) + "\n")
+            if key not in OPENED:
+                OPENED[key] = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+            os.write(OPENED[key], (json.dumps(event) + "\n").encode())  # in one piece: lines never mix
         except OSError as problem:  # a full disk, say: the work goes on
             print(f"note: nothing could be reported, {problem}", file=sys.stderr, flush=True)
 

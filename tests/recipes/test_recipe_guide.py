@@ -7,12 +7,30 @@ import os
 import re
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 from recipes.discover import catalogue
 from recipes.params import flags, validate
 
 GUIDE = Path(__file__).parents[2] / "docs" / "recipes.md"
+WORKERS = """
+from joblib import Parallel, delayed
+
+def work(number):
+    say(worker=number)
+    return os.getpid()
+
+say(note="before")
+others = set(Parallel(2)(delayed(work)(number) for number in range(200)))
+assert os.getpid() not in others
+if os.fork() == 0:
+    say(note="fork")
+    os._exit(0)
+os.wait()
+os.environ["CRO_EVENTS"] += ".other"
+say(note="elsewhere")
+"""
 
 
 def test_the_example_runs(tmp_path: Path) -> None:
@@ -34,3 +52,15 @@ def test_the_example_runs(tmp_path: Path) -> None:
         assert done.stdout.startswith("accuracy 0.") and done.stderr == ""
         scores.append(json.loads((tmp_path / "metrics.json").read_text())["accuracy"])
     assert 0.5 < scores[0] < 0.9 < scores[1]
+
+
+def test_reports_of_workers_and_forks_are_whole_lines_of_the_right_file(tmp_path: Path) -> None:
+    found = re.search(r"  OPENED = .*?(?=\n\n\n  say\()", GUIDE.read_text(), re.S)
+    assert found is not None
+    script, events = tmp_path / "reports.py", tmp_path / "events.jsonl"
+    script.write_text(f"import json, os\n{textwrap.dedent(found[0])}\n{WORKERS}")
+    subprocess.run([sys.executable, script], env={**os.environ, "CRO_EVENTS": str(events)}, check=True)
+    first, *workers, last = (json.loads(line) for line in events.read_text().splitlines())
+    assert (first, last) == ({"note": "before"}, {"note": "fork"})
+    assert sorted(each["worker"] for each in workers) == list(range(200))
+    assert (tmp_path / "events.jsonl.other").read_text() == '{"note": "elsewhere"}\n'
