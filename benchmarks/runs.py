@@ -16,7 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from benchmarks.measure import machine, scratch
-from cro_tui.widgets.parallel import axes_of, drawn_of, picture, place_of
+from cro_tui.widgets.parallel import axes_of, drawn_of, line_of, picture
 from jobs.api import Api
 from jobs.model import Job, JobId, JobSpec, Queued, Succeeded, Usage
 from jobs.settings import Home, Settings
@@ -85,15 +85,9 @@ def measured(name: str, aim: str, work: Callable[[], object], times: int = TIMES
 def drawn(runs: Runs, size: tuple[int, int]) -> int:
     """What the dialog does with the runs: ranks them and draws their lines."""
     metric = runs.metrics[0]
-    order = ranked(runs.runs, metric, runs.better.get(metric, ""))
+    order = ranked(runs, metric)
     axes, _ = axes_of(runs, metric, size[0])
-    lines = [
-        [
-            *(place_of(axis, run.params.get(name)) for axis, name in zip(axes, runs.varying, strict=False)),
-            place_of(axes[-1], run.metrics.get(metric)),
-        ]
-        for run in drawn_of(order, metric)
-    ]
+    lines = [line_of(axes, runs, metric, place) for place in drawn_of(order, runs, metric)]
     return len(picture(axes, lines, lines[0], lines[-1], size, ascii_only=False))
 
 

@@ -20,7 +20,7 @@ from cro_tui.widgets.parallel import MOST_LINES
 from cro_tui.widgets.run_lines import RunLines
 from cro_tui.widgets.run_table import RunTable
 from jobs.model import Job
-from jobs.tracking.sweeps import Run, Runs, ranked
+from jobs.tracking.sweeps import Runs, ranked
 
 _EVERY_S = 2.0
 
@@ -39,8 +39,8 @@ class RunsScreen(ModalScreen[None]):
         super().__init__()
         self._runs = runs
         self._at = 0
-        self._ranked: list[Run] = []
-        self._best: Run | None = None
+        self._ranked: list[int] = []  # places of the runs
+        self._best: int | None = None
 
     @property
     def desk(self) -> Desk:
@@ -63,7 +63,7 @@ class RunsScreen(ModalScreen[None]):
     def _look(self) -> None:
         """Read the runs again while some of them are to come."""
         runs, source = self._runs, self.desk.source
-        if not self.is_current or (len(runs.runs) >= runs.size and all(run.ended for run in runs.runs)):
+        if not self.is_current or (len(runs.columns.ids) >= runs.size and runs.columns.ended):
             return
         self.desk.read(lambda: source.runs(runs.lead), self._came, key="runs")
 
@@ -76,25 +76,24 @@ class RunsScreen(ModalScreen[None]):
 
     def _rank(self) -> None:
         runs, metric = self._runs, self._metric
-        better = runs.better.get(metric, "")
-        self._ranked = ranked(runs.runs, metric, better)
-        first = self._ranked[0] if self._ranked else None
-        self._best = first if better and first is not None and metric in first.metrics else None
+        self._ranked = ranked(runs, metric)
+        self._best = self._ranked[0] if metric in runs.better else None
         shown = (metric, *(other for other in runs.metrics if other != metric)) if metric else ()
-        self.query_one(RunTable).show(self._ranked, runs.varying, shown, self._best)
+        self.query_one(RunTable).show(runs.columns, self._ranked, runs.varying, shown, self._best)
         self.query_one(RunLines).display = bool(metric)
         self._draw()
 
     @on(RunTable.Chosen)
     def _draw(self) -> None:
-        chosen = self.query_one(RunTable).run
+        chosen = self.query_one(RunTable).place
         self.query_one(RunLines).show(self._runs, self._ranked, self._metric, self._best, chosen)
         self.call_after_refresh(self._frame)
 
     def _frame(self) -> None:
         runs, frame = self._runs, self.query_one("#runs")
         ascii_only = self.desk.settings.screen.graph == "ascii"
-        with_metric = sum(self._metric in run.metrics for run in runs.runs)
+        column = runs.columns.metrics.get(self._metric, ())
+        with_metric = sum(value is not None for value in column)
         said = [f"{with_metric:,} of {runs.size:,} runs"]
         if with_metric > MOST_LINES:
             said.append(f"every {-(-with_metric // MOST_LINES)}th drawn")

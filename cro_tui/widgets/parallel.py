@@ -13,7 +13,7 @@ from itertools import pairwise
 
 from cro_tui.present.amounts import cells, clean, cut
 from jobs.model import ParamValue
-from jobs.tracking.sweeps import Run, Runs
+from jobs.tracking.sweeps import Runs
 
 MOST_LINES = 200
 _AXIS_CELLS = 11  # between two axes, at least
@@ -77,16 +77,24 @@ def axes_of(runs: Runs, metric: str, width: int) -> tuple[list[Axis], int]:
     """As many parameters as there is room for, then the metric; and how many were left out."""
     room = max(1, (width - 2) // _AXIS_CELLS - 1)
     names = runs.varying[:room]
-    axes = [axis_of(name, (run.params.get(name) for run in runs.runs)) for name in names]
-    axes.append(axis_of(metric, (run.metrics.get(metric) for run in runs.runs)))
+    axes = [axis_of(name, runs.columns.params[name]) for name in names]
+    axes.append(axis_of(metric, runs.columns.metrics.get(metric, ())))
     return axes, len(runs.varying) - len(names)
 
 
-def drawn_of(ranked: Sequence[Run], metric: str) -> list[Run]:
+def drawn_of(ranked: Sequence[int], runs: Runs, metric: str) -> list[int]:
     """Which runs are drawn: those that have the metric, at most `MOST_LINES`, evenly by rank."""
-    found = [run for run in ranked if metric in run.metrics]
+    column = runs.columns.metrics.get(metric)
+    found = [] if column is None else [place for place in ranked if column[place] is not None]
     step = max(1, -(-len(found) // MOST_LINES))
     return found[::step]
+
+
+def line_of(axes: Sequence[Axis], runs: Runs, metric: str, place: int) -> list[float | None]:
+    """Where one run's line meets the axes that `axes_of` made."""
+    columns = [*(runs.columns.params[name] for name in runs.varying[: len(axes) - 1])]
+    columns.append(runs.columns.metrics[metric])
+    return [place_of(axis, column[place]) for axis, column in zip(axes, columns, strict=True)]
 
 
 def picture(

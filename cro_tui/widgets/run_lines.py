@@ -13,8 +13,8 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from cro_tui.widgets.drawn import Drawn
-from cro_tui.widgets.parallel import Cell, axes_of, drawn_of, picture, place_of
-from jobs.tracking.sweeps import Run, Runs
+from cro_tui.widgets.parallel import Cell, axes_of, drawn_of, line_of, picture
+from jobs.tracking.sweeps import Runs
 
 
 class RunLines(Drawn, Widget):
@@ -26,18 +26,18 @@ class RunLines(Drawn, Widget):
         super().__init__(id=id)
         self._runs: Runs | None = None
         self._ascii = ascii_only
-        self._ranked: Sequence[Run] = ()
+        self._ranked: Sequence[int] = ()
         self._metric = ""
-        self._best: Run | None = None
-        self._chosen: Run | None = None
+        self._best: int | None = None
+        self._chosen: int | None = None
         self._rows: list[list[Cell]] = []
         self._drawn: tuple[object, ...] = ()
         self.left_out = 0  # parameters that have no axis
 
     def show(
-        self, runs: Runs, ranked: Sequence[Run], metric: str, best: Run | None, chosen: Run | None
+        self, runs: Runs, ranked: Sequence[int], metric: str, best: int | None, chosen: int | None
     ) -> None:
-        """`ranked` are the runs, the best first."""
+        """`ranked` are the places of the runs, the best first; so is what is the best, or chosen."""
         self._runs, self._ranked, self._metric = runs, ranked, metric
         self._best, self._chosen = best, chosen
         self.refresh()
@@ -65,16 +65,11 @@ class RunLines(Drawn, Widget):
             return
         self._drawn = key
         axes, self.left_out = axes_of(runs, self._metric, self.size.width)
-        names = [*runs.varying[: len(axes) - 1]]
-
-        def line(run: Run | None) -> list[float | None] | None:
-            if run is None:
-                return None
-            places = [place_of(axis, run.params.get(name)) for axis, name in zip(axes, names, strict=False)]
-            return [*places, place_of(axes[-1], run.metrics.get(self._metric))]
-
-        others = [places for run in drawn_of(self._ranked, self._metric) if (places := line(run))]
-        size = self.size.width, self.size.height
-        self._rows = picture(
-            axes, others, line(self._best), line(self._chosen), size, ascii_only=self._ascii
+        places = drawn_of(self._ranked, runs, self._metric)
+        others = [line_of(axes, runs, self._metric, place) for place in places]
+        best, chosen = (
+            None if place is None else line_of(axes, runs, self._metric, place)
+            for place in (self._best, self._chosen)
         )
+        size = self.size.width, self.size.height
+        self._rows = picture(axes, others, best, chosen, size, ascii_only=self._ascii)

@@ -21,7 +21,7 @@ from cro_tui.present import MISSING, STATE_WORDS, clean
 from cro_tui.widgets.drawn import Drawn
 from cro_tui.widgets.strips import fit, strip
 from jobs.model import ParamValue
-from jobs.tracking.sweeps import Run
+from jobs.tracking.sweeps import Columns, Run
 
 _CELLS = 12  # of a parameter or metric, at most
 _LEAST = 8
@@ -40,26 +40,38 @@ class RunTable(Drawn, ScrollView, can_focus=True):
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
-        self._runs: Sequence[Run] = ()
+        self._columns = Columns()
+        self._ranked: Sequence[int] = ()  # places of the runs
         self._names: tuple[tuple[str, bool], ...] = ()  # of columns, and whether it is a metric
-        self._best: Run | None = None
+        self._best: int | None = None
         self._cursor = 0
 
     @property
     def run(self) -> Run | None:
-        return self._runs[self._cursor] if self._cursor < len(self._runs) else None
+        place = self.place
+        return None if place is None else self._columns.run(place)
+
+    @property
+    def place(self) -> int | None:
+        return self._ranked[self._cursor] if self._cursor < len(self._ranked) else None
 
     def show(
-        self, runs: Sequence[Run], params: Sequence[str], metrics: Sequence[str], best: Run | None
+        self,
+        columns: Columns,
+        ranked: Sequence[int],
+        params: Sequence[str],
+        metrics: Sequence[str],
+        best: int | None,
     ) -> None:
         before = self.run
-        self._runs, self._best = runs, best
+        self._columns, self._ranked, self._best = columns, ranked, best
         self._names = (*((name, True) for name in metrics[:1]), *((name, False) for name in params),
                        *((name, True) for name in metrics[1:]))  # fmt: skip
         self._cursor = 0
         if before is not None:
-            self._cursor = next((at for at, run in enumerate(runs) if run.id == before.id), 0)
-        self.virtual_size = Size(0, len(runs) + 1)
+            ids = columns.ids
+            self._cursor = next((at for at, place in enumerate(ranked) if ids[place] == before.id), 0)
+        self.virtual_size = Size(0, len(ranked) + 1)
         self._scroll_into_view()
         self.refresh()
 
@@ -70,7 +82,7 @@ class RunTable(Drawn, ScrollView, can_focus=True):
         self._move_to(self._cursor + by * max(1, self.size.height - 2))
 
     def action_end(self, which: int) -> None:
-        self._move_to(0 if which < 0 else len(self._runs) - 1)
+        self._move_to(0 if which < 0 else len(self._ranked) - 1)
 
     def on_click(self, event: events.Click) -> None:
         row = event.get_content_offset(self)
@@ -78,8 +90,8 @@ class RunTable(Drawn, ScrollView, can_focus=True):
             self._move_to(row.y - 1 + self.scroll_offset.y)
 
     def _move_to(self, row: int) -> None:
-        row = max(0, min(row, len(self._runs) - 1))
-        if row == self._cursor or not self._runs:
+        row = max(0, min(row, len(self._ranked) - 1))
+        if row == self._cursor or not self._ranked:
             return
         self.refresh_line(self._cursor + 1)
         self._cursor = row
@@ -103,18 +115,19 @@ class RunTable(Drawn, ScrollView, can_focus=True):
             head = " ".join(fit(clean(name, 40), cells, right=True) for name, _ in names)
             return strip([(f"  RANK     ID STATE  {head}", self.look_of("head"))], width, base)
         index = y - 1 + self.scroll_offset.y
-        if index >= len(self._runs):
+        if index >= len(self._ranked):
             return Strip.blank(width, base)
-        run = self._runs[index]
+        place = self._ranked[index]
+        run = self._columns.run(place)
         state = "PRUNE" if run.pruned else STATE_WORDS[run.state]
         values = " ".join(
             fit(_cell(run.metrics if metric else run.params, name), cells, right=True)
             for name, metric in names
         )
         cursor = index == self._cursor
-        mark = ">" if cursor else "*" if run is self._best else " "
+        mark = ">" if cursor else "*" if place == self._best else " "
         look = Style() if run.metrics else self.look_of("quiet")
-        if run is self._best:
+        if place == self._best:
             look = self.look_of("best")
         if cursor:
             look = self.look_of("cursor")

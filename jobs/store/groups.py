@@ -11,13 +11,12 @@ import sqlite3
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any
 
 from jobs.model import PRUNED, Job, JobId, StateName
 from jobs.store.codec import Damaged, dump, load
 from jobs.store.group_tables import LIVE_TALLIES, retried
 from jobs.store.sections import ALONE, COLUMNS, PENDING, Section, of_group, sections
-from jobs.tracking.sweeps import Run
+from jobs.tracking.sweeps import Columns, columns_of
 from jobs.views import JobGroup
 
 _NOT_SEEN = "not_seen"
@@ -149,7 +148,7 @@ def ids_in(
     return tuple(JobId(number) for (number,) in rows)
 
 
-def runs(connection: sqlite3.Connection, lead: int, most: int) -> list[Run]:
+def runs(connection: sqlite3.Connection, lead: int, most: int) -> Columns:
     """The first of a group's jobs by id, in short, by index alone; a damaged one is left out."""
     params = "json_extract({0}, '$.params')"
     rows = connection.execute(
@@ -161,13 +160,11 @@ def runs(connection: sqlite3.Connection, lead: int, most: int) -> list[Run]:
         "AND json_valid(body) ORDER BY id LIMIT ?2",
         (lead, most),
     ).fetchall()
-    texts = (f"[{params or '[]'},{metrics or '[]'}]" for _, _, params, metrics, _ in rows)
     with _not_collecting():
-        told = load(f"[{','.join(texts)}]")  # at once: to read them one by one takes twice as long
         try:
-            return [_run(row, *pair) for row, pair in zip(rows, told, strict=True)]
+            return _columns(rows)
         except (KeyError, ValueError, TypeError):
-            return [run for row, pair in zip(rows, told, strict=True) if (run := _run_if_any(row, *pair))]
+            return _columns([row for row in rows if _makes_sense(row)])
 
 
 @contextmanager
@@ -182,17 +179,25 @@ def _not_collecting() -> Iterator[None]:
             gc.enable()
 
 
-def _run(row: sqlite3.Row, params: Any, metrics: Any) -> Run:
-    job_id, state, _, _, cause = row
-    left = dict(metrics) if state == "succeeded" and metrics else {}
-    return Run(job_id, _STATES[state], dict(params), left, cause is not None and cause.startswith(PRUNED))
+def _columns(rows: Sequence[sqlite3.Row]) -> Columns:
+    """Raises KeyError, TypeError, ValueError if one of them makes no sense."""
+    given = ",".join([params or "[]" for _, _, params, _, _ in rows])
+    left = ",".join([(state == "succeeded" and metrics) or "[]" for _, state, _, metrics, _ in rows])
+    return Columns(
+        [job_id for job_id, *_ in rows],
+        [_STATES[state] for _, state, *_ in rows],
+        frozenset(job_id for job_id, *_, cause in rows if cause is not None and cause.startswith(PRUNED)),
+        columns_of(load(f"[{given}]")),  # at once: to read them one by one takes twice as long
+        columns_of(load(f"[{left}]")),
+    )
 
 
-def _run_if_any(row: sqlite3.Row, params: Any, metrics: Any) -> Run | None:
+def _makes_sense(row: sqlite3.Row) -> bool:
     try:
-        return _run(row, params, metrics)
+        _columns([row])
     except (KeyError, ValueError, TypeError):
-        return None
+        return False
+    return True
 
 
 # --- how it is done ---------------------------------------------------------------------------------

@@ -35,7 +35,7 @@ from jobs.store.intents import LARGEST_ID, no_such_job, printable, states_of
 from jobs.store.pasts import pasts, runtimes
 from jobs.store.rows import read_job
 from jobs.store.sections import COLUMNS, ENDED_ORDER, PENDING, WAITING_ORDER, sections
-from jobs.tracking.sweeps import Run
+from jobs.tracking.sweeps import Columns
 from jobs.views import HistoryEntry, JobGroup, JobQuery, Row, SortKey
 
 _ALL = f"SELECT {COLUMNS} FROM jobs UNION ALL {PENDING}"
@@ -147,7 +147,7 @@ class View:
         )
         return [read_job(row) for row in rows]
 
-    def runs(self, lead: JobId, most: int) -> list[Run]:
+    def runs(self, lead: JobId, most: int) -> Columns:
         """The first of a group's jobs by id, in short: nothing is read of them but what can be compared."""
         return groups.runs(self._connection, lead, most)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from jobs.model import PRUNED, Cancelled, Job, JobId, ParamValue, StateName
 from jobs.policy.dependencies import ENDED
@@ -14,9 +14,11 @@ LOOKED_AT = 2_000  # jobs of a sweep: to read more takes long
 MOST_RUNS = 20_000  # in short
 
 
+Pairs = Iterable[tuple[str, Any]]  # names and values, as jobs have their parameters and metrics
+
+
 class Run(NamedTuple):
-    """One job of a sweep, in short: a tuple, since thousands are made. `metrics` are empty until it has
-    succeeded."""
+    """One job of a sweep, in short. `metrics` are empty until it has succeeded."""
 
     id: JobId
     state: StateName
@@ -24,9 +26,41 @@ class Run(NamedTuple):
     metrics: Mapping[str, float]
     pruned: bool = False
 
+
+class Columns(NamedTuple):
+    """Runs by id, as a column for each parameter and metric, None where one has none: of thousands of runs
+    it is a few lists, where an object for each would take longer to make than to draw."""
+
+    ids: Sequence[JobId] = ()
+    states: Sequence[StateName] = ()
+    pruned: frozenset[JobId] = frozenset()
+    params: Mapping[str, Sequence[ParamValue | None]] = {}
+    metrics: Mapping[str, Sequence[float | None]] = {}
+
     @property
     def ended(self) -> bool:
-        return self.state in ENDED
+        return set(self.states) <= ENDED
+
+    def run(self, place: int) -> Run:
+        job_id = self.ids[place]
+        return Run(
+            job_id,
+            self.states[place],
+            {name: value for name, column in self.params.items() if (value := column[place]) is not None},
+            {name: value for name, column in self.metrics.items() if (value := column[place]) is not None},
+            job_id in self.pruned,
+        )
+
+
+def columns_of(rows: Sequence[Pairs]) -> dict[str, list[Any]]:
+    """A column for each name. Raises TypeError, ValueError where a row is no pairs of names and values."""
+    columns: dict[str, list[Any]] = {}
+    for place, row in enumerate(rows):
+        for name, value in row:
+            if name not in columns:
+                columns[name] = [None] * len(rows)
+            columns[name][place] = value
+    return columns
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,31 +74,31 @@ class Runs:
     lead: JobId
     name: str
     size: int
-    runs: tuple[Run, ...]
+    columns: Columns
     varying: tuple[str, ...] = ()
     metrics: tuple[str, ...] = ()
     better: Mapping[str, str] = field(default_factory=dict)
 
 
 def runs_of(
-    lead: JobId, name: str, size: int, runs: Sequence[Run], judged_by: Sequence[tuple[str, str]]
+    lead: JobId, name: str, size: int, columns: Columns, judged_by: Sequence[tuple[str, str]]
 ) -> Runs:
-    left = dict.fromkeys(chain.from_iterable(run.metrics for run in runs))
-    main = [metric for metric, _ in judged_by if metric in left]
-    metrics = tuple(dict.fromkeys([*main, *left]))
-    varied = varying(run.params for run in runs)
-    return Runs(lead, name, size, tuple(runs), varied, metrics, dict(judged_by))
-
-
-def ranked(runs: Iterable[Run], metric: str, better: str) -> list[Run]:
-    """The best first, then those without that metric; without a word of better, by id."""
-    if not better:
-        return sorted(runs, key=lambda run: run.id)
-    sign, worst = (-1.0 if better == "max" else 1.0), float("inf")
-    return sorted(
-        runs,
-        key=lambda run: (sign * value if (value := run.metrics.get(metric)) is not None else worst, run.id),
+    main = [metric for metric, _ in judged_by if metric in columns.metrics]
+    metrics = tuple(dict.fromkeys([*main, *columns.metrics]))
+    varied = tuple(
+        name for name, column in columns.params.items() if _differ([v for v in column if v is not None])
     )
+    return Runs(lead, name, size, columns, varied, metrics, dict(judged_by))
+
+
+def ranked(runs: Runs, metric: str) -> list[int]:
+    """Their places, the best first, then those without that metric; without a word of better, by id."""
+    places, better = range(len(runs.columns.ids)), runs.better.get(metric, "")
+    if not better or metric not in runs.columns.metrics:
+        return list(places)
+    sign, worst = (-1.0 if better == "max" else 1.0), float("inf")
+    keys = [worst if value is None else sign * value for value in runs.columns.metrics[metric]]
+    return sorted(places, key=keys.__getitem__)
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,7 +46,7 @@ from jobs.serving.model import Service
 from jobs.tracking.curves import read_curves
 from jobs.tracking.model import Curve, ModelCard, RegisteredModel
 from jobs.tracking.registry import Registry
-from jobs.tracking.sweeps import Run, Runs, Sweep, runs_of, sweep_of
+from jobs.tracking.sweeps import Columns, Runs, Sweep, columns_of, runs_of, sweep_of
 from jobs.usage_trace import Moment
 from jobs.views import (
     DaemonStatus,
@@ -570,7 +570,7 @@ def idle_machine() -> tuple[Group, ...]:
 
 def a_sweep(source: FakeSource, size: int = 30) -> JobGroup:
     """A sweep of a forest in the fake engine: a third has ended, two fail, two run, the rest waits."""
-    made, runs = [], []
+    made = []
     for at in range(size):
         params: tuple[tuple[str, int | str], ...] = (
             ("n_estimators", (50, 100, 200)[at % 3]), ("max_depth", 2 + at // 6), ("kind", "ab"[at % 2]),
@@ -593,7 +593,6 @@ def a_sweep(source: FakeSource, size: int = 30) -> JobGroup:
             job(100 + at, name, state, spec_sweep=(100, size), spec_params=params, spec_recipe="forest",
                 metrics=metrics, reasons=reasons, usage=Usage(mem_bytes=300 * MIB, cpus=0.9))
         )  # fmt: skip
-        runs.append(Run(JobId(100 + at), state.name, dict(params), dict(metrics)))
     source.add(*made)
     counts = Counter(each.state.name for each in made)
     best = max(made, key=lambda each: dict(each.metrics).get("accuracy", 0.0))
@@ -604,5 +603,11 @@ def a_sweep(source: FakeSource, size: int = 30) -> JobGroup:
         best=dict(best.metrics)["accuracy"], best_id=best.id,
     )  # fmt: skip
     source.groups_of_jobs = (group,)
-    source.swept = runs_of(group.id, group.name, size, runs, judged_by)
+    columns = Columns(
+        [each.id for each in made],
+        [each.state.name for each in made],
+        params=columns_of([each.spec.params for each in made]),
+        metrics=columns_of([each.metrics for each in made]),
+    )
+    source.swept = runs_of(group.id, group.name, size, columns, judged_by)
     return group

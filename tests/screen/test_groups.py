@@ -10,7 +10,7 @@ from rich.cells import cell_len
 from cro_tui.screens.runs import RunsScreen
 from jobs.model import JobId, StateName
 from jobs.settings import ScreenSettings, Settings
-from jobs.tracking.sweeps import Run
+from jobs.tracking.sweeps import Columns, columns_of, runs_of
 from tests.screen.conftest import NARROW, WIDE, opened
 from tests.screen.fake import FakeSource, a_sweep
 
@@ -102,10 +102,15 @@ async def test_a_sweeps_runs_are_compared_as_lines(source: FakeSource) -> None:
 
 
 async def test_the_lines_are_drawn_in_ascii_at_any_size(source: FakeSource) -> None:
-    a_sweep(source)
-    assert source.swept is not None
-    hostile = Run(JobId(200), StateName.SUCCEEDED, {"kind": "\x1b[2J日本"}, {"accuracy": 0.5})
-    source.swept = replace(source.swept, runs=(*source.swept.runs, hostile))
+    group = a_sweep(source)
+    kinds = ("a", "b", "\x1b[2J日本")
+    columns = Columns(
+        [JobId(200 + at) for at in range(3)],
+        [StateName.SUCCEEDED] * 3,
+        params=columns_of([[("kind", kind)] for kind in kinds]),
+        metrics=columns_of([[("accuracy", score)] for score in (0.9, 0.8, 0.5)]),
+    )
+    source.swept = runs_of(group.id, group.name, 3, columns, group.judged_by)
     settings = Settings(screen=ScreenSettings(graph="ascii"))
     async with opened(source, NARROW, settings, wait_for="+ forest") as screen:
         await screen.press("c")
