@@ -100,8 +100,7 @@ class Feed:
             self._limit, self._older, self._more = query.limit, (), False
         with self._wake_lock:
             if not self._closed.is_set():
-                with contextlib.suppress(BlockingIOError):
-                    os.write(self._wake_write, b"!")
+                self._wake()
 
     def more(self) -> None:
         """Look again, and further down the list."""
@@ -110,11 +109,16 @@ class Feed:
 
     def close(self, wait_s: float = 0.5) -> None:
         """Stop looking; a look that hangs is left alone."""
-        self.ask()
         with self._wake_lock:
-            self._closed.set()
+            if not self._closed.is_set():
+                self._closed.set()  # first: woken before it, the thread would look and wait once more
+                self._wake()
         if self._thread.is_alive():
             self._thread.join(wait_s)
+
+    def _wake(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            os.write(self._wake_write, b"!")
 
     # --- the thread ---------------------------------------------------------------------------
 

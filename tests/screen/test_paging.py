@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
+import pytest
+from textual.message import Message
+
+from cro_tui import feed as feeding
 from cro_tui.feed import Feed
 from cro_tui.source import Source
 from jobs.model import JobId, Queued, Succeeded, Usage
@@ -101,3 +106,29 @@ def test_a_group_that_comes_back_is_not_shown_twice() -> None:
     shown = [row for row in feed._look().snapshot.rows if isinstance(row, JobGroup)]
     assert shown == [again]
     feed.close()
+
+
+class Overtaken(Feed):
+    """Whoever rings it is not soon given the processor back."""
+
+    def _wake(self) -> None:
+        super()._wake()
+        time.sleep(0.05)
+
+
+def test_a_feed_that_is_closed_while_it_waits_does_not_look_again(
+    source: FakeSource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feeding, "_GAP_S", 0.0)  # it waits for a ring at once
+    looks: list[Message] = []
+
+    def post(look: Message) -> bool:
+        looks.append(look)
+        return True
+
+    feed = Overtaken(source, post, refresh_s=5)
+    feed.start()
+    while not looks or source.bell is None:
+        time.sleep(0.001)
+    feed.close(wait_s=60)
+    assert len(looks) == 1
