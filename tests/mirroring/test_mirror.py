@@ -6,10 +6,12 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from jobs.api import Api
@@ -19,6 +21,8 @@ from jobs.settings import Home, Settings
 from jobs.views import NeedsRequest, SubmitRequest
 
 SETTINGS = """
+[jobs]
+stand_back = false
 [admission]
 foreign_cpu_tolerance = 1.0
 memory_full_close = 100
@@ -47,37 +51,39 @@ REPORTS = HEADER + (
     "    print(json.dumps({'model': 'model.joblib', 'flavor': 'sklearn'}), file=file)\n"
     "open(os.environ['CRO_OUTPUT_DIR'] + '/model.joblib', 'wb').write(b'1')\n"
 )
+# Answers each line with all that MLflow's client finds now.
 CLIENT = """
 import json, sys, warnings
 warnings.simplefilter("ignore")
 from mlflow import MlflowClient
 client = MlflowClient(sys.argv[1], sys.argv[1])
-experiment = client.get_experiment_by_name("cro-tui").experiment_id
-found = client.search_runs([experiment], "tags.`cro.job` != '0'")
-runs = {
-    run.data.tags["cro.job"]: {
-        "status": run.info.status,
-        "params": run.data.params,
-        "tags": run.data.tags,
-        "data": [each.dataset.name for each in run.inputs.dataset_inputs],
-        "metrics": {
-            name: [(each.step, each.value) for each in client.get_metric_history(run.info.run_id, name)]
-            for name in run.data.metrics
-        },
+for _ in sys.stdin:
+    experiment = client.get_experiment_by_name("cro-tui").experiment_id
+    found = client.search_runs([experiment], "tags.`cro.job` != '0'")
+    runs = {
+        run.data.tags["cro.job"]: {
+            "status": run.info.status,
+            "params": run.data.params,
+            "tags": run.data.tags,
+            "data": [each.dataset.name for each in run.inputs.dataset_inputs],
+            "metrics": {
+                name: [(each.step, each.value) for each in client.get_metric_history(run.info.run_id, name)]
+                for name in run.data.metrics
+            },
+        }
+        for run in found
     }
-    for run in found
-}
-models = {
-    model.name: {
-        "aliases": {alias: int(version) for alias, version in model.aliases.items()},
-        "versions": [
-            (int(each.version), each.source, bool(each.run_id))
-            for each in client.search_model_versions(f"name = '{model.name}'")
-        ],
+    models = {
+        model.name: {
+            "aliases": {alias: int(version) for alias, version in model.aliases.items()},
+            "versions": [
+                (int(each.version), each.source, bool(each.run_id))
+                for each in client.search_model_versions(f"name = '{model.name}'")
+            ],
+        }
+        for model in client.search_registered_models()
     }
-    for model in client.search_registered_models()
-}
-print(json.dumps({"runs": runs, "count": len(found), "models": models}))
+    print(json.dumps({"runs": runs, "count": len(found), "models": models}), flush=True)
 """
 
 
@@ -97,16 +103,46 @@ def api(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Api]:
     api.close()
 
 
-def mirrored(api: Api) -> Any:
-    """All that MLflow knows once everything has been told."""
+class Client:
+    """MLflow's own client in a process of its own, on the store as it is when it is asked."""
+
+    def __init__(self, api: Api) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", CLIENT, prepared.uri(api.home.mlflow)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true"},
+        )
+
+    def finds(self) -> Any:
+        assert self._process.stdin is not None and self._process.stdout is not None
+        print(file=self._process.stdin, flush=True)
+        return json.loads(self._process.stdout.readline())
+
+    def close(self) -> None:
+        self._process.communicate()
+
+
+def until(holds: Callable[[], object], what: str) -> None:
+    deadline = time.monotonic() + 120
+    while not holds():
+        assert time.monotonic() < deadline, f"waited for {what}"
+        time.sleep(0.1)
+
+
+def kill_the_mirror(api: Api) -> None:
+    """Whatever it is at; and no scheduler is left that would start another."""
+    children = psutil.Process(api.daemon_status().pid).children()
+    mirrors = [each for each in children if "jobs.mirroring" in each.cmdline()]
+    api.stop_daemon()
+    for each in mirrors:
+        each.kill()
+        each.wait(30)
+
+
+def tell_the_rest(api: Api) -> None:
     subprocess.run([sys.executable, "-P", "-m", "jobs.mirroring", api.home.data, "--once"], check=True)
-    answer = subprocess.run(
-        [sys.executable, "-c", CLIENT, prepared.uri(api.home.mlflow)],
-        capture_output=True,
-        check=True,
-        env={**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true"},
-    )
-    return json.loads(answer.stdout)
 
 
 def run_all(api: Api, *requests: SubmitRequest, timeout_s: float = 240) -> tuple[JobId, ...]:
@@ -121,11 +157,15 @@ def test_runs_models_and_aliases_are_there_as_mlflow_reads_them(api: Api, tmp_pa
     plain = SubmitRequest(argv=("true",), needs=NeedsRequest(cpus=0.1, mem_bytes=2**25))
     call, report = SubmitRequest(recipe="calls"), SubmitRequest(recipe="reports", params={"rate": 0.25})
     assert not api.home.mlflow.exists()
-    *calls, reports, silent = run_all(api, call, call, call, report, plain)
+    *calls, reports, silent = run_all(api, call, call, report, plain)
     card, _ = api.register_model(reports, "named")
     api.promote_model("named", "champion")
-    found = mirrored(api)
-    assert set(found["runs"]) == {*map(str, calls), str(reports)} and found["count"] == 4
+    remembered = api.home.mlflow / "told"
+    until(lambda: remembered.exists() and len(remembered.read_text().split()) == 4, "every job to be told")
+    client = Client(api)
+    until(lambda: client.finds()["models"].get("named", {}).get("aliases"), "the alias to be told")
+    found = client.finds()
+    assert set(found["runs"]) == {*map(str, calls), str(reports)} and found["count"] == 3
     for job_id in calls:
         called = found["runs"][str(job_id)]
         assert called["metrics"]["loss"] == [[step, 1 / (step + 1)] for step in range(5)]
@@ -139,15 +179,22 @@ def test_runs_models_and_aliases_are_there_as_mlflow_reads_them(api: Api, tmp_pa
     (version,) = found["models"]["named"]["versions"]
     assert version == [1, (api.home.models / "content" / card.digest).as_uri(), True]
     assert found["models"]["named"]["aliases"] == {"champion": 1}
-    (api.home.mlflow / "told").unlink()  # as if killed before anything was remembered
-    assert mirrored(api) == found
+    kill_the_mirror(api)
+    remembered.unlink()  # as if killed before anything was remembered
+    tell_the_rest(api)
+    assert client.finds() == found
     assert str(silent) not in found["runs"]
+    client.close()
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1_200)
 def test_fifty_recipes_at_once_on_a_fresh_store_lose_nothing(api: Api) -> None:
     ids = run_all(api, *[SubmitRequest(recipe="calls") for _ in range(50)], timeout_s=1_000)
-    found = mirrored(api)["runs"]
+    kill_the_mirror(api)
+    tell_the_rest(api)
+    client = Client(api)
+    found = client.finds()["runs"]
+    client.close()
     assert set(found) == set(map(str, ids))
     assert all(len(run["metrics"]["loss"]) == 5 for run in found.values())
