@@ -6,12 +6,14 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from recipes.discover import library_folder
-from recipes.resuming import SAVED, UNFINISHED, Attempt, Stop, Trial, check, random_stops
+from recipes.resuming import SAVED, UNFINISHED, Attempt, Report, Stop, Trial, check, random_stops
 
 EXACT = 0.0  # on the same machine with the same cores: the same bits
 RUNS = {
@@ -50,10 +52,30 @@ def stopped_at_work(made: Trial) -> Attempt:
     return attempt
 
 
-@pytest.mark.parametrize("name", SKLEARN)
-def test_stopped_and_resumed_it_ends_the_same(tmp_path: Path, name: str) -> None:
+@pytest.fixture(scope="module")
+def reports(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Mapping[str, Future[Report]]]:
+    """What came of each recipe whose test is to run, two of them at a time."""
     stops = (*random_stops(seed=1, count=1), Stop(None))
-    report = check(trial(tmp_path, name, save_every_s=0), stops, tolerance=EXACT, say=print)
+    wanted = [item.name for item in request.session.items]
+    with ThreadPoolExecutor(2) as pool:
+
+        def begun(name: str) -> Future[Report]:
+            made = trial(tmp_path_factory.mktemp(name), name, save_every_s=0)
+            return pool.submit(check, made, stops, tolerance=EXACT)
+
+        yield {
+            name: begun(name)
+            for name in SKLEARN
+            if f"test_stopped_and_resumed_it_ends_the_same[{name}]" in wanted
+        }
+        pool.shutdown(cancel_futures=True)
+
+
+@pytest.mark.parametrize("name", SKLEARN)
+def test_stopped_and_resumed_it_ends_the_same(reports: Mapping[str, Future[Report]], name: str) -> None:
+    report = reports[name].result()
     assert report.problems == []
     assert any(made.resumed for made in report.attempts), "it went on from none"
 

@@ -92,10 +92,10 @@ async def test_evicted_and_started_again(tmp_path: Path, stack: str) -> None:
     queue.warm(stack)
     try:
         for number, name in enumerate(STACKS[stack]):
-            whole, at_once = await queue.run(2 * number + 1, 1, name)
+            (whole, at_once), (stopped, first) = await asyncio.gather(
+                queue.run(2 * number + 1, 1, name), queue.run(2 * number + 2, 1, name, stop=True)
+            )
             assert whole.exit_code == 0 and "going on" not in (at_once / bundle.LOG).read_text()
-
-            stopped, first = await queue.run(2 * number + 2, 1, name, stop=True)
             assert stopped.exit_code == 75, (first / bundle.LOG).read_text()
             assert checkpoints.saved_at(str(first)) is not None
             assert not (first / "output" / "metrics.json").exists()

@@ -138,7 +138,11 @@ def train(folder: Path, recipe: str, *flags: str) -> Trained:
     environ = {**os.environ, "CRO_OUTPUT_DIR": str(folder), "CRO_EVENTS": str(events)}
     command = [sys.executable, str(LIBRARY / f"{recipe}.py"), *flags]
     subprocess.run(command, env=environ, check=True, capture_output=True)
-    model = read(events).model
+    return _trained(folder)
+
+
+def _trained(folder: Path) -> Trained:
+    model = read(folder / "events.jsonl").model
     assert model is not None
     sample = model.sample if isinstance(model.sample, list) else []
     return Trained(folder, model.path, model.flavor, sample, model.spread)
@@ -151,6 +155,74 @@ def forests(tmp_path_factory: pytest.TempPathFactory) -> tuple[Trained, Trained]
     flags = ("--data", "wine", "--n-estimators", "20", "--seed")
     first = train(folder / "one", "sklearn_forest", *flags, "1")
     return first, train(folder / "two", "sklearn_forest", *flags, "2")
+
+
+# One process that trains three networks and compiles two: TensorFlow alone takes seconds to import.
+NETWORKS = """
+import importlib.util, json, os, sys
+from pathlib import Path
+from jobs.serving import compiling, loading
+from jobs.serving.rows import read
+from jobs.tracking.registry import Registry
+from jobs.tracking.reports import read as reported
+from tests.serving.conftest import Trained
+
+base, library = Path(sys.argv[1]), sys.argv[2]
+registry = Registry(base / "models")
+table = ["--data", str(base / "rows.csv"), "--target", "answer", "--epochs", "30", "--learning-rate", "0.1"]
+wanted = {
+    "tf_linear": table, "tf_text": ["--epochs", "2"], "tf_cnn": ["--epochs", "2", "--filters", "4"]
+}
+for name, flags in wanted.items():
+    output = base / name
+    os.environ |= {"CRO_OUTPUT_DIR": str(output), "CRO_EVENTS": str(output / "events.jsonl")}
+    output.mkdir()
+    spec = importlib.util.spec_from_file_location(name, f"{library}/{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    assert module.run(module.main, flags) == 0
+    if name == "tf_linear":  # a service compiles it
+        continue
+    model = reported(output / "events.jsonl").model
+    card = Trained(output, model.path, model.flavor, model.sample).register(registry, name)
+    why = compiling.compile_version(registry, card).why
+    native = loading.native(registry, card)
+    rows = [*model.sample, {**model.sample[0], "text": "\\u2603"}, {**model.sample[0], "text": None}]
+    rows = rows if name == "tf_text" else model.sample
+    answer = native.predict(read(json.dumps(rows).encode(), native.signature, native.nullable))
+    print("told", json.dumps([name, why, answer.predictions, answer.probabilities]))
+"""
+
+
+@dataclass(frozen=True)
+class Networks:
+    """A network for a table with numbers, gaps and words; those of texts and of pictures in a registry.
+
+    `told` has of the latter two their names, why they are not compiled, and what they answer natively.
+    """
+
+    table: Trained
+    registry: Registry
+    told: list[Any]
+
+
+@pytest.fixture(scope="session")
+def networks(tmp_path_factory: pytest.TempPathFactory) -> Networks:
+    folder = tmp_path_factory.mktemp("networks")
+    sizes = ("small", "big")
+    lines = [f"{at % 7},{sizes[at % 2]},{'yes' if at % 2 else 'no'}" for at in range(80)]
+    (folder / "rows.csv").write_text("\n".join(["length,size,answer", *lines]) + "\n")
+    done = subprocess.run(
+        [sys.executable, "-c", NETWORKS, str(folder), str(LIBRARY)],
+        cwd=LIBRARY.parents[1],
+        capture_output=True,
+        text=True,
+        timeout=280,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    told = [json.loads(line[5:]) for line in done.stdout.splitlines() if line.startswith("told ")]
+    return Networks(_trained(folder / "tf_linear"), Registry(folder / "models"), told)
 
 
 @pytest.fixture

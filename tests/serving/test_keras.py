@@ -10,22 +10,11 @@ import pytest
 
 from jobs.serving import compiled
 from jobs.tracking.registry import Registry
-from tests.serving.conftest import Client, Running, Start, Trained, train
+from tests.serving.conftest import Client, Networks, Running, Start
 
 pytestmark = pytest.mark.tensorflow
 ROWS = [{"length": 3, "size": "small"}, {"length": None, "size": "big"}]
 STRANGE = [{"length": 2.5, "size": "huge"}]
-
-
-@pytest.fixture(scope="module")
-def net(tmp_path_factory: pytest.TempPathFactory) -> Trained:
-    """A network for a table with numbers, gaps and words."""
-    folder = tmp_path_factory.mktemp("net")
-    sizes = ("small", "big")
-    lines = [f"{at % 7},{sizes[at % 2]},{'yes' if at % 2 else 'no'}" for at in range(80)]
-    (folder / "rows.csv").write_text("\n".join(["length,size,answer", *lines]) + "\n")
-    flags = ("--data", str(folder / "rows.csv"), "--target", "answer", "--epochs", "30")
-    return train(folder / "net", "tf_linear", *flags, "--learning-rate", "0.1")
 
 
 def loaded_modules(running: Running) -> str:
@@ -34,9 +23,9 @@ def loaded_modules(running: Running) -> str:
 
 
 def test_a_network_takes_raw_rows(
-    net: Trained, tmp_path: Path, registry: Registry, start: Start, monkeypatch: pytest.MonkeyPatch
+    networks: Networks, tmp_path: Path, registry: Registry, start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    card = net.register(registry, "net")
+    card = networks.table.register(registry, "net")
     assert [(each.name, each.kind) for each in card.signature] == [("length", "number"), ("size", "text")]
     running = start("net")
     service = running.service()
@@ -74,6 +63,13 @@ def test_a_network_takes_raw_rows(
     content = place.read_bytes()
     place.write_bytes(content[: len(content) // 2])  # corrupted: the network itself answers, in turns
     native = start("net")
+    missing = tmp_path / "missing" / "tensorflow"
+    missing.mkdir(parents=True)
+    (missing / "__init__.py").write_text(
+        "raise ModuleNotFoundError(\"No module named 'tensorflow'\", name='tensorflow')\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", f"{missing.parent}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
+    without = start("net")  # neither file can answer
     service = native.service()
     assert service.engine == "keras" and "damaged" in service.why_native
     found = native.client().post("/predict", [*ROWS, *STRANGE]).json["probabilities"]
@@ -82,13 +78,6 @@ def test_a_network_takes_raw_rows(
     answers = ask_at_once(native, 8, 10)
     assert answers == ["no"] * 80
 
-    missing = tmp_path / "missing" / "tensorflow"
-    missing.mkdir(parents=True)
-    (missing / "__init__.py").write_text(
-        "raise ModuleNotFoundError(\"No module named 'tensorflow'\", name='tensorflow')\n"
-    )
-    monkeypatch.setenv("PYTHONPATH", f"{missing.parent}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
-    without = start("net")  # neither file can answer
     assert without.process.wait(60) == 1
     assert "net:1 needs tensorflow, which is not installed here." in without.log()
     assert "Traceback" not in without.log()

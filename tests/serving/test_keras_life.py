@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.commands.conftest import CommandLine, cro
+from tests.commands.conftest import CommandLine, cro, empty_database
 from tests.serving.conftest import Client
 
-__all__ = ["cro"]
+__all__ = ["cro", "empty_database"]
 ROOM = ("--cpus", "1", "--mem", "3G")
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import shlex
 
-from tests.commands.conftest import CommandLine, cro, until
+from tests.commands.conftest import CommandLine, cro, empty_database, until
 from tests.serving.conftest import Client
 
-__all__ = ["cro", "until"]
+__all__ = ["cro", "empty_database", "until"]
 
 
 def _trained(cro: CommandLine, seed: int) -> None:
