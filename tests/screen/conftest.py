@@ -56,12 +56,12 @@ class Screen:
     async def type(self, text: str) -> None:
         await self.press(*text)
 
-    async def until(self, condition: Callable[[], object], what: str, timeout_s: float = 15.0) -> None:
+    async def until(self, condition: Callable[[], object], what: str, timeout_s: float = 60.0) -> None:
         """Wait for a condition; a time-out shows the screen."""
         deadline = time.monotonic() + timeout_s
         while not condition():
             assert time.monotonic() < deadline, f"waited for {what}; the screen was:\n{self.text()}"
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(0.005)
             await self.pilot.pause()
 
     async def shows(self, text: str) -> None:

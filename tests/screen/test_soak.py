@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from cro_tui import feed
 from cro_tui.app import CroApp
 from jobs.views import JobQuery, Snapshot
 from tests.screen.conftest import Screen, opened
@@ -57,8 +58,9 @@ def kept() -> int:
     return len(gc.get_objects())
 
 
-async def growth(folder: Path, looks: int) -> int:
+async def growth(folder: Path, looks: int, monkeypatch: pytest.MonkeyPatch) -> int:
     """Objects more after so many looks, once it has settled."""
+    monkeypatch.setattr(feed, "_GAP_S", 0.0)
     source = Counted(folder, sample=a_sample())
     source.add(*a_day())
     async with opened(source) as screen:
@@ -68,11 +70,15 @@ async def growth(folder: Path, looks: int) -> int:
         return kept() - before
 
 
-async def test_minutes_of_the_open_screen_leave_nothing_behind(tmp_path: Path) -> None:
-    assert await growth(tmp_path, 100) < LEAST
+async def test_minutes_of_the_open_screen_leave_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert await growth(tmp_path, 100, monkeypatch) < LEAST
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
-async def test_hours_of_the_open_screen_leave_nothing_behind(tmp_path: Path) -> None:
-    assert await growth(tmp_path, 4 * 3600) < LEAST
+async def test_hours_of_the_open_screen_leave_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert await growth(tmp_path, 4 * 3600, monkeypatch) < LEAST

@@ -65,7 +65,7 @@ def test_a_whole_machine_job_of_a_second_is_not_kept_out_by_many_small_long_ones
 
 
 def test_an_overdue_job_gets_its_turn_on_a_machine_that_is_never_free() -> None:
-    stream = [TraceJob(600.0 * i, 2400.0, 4.0, GIB, limit_s=3000.0, user="a") for i in range(1200)]
+    stream = [TraceJob(600.0 * i, 2400.0, 4.0, GIB, limit_s=3000.0, user="a") for i in range(500)]
     whale = TraceJob(0.5, 40_000.0, 16.0, GIB, limit_s=90_000.0, user="b")
     trace = tuple(sorted((*stream, whale), key=lambda job: job.submit_s))
     found = {
