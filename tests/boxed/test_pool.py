@@ -85,7 +85,7 @@ def launcher(tmp_path: Path) -> Iterator[Launcher]:
 
 
 def until(true: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not true():
         assert time.monotonic() < deadline
         time.sleep(0.005)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -14,9 +15,14 @@ from typing import Any
 import pytest
 
 from cro_tui.__main__ import main
+from tests.daemon.conftest import empty_database
 
-# The load of the tests themselves must not keep jobs waiting.
-TOLERANT = """[admission]
+__all__ = ["empty_database"]
+
+# The load of the tests themselves must neither keep jobs waiting nor starve them.
+TOLERANT = """[jobs]
+stand_back = false
+[admission]
 foreign_cpu_tolerance = 1.0
 memory_full_close = 100
 memory_some_close = 100
@@ -74,10 +80,11 @@ class CommandLine:
 
 @pytest.fixture
 def cro(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, empty_database: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[CommandLine]:
     home = tmp_path / "home"
     home.mkdir(mode=0o700)
+    shutil.copy(empty_database, home / "cro.db")
     work = tmp_path / "work"
     work.mkdir()
     monkeypatch.setenv("CRO_HOME", str(home))
@@ -99,7 +106,7 @@ def until() -> Until:
     import time
 
     def wait(holds: Callable[[], object], what: str) -> None:
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 120
         while not holds():
             assert time.monotonic() < deadline, f"waited for {what}"
             time.sleep(0.02)

@@ -19,8 +19,10 @@ from jobs.settings import Home, Settings
 from jobs.store import schema
 from jobs.views import JobQuery, NeedsRequest, SubmitRequest
 
-# The load of the tests themselves must not keep jobs waiting.
+# The load of the tests themselves must neither keep jobs waiting nor starve them.
 TOLERANT = """
+[jobs]
+stand_back = false
 [admission]
 foreign_cpu_tolerance = 1.0
 memory_full_close = 100
@@ -69,7 +71,7 @@ class Installation:
         os.kill(pid, signal.SIGKILL)
         self.until(lambda: not self.api.daemon_status().running, "the daemon to be gone")
 
-    def until(self, holds: Callable[[], object], what: str, timeout_s: float = 30.0) -> None:
+    def until(self, holds: Callable[[], object], what: str, timeout_s: float = 120.0) -> None:
         deadline = time.monotonic() + timeout_s
         while not holds():
             assert time.monotonic() < deadline, f"waited for {what}: {self.api.jobs()}\n{self.log()}"
@@ -81,7 +83,7 @@ class Installation:
 
     def until_gone(self, pid: int) -> None:
         """Until the process has ended, reaped or not."""
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 120
         with contextlib.suppress(psutil.NoSuchProcess):
             while psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
                 assert time.monotonic() < deadline, f"process {pid} is still there"
@@ -92,13 +94,12 @@ class Installation:
 
     def close(self) -> None:
         try:
-            if not self.api.daemon_status().running and self.home.database.exists():
+            jobs = self.api.jobs(JobQuery(limit=1000)) if self.home.database.exists() else ()
+            running = [job.id for job in jobs if isinstance(job.state, Active)]
+            if running:
                 self.start()
-            running = [
-                job.id for job in self.api.jobs(JobQuery(limit=1000)) if isinstance(job.state, Active)
-            ]
-            self.api.cancel(running)
-            self.api.wait(running, timeout_s=20)
+                self.api.cancel(running)
+                self.api.wait(running, timeout_s=60)
         finally:
             self.api.stop_daemon()
             self.api.close()

@@ -10,6 +10,7 @@ from jobs.machine import AlertKind
 from jobs.model import ReasonCode
 from tests.daemon.conftest import TOLERANT, Installation, command
 
+LOUD = TOLERANT.replace("[jobs]", '[jobs]\nlog_max = "1M"')
 TELL = "import json, sys; open(sys.argv[1], 'a').write(json.dumps(sys.argv[2:]) + '\\n')"
 FILLS_ITS_LOG = "import sys, time; sys.stdout.write('x' * 2_000_000); sys.stdout.flush(); time.sleep(600)"
 
@@ -20,8 +21,8 @@ def test_a_runaway_log_is_told_pauses_the_queue_and_is_over_with_its_job(
     told = tmp_path / "it's told; $(date)"
     words = [sys.executable, "-c", TELL, str(told)]
     installation.settings(
-        TOLERANT.replace("[admission]", "[admission]\npause_on_alert = true")
-        + f'[jobs]\nlog_max = "1M"\n[alerts]\ncommand = {json.dumps(words)}\n'
+        LOUD.replace("[admission]", "[admission]\npause_on_alert = true")
+        + f"[alerts]\ncommand = {json.dumps(words)}\n"
     )
     installation.start()
     (loud,) = installation.submit(command(sys.executable, "-c", FILLS_ITS_LOG))
@@ -44,7 +45,7 @@ def test_a_runaway_log_is_told_pauses_the_queue_and_is_over_with_its_job(
 
 
 def test_a_command_that_cannot_be_run_disturbs_nothing(installation: Installation) -> None:
-    installation.settings(TOLERANT + '[jobs]\nlog_max = "1M"\n[alerts]\ncommand = ["/no/such/program"]\n')
+    installation.settings(LOUD + '[alerts]\ncommand = ["/no/such/program"]\n')
     installation.start()
     (loud,) = installation.submit(command(sys.executable, "-c", FILLS_ITS_LOG))
     installation.until(lambda: "the command for alerts failed" in installation.log(), "the word in the log")

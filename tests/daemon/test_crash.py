@@ -78,7 +78,7 @@ def test_stopping_the_daemon_lets_jobs_go_on(installation: Installation, tmp_pat
     assert isinstance(adopted, Running)
     assert adopted.pid == before.pid
     gate.write_text("go\n")
-    (job,) = installation.api.wait([job_id], timeout_s=30)
+    (job,) = installation.api.wait([job_id], timeout_s=120)
     assert isinstance(job.state, Failed)
     assert job.state.exit_code == 6
 
@@ -90,7 +90,7 @@ def test_a_cancel_asked_for_while_no_daemon_runs_is_done_by_the_next(installatio
     installation.kill()
     installation.api.cancel([job_id])
     installation.start()
-    assert isinstance(installation.api.wait([job_id], timeout_s=30)[0].state, Cancelled)
+    assert isinstance(installation.api.wait([job_id], timeout_s=120)[0].state, Cancelled)
 
 
 def test_a_supervisor_that_is_killed_makes_its_job_lost_and_leaves_nothing(
@@ -103,7 +103,7 @@ def test_a_supervisor_that_is_killed_makes_its_job_lost_and_leaves_nothing(
     assert isinstance(state, Running)
     installation.until(lambda: pid_file.exists() and pid_file.read_text().strip(), "the job's pid")
     os.kill(state.pid, signal.SIGKILL)
-    (job,) = installation.api.wait([job_id], timeout_s=30)
+    (job,) = installation.api.wait([job_id], timeout_s=120)
     assert isinstance(job.state, Lost)
     installation.until_gone(int(pid_file.read_text()))
 
@@ -118,7 +118,7 @@ def test_two_daemons_at_once_become_one(installation: Installation) -> None:
     (left,) = [process for process in processes if process.poll() is None]
     installation.until(lambda: installation.api.daemon_status().pid == left.pid, "one to serve")
     (job_id,) = installation.submit(command("true"))
-    assert isinstance(installation.api.wait([job_id], timeout_s=30)[0].state, Succeeded)
+    assert isinstance(installation.api.wait([job_id], timeout_s=120)[0].state, Succeeded)
     left.terminate()
     for process in processes:
         process.communicate(timeout=20)
@@ -150,20 +150,20 @@ def test_it_leaves_by_itself_when_nothing_is_left_to_do(installation: Installati
     installation.start()
     watcher = installation.api.watch()
     (job_id, _) = installation.submit(command("sleep", "1"), command("true", hold=True))
-    installation.api.wait([job_id], timeout_s=30)
+    installation.api.wait([job_id], timeout_s=120)
     assert not watcher.wait(1.5) or installation.api.daemon_status().running
     assert installation.api.daemon_status().running, "somebody watches"
     watcher.close()
     installation.until(lambda: not installation.api.daemon_status().running, "the daemon to leave")
     (last,) = installation.submit(command("true"))
     installation.start()
-    assert isinstance(installation.api.wait([last], timeout_s=30)[0].state, Succeeded)
+    assert isinstance(installation.api.wait([last], timeout_s=120)[0].state, Succeeded)
 
 
 def test_it_leaves_when_its_folder_is_gone(installation: Installation) -> None:
     pid = installation.start()
     (job_id,) = installation.submit(command("true"))
-    installation.api.wait([job_id], timeout_s=30)
+    installation.api.wait([job_id], timeout_s=120)
     kept = installation.home.data.rename(installation.home.data.with_name("moved"))
     installation.until_gone(pid)
     kept.rename(installation.home.data)
@@ -180,7 +180,7 @@ def test_a_database_that_is_locked_for_long_is_waited_out(installation: Installa
     installation.until(lambda: "a cycle failed" in installation.log(), "the daemon to give up once")
     holder.execute("ROLLBACK")
     holder.close()
-    (job,) = installation.api.wait([job_id], timeout_s=30)
+    (job,) = installation.api.wait([job_id], timeout_s=120)
     assert isinstance(job.state, Failed)
     assert job.state.exit_code == 5
 
@@ -191,7 +191,7 @@ def test_a_lost_ring_is_found(installation: Installation, monkeypatch: pytest.Mo
     monkeypatch.setattr(Ringer, "ring", lambda *_: False)
     (job_id,) = installation.submit(command("true"))
     monkeypatch.undo()
-    assert isinstance(installation.api.wait([job_id], timeout_s=30)[0].state, Succeeded)
+    assert isinstance(installation.api.wait([job_id], timeout_s=120)[0].state, Succeeded)
     watcher.close()
 
 

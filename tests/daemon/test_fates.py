@@ -28,7 +28,7 @@ from tests.daemon.conftest import SECRET, Installation, command
 def test_each_job_ends_with_its_own_exit_code(installation: Installation) -> None:
     installation.start()
     ids = installation.submit(command("true"), command("false"), command("sh", "-c", "exit 7"))
-    good, bad, seven = (job.state for job in installation.api.wait(ids, timeout_s=30))
+    good, bad, seven = (job.state for job in installation.api.wait(ids, timeout_s=120))
     assert isinstance(good, Succeeded)
     assert good.finished_at >= good.started_at
     assert isinstance(bad, Failed)
@@ -44,7 +44,7 @@ def test_the_log_and_the_environment_of_a_job(installation: Installation, tmp_pa
     installation.start()
     script = 'echo "$SECRET $OMP_NUM_THREADS" > "$CRO_OUTPUT_DIR/seen"; pwd; echo done >&2'
     (job_id,) = installation.submit(command("sh", "-c", script, cwd=str(tmp_path)))
-    installation.api.wait([job_id], timeout_s=30)
+    installation.api.wait([job_id], timeout_s=120)
     assert installation.api.log_path(job_id).read_text() == f"{tmp_path}\ndone\n"
     assert (installation.api.output_dir(job_id) / "seen").read_text() == f"{SECRET} 1\n"
     for path in (*installation.home.data.glob("cro.db*"), installation.home.daemon_log):
@@ -56,7 +56,7 @@ def test_the_log_and_the_environment_of_a_job(installation: Installation, tmp_pa
 def test_a_job_submitted_before_there_is_a_scheduler_runs_once_there_is(installation: Installation) -> None:
     ids = installation.submit(*[command("true")] * 20)
     installation.start()
-    assert {job.state.name for job in installation.api.wait(ids, timeout_s=30)} == {StateName.SUCCEEDED}
+    assert {job.state.name for job in installation.api.wait(ids, timeout_s=120)} == {StateName.SUCCEEDED}
 
 
 def test_cancel_running_waiting_and_held(installation: Installation, cores: float) -> None:
@@ -73,7 +73,7 @@ def test_cancel_running_waiting_and_held(installation: Installation, cores: floa
     assert (reason.needed, reason.jobs) == (cores, (running,))
     assert installation.api.explain(held).reasons[0].code is ReasonCode.HELD
     installation.api.cancel([running, waiting, held])
-    for job in installation.api.wait([running, waiting, held], timeout_s=30):
+    for job in installation.api.wait([running, waiting, held], timeout_s=120):
         assert isinstance(job.state, Cancelled), job
     with pytest.raises(NotNow, match="cancelled"):
         installation.api.cancel([running])
@@ -91,10 +91,10 @@ def test_hold_release_and_priority_of_waiting_jobs(installation: Installation, c
     api.hold([first])
     assert isinstance(installation.until_state(first, "held").state, Held)
     api.cancel([blocker])
-    api.wait([second], timeout_s=30)
+    api.wait([second], timeout_s=120)
     assert api.job(first).state.name is StateName.HELD
     api.release([first])
-    (job,) = api.wait([first], timeout_s=30)
+    (job,) = api.wait([first], timeout_s=120)
     assert isinstance(job.state, Succeeded)
 
 
@@ -109,7 +109,7 @@ def test_pause_and_resume_of_a_running_job(installation: Installation) -> None:
     installation.api.hold([job_id])
     installation.until_state(job_id, "paused")
     installation.api.cancel([job_id])
-    (job,) = installation.api.wait([job_id], timeout_s=30)
+    (job,) = installation.api.wait([job_id], timeout_s=120)
     assert isinstance(job.state, Cancelled)
 
 
@@ -126,7 +126,7 @@ def test_drain_starts_nothing_new(installation: Installation) -> None:
     installation.start()
     assert installation.api.daemon_status().draining, "a drain outlives the daemon"
     installation.api.drain(False)
-    (job,) = installation.api.wait([job_id], timeout_s=30)
+    (job,) = installation.api.wait([job_id], timeout_s=120)
     assert isinstance(job.state, Succeeded)
 
 
@@ -143,7 +143,7 @@ def test_dependencies_ok_any_and_never(installation: Installation) -> None:
         after(good, DependencyKind.OK), after(bad, DependencyKind.ANY), after(bad, DependencyKind.OK)
     )
     (chained,) = installation.submit(after(ok_bad, DependencyKind.OK))
-    jobs = installation.api.wait([good, bad, ok_good, any_bad, ok_bad, chained], timeout_s=30)
+    jobs = installation.api.wait([good, bad, ok_good, any_bad, ok_bad, chained], timeout_s=120)
     names = [job.state.name.value for job in jobs]
     assert names == ["succeeded", "failed", "succeeded", "succeeded", "cancelled", "cancelled"]
     for job, needed in ((jobs[2], jobs[0]), (jobs[3], jobs[1])):
@@ -151,7 +151,7 @@ def test_dependencies_ok_any_and_never(installation: Installation) -> None:
         assert job.state.started_at >= needed.state.finished_at  # type: ignore[union-attr]
     assert f"#{bad}" in jobs[4].state.cause  # type: ignore[union-attr]
     (late,) = installation.submit(after(bad, DependencyKind.OK))
-    assert isinstance(installation.api.wait([late], timeout_s=30)[0].state, Cancelled)
+    assert isinstance(installation.api.wait([late], timeout_s=120)[0].state, Cancelled)
 
 
 def test_retry_keeps_what_was_asked_and_follows_the_newest_retry(
@@ -161,11 +161,11 @@ def test_retry_keeps_what_was_asked_and_follows_the_newest_retry(
     flag = tmp_path / "flag"
     (bad,) = installation.submit(command("sh", "-c", f"test -e {flag}"))
     (dependent,) = installation.submit(command("true", after=(Dependency(bad),)))
-    installation.api.wait([bad, dependent], timeout_s=30)
+    installation.api.wait([bad, dependent], timeout_s=120)
     flag.touch()
     (again,) = installation.api.retry([bad], NeedsRequest(mem_bytes=48 * 2**20))
     (dependent_again,) = installation.api.retry([dependent])
-    first, second = installation.api.wait([again, dependent_again], timeout_s=30)
+    first, second = installation.api.wait([again, dependent_again], timeout_s=120)
     assert isinstance(first.state, Succeeded)
     assert first.spec.retry_of == bad
     assert first.spec.argv == installation.api.job(bad).spec.argv
@@ -178,7 +178,7 @@ def test_time_limit(installation: Installation) -> None:
     installation.start()
     needs = NeedsRequest(cpus=0.1, mem_bytes=32 * 2**20, time_limit_s=0.3)
     (job_id,) = installation.submit(SubmitRequest(argv=("sleep", "600"), needs=needs, grace_s=1))
-    (job,) = installation.api.wait([job_id], timeout_s=30)
+    (job,) = installation.api.wait([job_id], timeout_s=120)
     assert isinstance(job.state, TimedOut)
     assert job.state.limit_s == pytest.approx(0.3)
 
@@ -186,7 +186,7 @@ def test_time_limit(installation: Installation) -> None:
 def test_what_earlier_runs_took_is_expected_of_the_next(installation: Installation) -> None:
     installation.start()
     (first,) = installation.submit(command("sleep", "0.3"))
-    installation.api.wait([first], timeout_s=30)
+    installation.api.wait([first], timeout_s=120)
     (second,) = installation.submit(command("sleep", "0.3"))
     expected_s = installation.api.job(second).spec.expected_s
     assert expected_s is not None
@@ -199,16 +199,16 @@ def test_a_job_that_cannot_be_launched_disturbs_nobody(installation: Installatio
     (other,) = installation.submit(command("true", env={"PATH": "/usr/bin:/bin", "A": "b"}))
     (installation.home.environments / f"{digest}.json").unlink()
     installation.start()
-    (job,) = installation.api.wait([other], timeout_s=30)
+    (job,) = installation.api.wait([other], timeout_s=120)
     assert isinstance(job.state, Succeeded)
-    (job,) = installation.api.wait([second], timeout_s=30)
+    (job,) = installation.api.wait([second], timeout_s=120)
     assert isinstance(job.state, Failed)
 
 
 def test_a_damaged_row_disturbs_nobody(installation: Installation) -> None:
     bad, good = installation.submit(command("true", hold=True), command("true"))
     installation.start()
-    installation.api.wait([good], timeout_s=30)
+    installation.api.wait([good], timeout_s=120)
     installation.api.stop_daemon()
     installation.submit(command("true", after=(Dependency(bad),)))
     vandal = sqlite3.connect(installation.home.database)
@@ -217,7 +217,7 @@ def test_a_damaged_row_disturbs_nobody(installation: Installation) -> None:
     vandal.close()
     installation.start()
     (last,) = installation.submit(command("true"))
-    assert isinstance(installation.api.wait([last], timeout_s=30)[0].state, Succeeded)
+    assert isinstance(installation.api.wait([last], timeout_s=120)[0].state, Succeeded)
     damaged = installation.api.job(bad)
     assert damaged.state.name is StateName.LOST
     assert "damaged" in damaged.state.cause  # type: ignore[union-attr]

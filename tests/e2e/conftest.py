@@ -73,8 +73,14 @@ class Machine:
         self.run("daemon", "--stop", check=False)
 
 
-# The machine that tests run on is busy with the tests: their own load must not keep jobs waiting.
-TOLERANT = "[admission]\nforeign_cpu_tolerance = 1.0\nmemory_full_close = 100\nmemory_some_close = 100\n"
+# The load of the tests themselves must neither keep jobs waiting nor starve them.
+TOLERANT = """[jobs]
+stand_back = false
+[admission]
+foreign_cpu_tolerance = 1.0
+memory_full_close = 100
+memory_some_close = 100
+"""
 
 
 @pytest.fixture

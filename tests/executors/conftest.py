@@ -63,14 +63,14 @@ class Bench:
     async def status(self, name: str) -> Status:
         return (await self.executor.poll([name]))[name]
 
-    async def until(self, name: str, *phases: Phase, timeout_s: float = 20.0) -> Status:
+    async def until(self, name: str, *phases: Phase, timeout_s: float = 60.0) -> Status:
         deadline = time.monotonic() + timeout_s
         while (status := await self.status(name)).phase not in phases:
             assert time.monotonic() < deadline, f"{name} is {status}"
             await asyncio.sleep(0.01)
         return status
 
-    async def end(self, name: str, timeout_s: float = 20.0) -> Exit:
+    async def end(self, name: str, timeout_s: float = 60.0) -> Exit:
         status = await self.until(name, Phase.ENDED, timeout_s=timeout_s)
         assert status.exit is not None
         return status.exit
@@ -82,14 +82,14 @@ class Bench:
         path = self.executor.folder(name) / "output.log"
         return path.read_text() if path.exists() else ""
 
-    async def until_true(self, true: Callable[[], bool], timeout_s: float = 20.0) -> None:
+    async def until_true(self, true: Callable[[], bool], timeout_s: float = 60.0) -> None:
         deadline = time.monotonic() + timeout_s
         while not true():
             assert time.monotonic() < deadline
             await asyncio.sleep(0.01)
 
     async def logged(self, name: str, text: str, times: int = 1) -> None:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while self.log(name).count(text) < times:
             assert time.monotonic() < deadline, f"waited for {text!r}, found {self.log(name)!r}"
             await asyncio.sleep(0.01)

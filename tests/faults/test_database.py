@@ -74,14 +74,14 @@ def test_with_a_backup_the_queue_is_back_and_what_ran_since_too(
 ) -> None:
     installation.start()
     old = installation.submit(command("sh", "-c", "exit 3"), command("true", hold=True))
-    installation.api.wait(old[:1], timeout_s=30)
+    installation.api.wait(old[:1], timeout_s=120)
     installation.api.stop_daemon()
     kept = backup.backup_of(installation.home.database)
     assert kept.stat().st_mode & 0o777 == 0o600
     saved = kept.read_bytes()
     installation.start()
     ended, runs = installation.submit(command("sh", "-c", "exit 5"), command("sleep", "600"))
-    installation.api.wait([ended], timeout_s=30)
+    installation.api.wait([ended], timeout_s=120)
     before = installation.until_state(runs, "running").state
     assert isinstance(before, Running)
     installation.kill()
@@ -105,7 +105,7 @@ def test_with_a_backup_the_queue_is_back_and_what_ran_since_too(
     assert any("found damaged" in text for text in warnings(installation))
     (new,) = installation.submit(command("true"))
     assert new == runs + 1
-    assert isinstance(api.wait([new], timeout_s=30)[0].state, Succeeded)
+    assert isinstance(api.wait([new], timeout_s=120)[0].state, Succeeded)
     aside.unlink()
     assert api.daemon_status().note == ""
     assert warnings(installation) == []
@@ -124,7 +124,7 @@ def test_without_a_backup_the_folders_tell_what_ran(
     for job_id in (stopped, runs):
         installation.until_state(job_id, "running")
     installation.api.cancel([stopped])
-    installation.api.wait([ended, stopped], timeout_s=30)
+    installation.api.wait([ended, stopped], timeout_s=120)
     before = installation.api.job(runs).state
     assert isinstance(before, Running)
     installation.kill()
@@ -148,13 +148,13 @@ def test_without_a_backup_the_folders_tell_what_ran(
     assert "no backup" in installation.api.daemon_status().note
     (new,) = installation.submit(command("true"))
     assert new == runs + 1
-    assert isinstance(installation.api.wait([new], timeout_s=30)[0].state, Succeeded)
+    assert isinstance(installation.api.wait([new], timeout_s=120)[0].state, Succeeded)
 
 
 def test_damage_under_a_running_daemon_is_found_and_mended(installation: Installation) -> None:
     installation.start()
     (done,) = installation.submit(command("true"))
-    installation.api.wait([done], timeout_s=30)
+    installation.api.wait([done], timeout_s=120)
     installation.api.stop_daemon()
     installation.start()
     pid = installation.api.daemon_status().pid
@@ -164,7 +164,7 @@ def test_damage_under_a_running_daemon_is_found_and_mended(installation: Install
     installation.until(lambda: installation.api.daemon_status().note, "it to be told")
     assert installation.api.daemon_status().pid == pid
     (new,) = installation.submit(command("true"))
-    assert isinstance(installation.api.wait([new], timeout_s=30)[0].state, Succeeded)
+    assert isinstance(installation.api.wait([new], timeout_s=120)[0].state, Succeeded)
     assert installation.api.job(done).state.name == "succeeded"
 
 

@@ -59,7 +59,7 @@ class Tree:
 
 
 def lost(installation: Installation, tree: Tree) -> Lost:
-    (job,) = installation.api.wait([tree.job_id], timeout_s=30)
+    (job,) = installation.api.wait([tree.job_id], timeout_s=120)
     assert isinstance(job.state, Lost)
     return job.state
 
@@ -84,7 +84,7 @@ def test_the_launcher_stops_the_job_and_spares_the_others(
     )
     assert len(other.alive()) == 5
     gate.write_text("go\n")
-    (job,) = installation.api.wait([other.job_id], timeout_s=30)
+    (job,) = installation.api.wait([other.job_id], timeout_s=120)
     assert isinstance(job.state, Failed)
     assert job.state.exit_code == 7
     assert other.alive() == []

@@ -72,7 +72,7 @@ def test_the_oldest_files_go_and_rows_stay(installation: Installation) -> None:
     big = "head -c 3000000 /dev/zero; exit 4"
     kept, old = installation.submit(*[command("sh", "-c", big)] * 2)
     (runs,) = installation.submit(command("sh", "-c", "head -c 3000000 /dev/zero; sleep 600"))
-    installation.api.wait([kept, old], timeout_s=30)
+    installation.api.wait([kept, old], timeout_s=120)
     installation.until(lambda: log_of(installation, runs).stat().st_size == 3_000_000, "its output")
     log_of(installation, kept).with_name(KEEP).touch()
     installation.api.stop_daemon()
@@ -83,7 +83,7 @@ def test_the_oldest_files_go_and_rows_stay(installation: Installation) -> None:
         lambda: "files removed" in [each.event for each in installation.api.history(old)], "it to be told"
     )
     (new,) = installation.submit(command("true"))
-    installation.api.wait([new], timeout_s=30)
+    installation.api.wait([new], timeout_s=120)
     removed_at = installation.home.removed_at(old)
     assert removed_at is not None
     assert abs(removed_at - time.time()) < 600
@@ -104,11 +104,11 @@ def test_files_that_a_waiting_job_needs_stay(installation: Installation) -> None
     needed, free = installation.submit(first, second)
     (waits,) = installation.submit(command("true", hold=True, after=(Dependency(needed),)))
     installation.start()
-    installation.api.wait([needed, free], timeout_s=30)
+    installation.api.wait([needed, free], timeout_s=120)
     installation.until(lambda: not log_of(installation, free).exists(), "the files to go")
     assert log_of(installation, needed).exists()
     installation.api.release([waits])
-    installation.api.wait([waits], timeout_s=30)
+    installation.api.wait([waits], timeout_s=120)
     installation.until(lambda: not log_of(installation, needed).exists(), "its files to go after that")
 
 
