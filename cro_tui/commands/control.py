@@ -92,25 +92,28 @@ def release(ids: tuple[JobId, ...], every: bool, sweep: JobId | None) -> int:
 )
 @ids_argument
 @click.argument("value", metavar="VALUE")
-def priority(ids: tuple[JobId, ...], value: str) -> int:
+@sweep_option
+def priority(ids: tuple[JobId, ...], value: str, sweep: JobId | None) -> int:
     """Set the priority of waiting jobs (0 to 100, each step counts double), or shift it.
 
     \b
       cro-tui priority 12 80
       cro-tui priority 12 13 +5
       cro-tui priority 12 -5
+      cro-tui priority --sweep 12 80
     """
-    if not ids:
+    if not ids and sweep is None:
         job_id(value)
         raise BadInput(f"Say which priority job {value} gets.", f"For example: cro-tui priority {value} 80")
     shift = value[:1] in "+-"
     if not value.removeprefix("+").removeprefix("-").isdecimal() or len(value) > 9:
         raise BadInput(f"{value[:40]!r} is no priority: write a number from 0 to 100, or +5 or -5.")
+    wanted, delta = (None, int(value)) if shift else (int(value), None)
     with opened() as api:
-        if shift:
-            api.set_priority(ids, delta=int(value))
-        else:
-            api.set_priority(ids, int(value))
+        if sweep is not None:
+            act = lambda lead: api.set_group_priority(lead, wanted, delta=delta)  # noqa: E731
+            return _whole(api, sweep, bool(ids), act, f"Priority {value} for")
+        api.set_priority(ids, wanted, delta=delta)
         return _done(api, ids, f"Priority {value} for")
 
 

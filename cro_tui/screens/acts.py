@@ -118,7 +118,7 @@ class JobActs(Place[None]):
         self._ask_each(
             rows,
             lambda ids: source.set_priority(ids, delta=by),
-            lambda lead: source.shift_group(lead, by),
+            lambda lead: source.set_group_priority(lead, delta=by),
             what,
         )
 

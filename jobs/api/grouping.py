@@ -74,9 +74,14 @@ class Grouping(Serving):
         """Let its held jobs queue and the paused ones go on. Raises NoSuchJob, NotNow."""
         return self._ask_all(IntentKind.RELEASE, job_id)
 
-    def shift_group(self, job_id: JobId, delta: int) -> int:
-        """Shift the priority of its waiting jobs; it stops at 0 and 100. Raises NoSuchJob, NotNow."""
-        return self._ask_all(IntentKind.PRIORITY, job_id, {"delta": delta})
+    def set_group_priority(
+        self, job_id: JobId, value: int | None = None, *, delta: int | None = None
+    ) -> int:
+        """Set or shift the priority of its waiting jobs, as of single ones.
+
+        Raises BadInput, NoSuchJob, NotNow.
+        """
+        return self._ask_all(IntentKind.PRIORITY, job_id, self._priority(value, delta))
 
     def failed_in_group(self, job_id: JobId) -> tuple[Job, ...]:
         """Its jobs that failed and have no retry yet; if none did, those that were stopped.

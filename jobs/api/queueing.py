@@ -111,11 +111,16 @@ class Queueing(Environments):
 
         Raises BadInput (outside 0..100, or not exactly one of both), NoSuchJob, NotNow (not waiting).
         """
+        self._control(IntentKind.PRIORITY, ids, self._priority(value, delta))
+
+    @staticmethod
+    def _priority(value: int | None, delta: int | None) -> dict[str, int | None]:
+        """What the scheduler reads. Raises BadInput."""
         if (value is None) == (delta is None):
             raise BadInput("Give either a priority or a shift, not both.")
         if value is not None and not LOWEST_PRIORITY <= value <= HIGHEST_PRIORITY:
             raise BadInput(f"The priority must be a whole number from 0 to 100, not {value}.")
-        self._control(IntentKind.PRIORITY, ids, {"value": value} if delta is None else {"delta": delta})
+        return {"value": value} if delta is None else {"delta": delta}
 
     def drain(self, on: bool) -> None:
         """While on, nothing new starts; running jobs go on."""

@@ -109,6 +109,9 @@ def test_a_sweep_knows_its_best_and_is_cancelled_whole(cro: CommandLine, until: 
     assert len(cro("ls", "--json").json) == 3
     assert cro("submit", *small, "--hold", "scores", "-p", "depth=1,3", "-p", 'kind="a,b",c').code == 0
     assert cro("show", "5", "--json").json["sweep"] == {"first": 4, "size": 4}
+    assert cro("priority", "--sweep", "6", "60").out.startswith("Priority 60 for 4 jobs of the sweep.")
+    assert cro("priority", "--sweep", "5", "-5").code == 0
+    until(lambda: cro("show", "7", "--json").json["priority"] == 55, "both priorities")
     assert cro("release", "--sweep", "6").out.startswith("Releasing 4 jobs of the sweep.")
     assert cro("cancel", "--sweep", "6").code == 0
     until(lambda: all(cro.state(job_id) == "cancelled" for job_id in (4, 5, 6, 7)), "their cancels")

@@ -348,8 +348,10 @@ class FakeSource:
         self._enter("release_group", job_id)
         return 1
 
-    def shift_group(self, job_id: JobId, delta: int) -> int:
-        self._enter("shift_group", (job_id, delta))
+    def set_group_priority(
+        self, job_id: JobId, value: int | None = None, *, delta: int | None = None
+    ) -> int:
+        self._enter("set_group_priority", (job_id, value, delta))
         return 1
 
     def failed_in_group(self, job_id: JobId) -> tuple[Job, ...]:

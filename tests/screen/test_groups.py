@@ -57,7 +57,7 @@ async def test_hold_priority_and_retry_mean_all_of_a_sweep(source: FakeSource) -
         assert source.called("hold_group") == [JobId(100)]
         await screen.press("plus")
         await screen.shows("Priority of sweep #100 forest raised by 5.")
-        assert source.called("shift_group") == [(JobId(100), 5)]
+        assert source.called("set_group_priority") == [(JobId(100), None, 5)]
         await screen.press("r")
         await screen.shows("a retry of #110")
         assert source.called("retry") == [((JobId(110), JobId(111)), None)]
