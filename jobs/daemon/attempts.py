@@ -29,6 +29,7 @@ from jobs.engine.events import (
     StartAttempt,
     StopAttempt,
 )
+from jobs.engine.moves import joined
 from jobs.executors.environment import grant_environment, recipe_environment
 from jobs.machine import Device
 from jobs.model import Active, Job, JobId, Starting, Usage
@@ -164,7 +165,8 @@ class Attempts:
         name = self.name(job.id, attempt)
         self._launching.add(name)
         try:
-            more = recipe_environment(job.spec) | dict(await self._mirrors.variables(job))
+            tracked, untracked = await self._mirrors.variables(job)
+            more = recipe_environment(job.spec) | tracked
             more = grant_environment(job.spec.needs, job.state.grant, devices) | more
             launched = await self._executor.submit(self._launch(name, job, attempt, more))
         except (CroError, OSError, ValueError) as error:
@@ -176,7 +178,8 @@ class Attempts:
         else:
             if launched.native.isdigit():
                 now, pid = self._clock(), int(launched.native)
-                self._events.append(LaunchAccepted(now, job.id, attempt, pid, now, launched.how))
+                how = joined(launched.how, untracked)
+                self._events.append(LaunchAccepted(now, job.id, attempt, pid, now, how))
                 asyncio.get_running_loop().call_later(TELL_STARTS_AFTER_S, self._on_news)
                 return
             self._changed.add(name)  # it has ended already

@@ -1,7 +1,8 @@
 """Has a process of its own show MLflow what has ended, where the settings say so.
 
 The scheduler starts it and hands prepared runs to recipes; it never waits for it in its loop, and nothing
-depends on it but a recipe's start on a store that is being made.
+depends on it but a recipe's start on a store that is being made. While that process fails, recipes start
+without a run, and are told why.
 """
 
 from __future__ import annotations
@@ -10,15 +11,18 @@ import asyncio
 import logging
 import subprocess
 import sys
+from pathlib import Path
 from time import monotonic
 
 from jobs.mirroring import prepared
-from jobs.mirroring.model import PROGRAM
+from jobs.mirroring.model import BUSY, INSTALL, MISSING, PROGRAM
 from jobs.model import Job
 from jobs.settings import Home
+from jobs.text import collapse
 
 log = logging.getLogger(__name__)
 START_EVERY_S = 5.0
+AFTER_FAILURE_S = 60.0
 READY_WAIT_S = 60.0
 LOOK_EVERY_S = 0.1
 LOG = "mirror.log"
@@ -27,7 +31,9 @@ LOG = "mirror.log"
 class Mirrors:
     def __init__(self, home: Home, *, on: bool) -> None:
         self._home = home
+        self._wanted = on
         self._on = on and _installed()
+        self._problem = "" if self._on else f"{MISSING} {INSTALL}"
         self._process: subprocess.Popen[bytes] | None = None
         self._due = self._on
         self._next_at = 0.0
@@ -35,7 +41,7 @@ class Mirrors:
     def mind(self, *, ended: bool) -> None:
         """To be called on each turn of the loop; `ended`: a job has ended since the last one."""
         self._due |= ended and self._on
-        if not self._due or (self._process is not None and self._process.poll() is None):
+        if self._at_work() or not self._due:
             return
         if monotonic() >= self._next_at:
             self._next_at = monotonic() + START_EVERY_S
@@ -43,22 +49,45 @@ class Mirrors:
             try:
                 self._process = self._start()
             except OSError as error:
-                log.warning("the mirror to MLflow could not be started: %s", error)
+                self._failed(str(error))
 
-    async def variables(self, job: Job) -> dict[str, str]:
-        """What a recipe finds of MLflow in its environment; waits for the store, and for a run in it."""
-        if not self._on or job.spec.recipe is None:
-            return {}
+    async def variables(self, job: Job) -> tuple[dict[str, str], str]:
+        """What a recipe finds of MLflow in its environment, or else why nothing.
+
+        Waits for the store, and for a run in it, as long as they may come.
+        """
+        if not self._wanted or job.spec.recipe is None:
+            return {}, ""
         give_up_at = monotonic() + READY_WAIT_S
-        found: dict[str, str] = {}
-        while "MLFLOW_RUN_ID" not in found:
-            if prepared.is_ready(self._home.mlflow):
+        while True:
+            found: dict[str, str] = {}
+            if self._on and prepared.is_ready(self._home.mlflow):
                 found = prepared.variables(self._home.mlflow, job.id)
-            if found.get("MLFLOW_RUN_ID") or monotonic() > give_up_at:
-                break
+            if "MLFLOW_RUN_ID" in found:
+                return found, ""
+            self._at_work()
+            if self._problem:
+                return {}, f"without MLflow: {self._problem}"
+            if monotonic() > give_up_at:
+                return found, f"without a run of MLflow: none was made within {READY_WAIT_S:.0f} s"
             self._due = True
             await asyncio.sleep(LOOK_EVERY_S)
-        return found
+
+    def _at_work(self) -> bool:
+        """Whether the process runs; if it has ended, how is remembered until the next one ends."""
+        code = None if self._process is None else self._process.poll()
+        if self._process is None or code is None:
+            return self._process is not None
+        self._process = None
+        self._problem = ""
+        if code not in (0, BUSY):
+            self._failed(_last_line(self._home.mlflow / LOG) or f"the mirror ended with code {code}")
+        return False
+
+    def _failed(self, problem: str) -> None:
+        self._problem = problem
+        self._next_at = monotonic() + AFTER_FAILURE_S
+        log.warning("the mirror to MLflow failed, and is tried again in a minute: %s", problem)
 
     def _start(self) -> subprocess.Popen[bytes]:
         self._home.mlflow.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -73,10 +102,21 @@ class Mirrors:
             )
 
 
+def _last_line(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, path.stat().st_size - 4096))
+            lines = file.read().decode("utf-8", "replace").split("\n")
+    except OSError:
+        return ""
+    told = [text for line in lines if (text := collapse(line).strip())]
+    return told[-1][:300] if told else ""
+
+
 def _installed() -> bool:
     from importlib.util import find_spec
 
     if find_spec("mlflow") is not None:
         return True
-    log.warning("MLflow is not installed, so nothing is told to it: install cro-tui[mlflow]")
+    log.warning("%s %s", MISSING, INSTALL)
     return False

@@ -18,9 +18,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from jobs.api import Api
-from jobs.mirroring.model import MOST_POINTS, is_told, told
+from jobs.mirroring.model import BUSY, MOST_POINTS, is_told, told
+from jobs.mirroring.prepared import DATABASE
 from jobs.model import Ended, Job, JobId
-from jobs.ports import CroError
+from jobs.ports import CroError, Unreachable
 from jobs.settings import Home, Settings
 from jobs.tracking.curves import read_curves
 from jobs.views import JobQuery
@@ -29,7 +30,6 @@ PREPARED = 64
 CHUNK = 200
 LINGER_S = 30.0
 LOOK_EVERY_S = 1.0
-BUSY = 3  # exit code: another one runs
 
 
 def main() -> int:
@@ -60,6 +60,7 @@ def main() -> int:
 
 class Mirroring:
     def __init__(self, home: Home, api: Api) -> None:
+        _check(home.mlflow / DATABASE)
         from jobs.mirroring.mirror import Mirror
 
         self._home, self._api = home, api
@@ -116,6 +117,23 @@ class Mirroring:
             for model in models
         )
         self._shown = models
+
+
+def _check(database: Path) -> None:
+    """Raises Unreachable of a store that cannot be written: MLflow would try again for minutes."""
+    if not database.exists():
+        return
+    try:
+        with contextlib.closing(sqlite3.connect(database, isolation_level=None)) as store:
+            store.execute("SELECT count(*) FROM sqlite_master").fetchone()
+            store.execute("BEGIN IMMEDIATE")
+            store.execute("ROLLBACK")
+    except sqlite3.Error as error:
+        if "locked" not in str(error):
+            raise Unreachable(
+                f"{database} cannot be used ({error}).",
+                f"Move the folder {database.parent} away: all is told again to a new one.",
+            ) from error
 
 
 def _read(path: Path) -> set[int]:

@@ -14,6 +14,7 @@ from jobs.model import Cancelled, Ended, Job, Succeeded
 from jobs.tracking.model import Curve, Provenance
 
 PROGRAM = ("-P", "-m", "jobs.mirroring")
+BUSY = 3  # its exit code when another one runs
 EXPERIMENT = "cro-tui"
 JOB_TAG = "cro.job"
 MISSING = "MLflow is not installed here."

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import importlib.util
 import json
 import os
 import subprocess
@@ -15,8 +17,9 @@ import psutil
 import pytest
 
 from jobs.api import Api
+from jobs.daemon.mirrors import LOG, Mirrors
 from jobs.mirroring import prepared
-from jobs.model import JobId, StateName
+from jobs.model import Job, JobId, JobSpec, Queued, StateName
 from jobs.settings import Home, Settings
 from jobs.views import NeedsRequest, SubmitRequest
 
@@ -185,6 +188,30 @@ def test_runs_models_and_aliases_are_there_as_mlflow_reads_them(api: Api, tmp_pa
     assert client.finds() == found
     assert str(silent) not in found["runs"]
     client.close()
+
+
+def test_a_recipe_starts_at_once_and_says_why_where_mlflow_cannot_be_told(api: Api) -> None:
+    api.home.mlflow.mkdir()
+    (api.home.mlflow / prepared.DATABASE).write_bytes(b"this is no database" * 500)
+    first, later = (run_all(api, SubmitRequest(recipe="reports"))[0] for _ in range(2))
+    for job_id in (first, later):
+        (how,) = [entry.detail for entry in api.history(job_id) if entry.event == "running"]
+        assert "without MLflow: " in how, "it did not wait until it gave up"
+        assert "mlflow.db cannot be used (file is not a database)" in how
+    assert "Move the folder" in (api.home.mlflow / LOG).read_text()
+
+
+def test_a_recipe_is_told_that_mlflow_is_not_installed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    job = Job(JobId(1), JobSpec("a", ("true",), "/", "0" * 40, recipe="a"), Queued(0.0), 0.0)
+    home = Home(tmp_path, tmp_path / "settings.toml")
+    assert asyncio.run(Mirrors(home, on=True).variables(job)) == (
+        {},
+        "without MLflow: MLflow is not installed here. Install cro-tui with its extra: cro-tui[mlflow].",
+    )
+    assert asyncio.run(Mirrors(home, on=False).variables(job)) == ({}, "")
 
 
 @pytest.mark.slow
