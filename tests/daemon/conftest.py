@@ -120,6 +120,16 @@ def installation(tmp_path: Path, empty_database: Path) -> Iterator[Installation]
     installation.close()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def watched_long(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Iterator[Installation]:
+    """One that is watched from the first of these tests on, for what takes a scheduler many seconds."""
+    installation = Installation(tmp_path_factory.mktemp("watched") / "home", empty_database)
+    installation.start()
+    with contextlib.closing(installation.api.watch()):
+        yield installation
+    installation.close()
+
+
 @pytest.fixture
 def cores() -> float:
     return float(psutil.cpu_count() or 1)

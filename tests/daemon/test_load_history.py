@@ -12,16 +12,12 @@ def whole(installation: Installation) -> list[Point]:
 
 
 def test_what_was_measured_can_be_looked_back_upon_even_by_another_scheduler(
-    installation: Installation,
+    watched_long: Installation,
 ) -> None:
-    installation.start()
-    watcher = installation.api.watch()
-    try:
-        installation.until(lambda: whole(installation), "a point", 4 * EVERY_S)
-    finally:
-        watcher.close()
-    (point, *_) = whole(installation)
+    watched_long.until(lambda: whole(watched_long), "a point", 4 * EVERY_S)
+    (point, *_) = whole(watched_long)
     assert 0 <= point.shares[CPU] <= 1.5 and 0 < point.shares[MEM] < 1
-    installation.kill()
-    installation.start()
-    assert point in installation.api.load_history(600.0)
+    watched_long.kill()
+    watched_long.start()
+    assert point in watched_long.api.load_history(600.0)
+    watched_long.api.stop_daemon()  # it has served

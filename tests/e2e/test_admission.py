@@ -17,7 +17,7 @@ MIB = 2**20
 HOG = "import sys, time; block = bytearray({size}); print('held', flush=True); time.sleep(600)"
 
 
-def wait_until(condition: Callable[[], Any], what: str, timeout_s: float = 40.0) -> Any:
+def wait_until(condition: Callable[[], Any], what: str, timeout_s: float = 120.0) -> Any:
     deadline = time.monotonic() + timeout_s
     while not (answer := condition()):
         assert time.monotonic() < deadline, f"waited for {what}"

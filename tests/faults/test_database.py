@@ -158,9 +158,11 @@ def test_damage_under_a_running_daemon_is_found_and_mended(installation: Install
     installation.api.stop_daemon()
     installation.start()
     pid = installation.api.daemon_status().pid
+    watcher = installation.api.watch()  # while somebody looks, the daemon looks every second
     settle(installation.home.database)
     header(installation.home.database)
     installation.until(lambda: asides(installation), "the daemon to meet the damage")
+    watcher.close()
     installation.until(lambda: installation.api.daemon_status().note, "it to be told")
     assert installation.api.daemon_status().pid == pid
     (new,) = installation.submit(command("true"))

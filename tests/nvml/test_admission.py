@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from cro_tui.__main__ import main
 from jobs.usage_trace import read
 from tests.nvml.stand_in import Gpu, Instance, StandIn, instance_uuid_of, uuid_of
 
-SETTINGS = (
-    "[admission]\nforeign_cpu_tolerance = 1.0\nmemory_full_close = 100\nmemory_some_close = 100\n"
-    "settle_s = 0.5\n"
-)
+SETTINGS = """\
+[jobs]
+stand_back = false
+[admission]
+foreign_cpu_tolerance = 1.0
+memory_full_close = 100
+memory_some_close = 100
+settle_s = 0.5
+"""
 SHOW = 'echo "$CUDA_VISIBLE_DEVICES $TF_FORCE_GPU_ALLOW_GROWTH"'
 
 
@@ -45,10 +53,13 @@ class Machine:
         return int(done.stdout)
 
     def job(self, job_id: int) -> Any:
-        return json.loads(self.run("show", str(job_id), "--json").stdout)
+        """Asked in this process, for it is asked often."""
+        with redirect_stdout(io.StringIO()) as told:
+            assert main(("show", str(job_id), "--json")) == 0
+        return json.loads(told.getvalue())
 
     def until(self, job_id: int, holds: Callable[[Any], object], what: str) -> Any:
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 120
         while not holds(job := self.job(job_id)):
             assert time.monotonic() < deadline, f"waited for {what}: {job}"
             time.sleep(0.05)
@@ -65,7 +76,8 @@ def stand_in(tmp_path_factory: pytest.TempPathFactory) -> StandIn:
 
 
 @pytest.fixture
-def machine(tmp_path: Path, stand_in: StandIn) -> Iterator[Machine]:
+def machine(tmp_path: Path, stand_in: StandIn, monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine]:
+    monkeypatch.setenv("CRO_HOME", str(tmp_path))
     (tmp_path / "settings.toml").write_text(SETTINGS)
     stand_in.set(Gpu(24_000), Gpu(16_000))
     machine = Machine(tmp_path, stand_in)

@@ -55,7 +55,7 @@ class Screen:
         return "\n".join(json.loads(self.process.stdout.readline()))
 
     def shows(self, words: str) -> None:
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 120
         while words not in (shown := self.press()):
             assert time.monotonic() < deadline, f"waited for {words!r}; the screen was:\n{shown}"
             time.sleep(0.05)

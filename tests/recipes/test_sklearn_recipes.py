@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import joblib
@@ -32,12 +34,14 @@ def houses(tmp_path: Path) -> Path:
 def test_forest_reports_progress_learns_and_repeats(
     run_recipe: RunRecipe, load_recipe: LoadRecipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = run_recipe("sklearn_forest", "--n-estimators", 40, "--seed", 3)
+    flags = ("sklearn_forest", "--n-estimators", 40, "--seed", 3)
+    with ThreadPoolExecutor(2) as pool:
+        once, twice = (pool.submit(run_recipe, *flags, folder=folder) for folder in ("first", "again"))
+    first, again = once.result(), twice.result()
     assert (first.code, first.err) == (0, "")
     assert "trees 4/40  accuracy 0." in first.out and "trees 40/40  accuracy 0.9" in first.out
     assert first.out.splitlines()[-1].startswith("metrics  accuracy 0.9")
     assert 0.95 < first.metrics["accuracy"] <= 1
-    again = run_recipe("sklearn_forest", "--n-estimators", 40, "--seed", 3, folder="again")
     assert again.metrics == first.metrics
     monkeypatch.setenv("CRO_OUTPUT_DIR", str(again.folder))
     module = load_recipe("sklearn_forest")
@@ -65,16 +69,39 @@ def test_a_search_keeps_the_best_of_its_candidates(run_recipe: RunRecipe) -> Non
     assert found["C"].iloc[0] == best.C and made.metrics["accuracy"] > 0.93
 
 
-def test_clusters_find_the_digits_without_being_told(run_recipe: RunRecipe) -> None:
+@pytest.fixture
+def evaluated(
+    load_recipe: LoadRecipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., Path]:
+    """Runs sklearn_evaluate in this process, which has scikit-learn; its folder."""
+
+    def run(*flags: object) -> Path:
+        folder = tmp_path / "measured"
+        monkeypatch.setenv("CRO_OUTPUT_DIR", str(folder))
+        module = load_recipe("sklearn_evaluate")
+        assert module.run(module.main, [str(flag) for flag in flags]) == 0
+        return folder
+
+    return run
+
+
+def metrics(folder: Path) -> dict[str, float]:
+    found: dict[str, float] = json.loads((folder / "metrics.json").read_text())
+    return found
+
+
+def test_clusters_find_the_digits_without_being_told(
+    run_recipe: RunRecipe, evaluated: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
     made = run_recipe("sklearn_clusters", "--n-init", 4)
     assert (made.code, made.err) == (0, "")
     assert made.metrics["adjusted_rand"] > 0.4 and made.metrics["silhouette"] > 0.1
     model = made.folder / "model.joblib"
     assert joblib.load(model).named_steps["kmeans"].n_clusters == 10
-    measured = run_recipe("sklearn_evaluate", "--model", model)
-    assert (measured.code, measured.err) == (0, "")
-    assert measured.metrics == made.metrics
-    counts = pd.read_csv(measured.folder / "confusion.csv", index_col="answer")
+    measured = evaluated("--model", model)
+    assert capsys.readouterr().err == ""
+    assert metrics(measured) == made.metrics
+    counts = pd.read_csv(measured / "confusion.csv", index_col="answer")
     assert counts.shape == (10, 10) and counts.to_numpy().sum() == 450
 
 
@@ -104,7 +131,7 @@ def test_linear_cross_validates_and_is_measured_by_evaluate(run_recipe: RunRecip
 
 
 def test_linear_regression_on_a_persons_table(
-    run_recipe: RunRecipe, load_recipe: LoadRecipe, houses: Path, monkeypatch: pytest.MonkeyPatch
+    run_recipe: RunRecipe, evaluated: Callable[..., Path], houses: Path
 ) -> None:
     table = pd.read_csv(houses).drop(columns="dear")
     table.assign(nothing=np.arange(240) % 7).to_csv(houses, index=False)
@@ -112,10 +139,7 @@ def test_linear_regression_on_a_persons_table(
     ran = run_recipe("sklearn_linear", *flags, "--folds", 2)
     assert (ran.code, ran.err) == (0, "")
     assert ran.metrics["r2"] > 0.8 and ran.metrics["rmse"] < 70
-    folder = ran.folder / "measured"
-    monkeypatch.setenv("CRO_OUTPUT_DIR", str(folder))
-    module = load_recipe("sklearn_evaluate")
-    assert module.run(module.main, ["--model", str(ran.folder / "model.joblib"), *flags]) == 0
+    folder = evaluated("--model", ran.folder / "model.joblib", *flags)
     counts = pd.read_csv(folder / "importance.csv", index_col="column")["importance"]
     assert counts.index[0] == "size" and counts["size"] > 1 and abs(counts["nothing"]) < 0.05
     assert {"predicted.png", "residuals.png", "importance.png"} == {
@@ -123,17 +147,19 @@ def test_linear_regression_on_a_persons_table(
     }
 
 
-def test_words_of_texts_count(run_recipe: RunRecipe) -> None:
+def test_words_of_texts_count(
+    run_recipe: RunRecipe, evaluated: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
     trained = run_recipe("sklearn_text", "--folds", 2)
     assert (trained.code, trained.err) == (0, "")
     assert trained.metrics["accuracy"] > 0.75 and trained.metrics["cv_accuracy"] > 0.7
     assert [*joblib.load(trained.folder / "model.joblib").feature_names_in_] == ["text"]
     model = trained.folder / "model.joblib"
-    measured = run_recipe("sklearn_evaluate", "--model", model, "--data", "docstrings")
-    assert (measured.code, measured.err) == (0, "")
-    assert measured.metrics["accuracy"] == trained.metrics["accuracy"]
-    assert measured.metrics["roc_auc"] > 0.92
-    words = pd.read_csv(measured.folder / "importance.csv")
+    measured = evaluated("--model", model, "--data", "docstrings")
+    assert capsys.readouterr().err == ""
+    assert metrics(measured)["accuracy"] == trained.metrics["accuracy"]
+    assert metrics(measured)["roc_auc"] > 0.92
+    words = pd.read_csv(measured / "importance.csv")
     assert len(words) == 200 and {"text: dataset", "text: clusters"} <= set(words["column"][:10])
 
 
