@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+from jobs.sensing import vitals
 from tests.nvml.stand_in import Gpu, StandIn
 
 # Reads one JSON list of keys a line, presses them, and answers with what the screen shows then.
@@ -61,6 +62,14 @@ class Screen:
             time.sleep(0.05)
 
 
+def until_the_scheduler_knows_them(home: Path) -> None:
+    """Until then the screen measures by itself, and one that has never seen a GPU misses none."""
+    deadline = time.monotonic() + 120
+    while (found := vitals.read(home / "run" / "vitals.json")) is None or len(found.capacity.devices) < 2:
+        assert time.monotonic() < deadline, "the scheduler to have read the GPUs"
+        time.sleep(0.05)
+
+
 def test_keys_are_answered_while_the_driver_hangs_and_it_is_said(tmp_path: Path) -> None:
     folder = tmp_path / "nvml"
     folder.mkdir()
@@ -71,7 +80,8 @@ def test_keys_are_answered_while_the_driver_hangs_and_it_is_said(tmp_path: Path)
         for words in ("42%", "43%", "8.8G/23.4G"):
             screen.shows(words)
         screen.press("4")
-        screen.shows("7.8G")  # of this very process, by what the scheduler published
+        screen.shows("7.8G")  # of this very process
+        until_the_scheduler_knows_them(tmp_path / "home")
         gpus.set(Gpu(24_000), Gpu(24_000), delay_ms=120_000)
         for key, words in (
             ("1", "No jobs."),
