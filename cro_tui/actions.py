@@ -67,6 +67,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("job.retry", "r", "retry", "Retry", "queue it again", (_JOBS, _JOB), 8),
     Action("job.raise", "plus,equals_sign", "priority(5)", "Priority", "up by 5", (_JOBS, _JOB), 9),
     Action("job.lower", "minus", "priority(-5)", "Priority down", "priority down by 5", (_JOBS, _JOB)),
+    Action("job.register", "m", "register", "Model", "keep the model that it left", (_JOBS, _JOB)),
     Action("mark.compare", "c", "compare", "Compare", "the marked jobs, or a sweep's runs", (_JOBS,)),
     Action("list.unfold", "right", "unfold(1)", "Unfold", "show the jobs of the sweep", (_JOBS,)),
     Action("list.fold", "left", "unfold(-1)", "Fold", "show the sweep as one row again", (_JOBS,)),

@@ -18,6 +18,7 @@ from cro_tui.present import (
     state_word,
 )
 from cro_tui.present.groups import at_work, controller_of, group_name, number_in, waiting
+from cro_tui.present.models import reference_text
 from cro_tui.screens.ask import Answer, Ask
 from cro_tui.screens.place import Place
 from cro_tui.widgets.why_panel import command_text
@@ -32,6 +33,7 @@ from jobs.model import (
     Queued,
     Running,
     StateName,
+    Succeeded,
     Waiting,
 )
 from jobs.views import JobGroup, NeedsRequest, Row
@@ -180,6 +182,39 @@ class JobActs(Place[None]):
         lines = [f"#{j.id} {name_text(j, 40)}: {next_step(j).sentence}." for j in jobs if j.id in more][:6]
         answers = [Answer("r", first, "more"), Answer("s", "retry with the same memory", "same")]
         self.app.push_screen(Ask(f"Retry {_these(jobs)}?", lines, answers), answered)
+
+    def action_register(self) -> None:
+        """Keep the model of one job under a name; of a sweep that of its best."""
+        from cro_tui.screens.register import Register
+
+        rows = self.targets
+        if len(rows) != 1:
+            self.desk.say("One model at a time: unmark the others.", "warn")
+            return
+        row, source = rows[0], self.desk.source
+        job_id = row.best_id if isinstance(row, JobGroup) else row.id
+        if job_id is None or (isinstance(row, Job) and not isinstance(row.state, Succeeded)):
+            self._nothing("has left no model: only what has succeeded leaves one.")
+            return
+
+        def keep(name: str, alias: str) -> tuple[str, bool]:
+            card, is_new = source.register_model(job_id, name)
+            if alias:
+                source.promote_model(reference_text(card), alias)
+            return reference_text(card), is_new
+
+        def answered(answer: tuple[str, str] | None) -> None:
+            if answer is not None:
+                self.desk.write(lambda: keep(*answer), lambda kept: told(*kept, answer[1]))
+
+        def told(reference: str, is_new: bool, alias: str) -> None:
+            said = f"{reference} is registered" if is_new else f"{reference} has these very files already"
+            self.desk.say(f"{said}, and {alias} means it now." if alias else f"{said}.")
+
+        job = row.foremost if isinstance(row, JobGroup) else row
+        self.app.push_screen(
+            Register(f"Keep the model of #{job_id}", job.spec.recipe or job.spec.name), answered
+        )
 
     def action_copy(self) -> None:
         jobs = [row.foremost if isinstance(row, JobGroup) else row for row in self.targets]

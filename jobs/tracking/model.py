@@ -5,9 +5,12 @@ Pure values. Every text in them was written by a job and is to be shown as plain
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")  # of a registered model
+ALIAS = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,31}")
 Curve = tuple[tuple[float, float], ...]  # (step, value) of a metric, in the order of their reports
 
 

@@ -22,10 +22,8 @@ from pathlib import Path
 from typing import Any
 
 from jobs.ports import BadInput, NotNow, Unreachable
-from jobs.tracking.model import Column, ModelCard, ModelFile, RegisteredModel
+from jobs.tracking.model import ALIAS, NAME, Column, ModelCard, ModelFile, RegisteredModel
 
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
-ALIAS = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,31}")
 _REFERENCE = re.compile(rf"({NAME.pattern})(?:@({ALIAS.pattern})|:v?([0-9]{{1,9}}))?")
 _ALIASES = "aliases.json"
 CARD = "card.json"  # in an exported folder

@@ -382,6 +382,14 @@ class FakeSource:
         self._enter("models", None)
         return self.registry.names()
 
+    def register_model(self, job_id: JobId, name: str) -> tuple[ModelCard, bool]:
+        self._enter("register_model", (job_id, name))
+        card = {"name": name, "flavor": "sklearn", "job_id": job_id, "attempt": 1, "registered_at": NOW}
+        output = self.logs / "output"
+        output.mkdir(exist_ok=True)
+        (output / "model.joblib").write_bytes(name.encode())
+        return self.registry.register(output, ["model.joblib"], card)
+
     def promote_model(self, reference: str, alias: str) -> ModelCard:
         self._enter("promote_model", (reference, alias))
         return self.registry.promote(reference, alias)

@@ -9,9 +9,9 @@ import pytest
 
 from jobs.model import Job, JobId, Queued
 from jobs.serving.model import PROGRAM, Service
-from jobs.tracking.model import Column
+from jobs.tracking.model import CHAMPION, Column
 from tests.screen.conftest import NARROW, WIDE, opened
-from tests.screen.fake import NOW, FakeSource, job
+from tests.screen.fake import NOW, FakeSource, a_sweep, job
 
 
 @pytest.fixture
@@ -155,3 +155,21 @@ async def test_a_version_is_served_by_its_alias_or_as_it_is(models: FakeSource) 
         await screen.shows("#77 serves digits_forest:3 once it starts.")
         await screen.press("j", "v", "a")
         await screen.shows("#77 serves digits_forest@champion once it starts.")
+
+
+async def test_the_model_of_a_job_or_of_a_sweeps_best_is_kept_under_a_name(models: FakeSource) -> None:
+    group = a_sweep(models)
+    async with opened(models, NARROW, wait_for="+ forest") as screen:
+        await screen.press("m")
+        await screen.shows(f"Keep the model of #{group.best_id}")
+        await screen.shows("forest")
+        await screen.press("/", "enter")
+        await screen.shows("x a name has letters")
+        await screen.press("backspace", *"forest", "tab", *"best one", "enter")
+        await screen.shows("x an alias is a word")
+        await screen.press("ctrl+u", *CHAMPION, "enter")
+        await screen.shows("forest:1 is registered, and champion means it now.")
+        assert models.called("register_model") == [(group.best_id, "forest")]
+        assert models.called("promote_model") == [("forest:1", CHAMPION)]
+        await screen.press("j", "m")
+        await screen.shows("#41 tf_image_cnn has left no model: only what has succeeded leaves one.")
