@@ -49,7 +49,8 @@ class Grouping(Serving):
         with self._reading().snapshot() as view:
             group = _group(view, view.job(job_id))
             found = view.runs(group.id, MOST_RUNS)
-        return runs_of(group.id, group.name, group.size, found, group.judged_by)
+        judged_by = group.judged_by or self._better(group.foremost.spec)
+        return runs_of(group.id, group.name, group.size, found, judged_by)
 
     def sweep_ids(self, job_id: JobId, states: frozenset[StateName]) -> tuple[JobId, ...]:
         """Those jobs of its group that are in one of these states, of an optimisation its controller first.

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
+
 import pytest
 
 from cro_tui.present.sweep import grid, name_of, values_of
+from jobs.api import Api
+from jobs.model import JobId
 from jobs.ports import BadInput
+from jobs.settings import Home, Settings
 from tests.commands.conftest import CommandLine, Until
 
 
@@ -119,6 +125,11 @@ def test_a_sweep_knows_its_best_and_is_cancelled_whole(cro: CommandLine, until: 
     assert "No job of the sweep" in cro("retry", "--sweep", "3").out
     until(lambda: cro.state(8) == "failed", "its failure again")
     assert "2 of 3 done, best loss 0, 1 failed" in cro("ls").out, "the retry has taken the place"
+    with closing(sqlite3.connect(cro.home / "cro.db")) as store, store:
+        store.execute("UPDATE groups SET judged_by = '[]'")  # as of one that was brought back
+    home = Home.find({"CRO_HOME": str(cro.home)})
+    with closing(Api(home, Settings.load(home.settings_file))) as api:
+        assert api.runs(JobId(1)).better == {"loss": "min"}, "the recipe says it"
     alone = cro("sweep", "99")
     assert alone.code == 2 and "no job 99" in alone.err
 
