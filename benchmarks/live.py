@@ -2,9 +2,9 @@
 
 Real processes under a real scheduler with stand-in GPUs: sleepers that hold half of the memory which they
 asked for and save when they are asked to, and shipped recipes between them. Then the same jobs, as long as
-they really took, are replayed by the simulator under the same rules. Time is compressed: run times and
-arrivals are divided until the stretch lasts `--minutes`. Measures and prints; the two guards (nothing
-beyond the machine, no bystander struck) end it with a word.
+they really took, are replayed by the simulator under the same rules, beside the memory that others were
+seen to use. Time is compressed: run times and arrivals are divided until the stretch lasts `--minutes`.
+Measures and prints; the two guards (nothing beyond the machine, no bystander struck) end it with a word.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
@@ -88,6 +88,7 @@ class Lived:
     most_mem_bytes: int
     most_used_bytes: int
     bystander_lived: bool
+    foreign: tuple[tuple[float, int], ...]  # seconds since the first submit, bytes that others used
 
 
 def stretch(file: Path, mem_bytes: int, minutes: float, count: int, load: float) -> tuple[TraceJob, ...]:
@@ -113,6 +114,7 @@ def stretch(file: Path, mem_bytes: int, minutes: float, count: int, load: float)
 def live(api: Api, trace: tuple[TraceJob, ...], most_bytes: int, folder: Path, recipes: bool) -> Lived:
     """Submit each job when it is due, look every second, and wait until all have ended."""
     began, ids, seen = time.monotonic(), list[JobId](), Counter[str]()
+    foreign = list[tuple[float, int]]()
     most_cpus, most_mem_bytes, most_used_bytes = 0.0, 0, 0
     bystander = subprocess.Popen(
         [sys.executable, "-c", "x = bytearray(1 << 28); import time; time.sleep(1e6)"]
@@ -139,6 +141,8 @@ def live(api: Api, trace: tuple[TraceJob, ...], most_bytes: int, folder: Path, r
             most_cpus, most_mem_bytes = max(most_cpus, cpus), max(most_mem_bytes, reserved)
             used = sum(job.usage.mem_bytes or 0 for job in jobs if job.usage is not None)
             most_used_bytes = max(most_used_bytes, used)
+            memory = psutil.virtual_memory()
+            foreign.append((now - trace[0].submit_s, memory.total - memory.available - used))
             if len(ids) == len(trace) and not api.jobs(
                 JobQuery(states=LIVELY | {StateName.QUEUED}, limit=1)
             ):
@@ -149,9 +153,9 @@ def live(api: Api, trace: tuple[TraceJob, ...], most_bytes: int, folder: Path, r
     bystander.kill()
     bystander.wait()
     jobs_now = tuple(api.job(job_id) for job_id in ids)
-    return Lived(
-        jobs_now, seen["seconds"], seen["beyond"], most_cpus, most_mem_bytes, most_used_bytes, lived
-    )
+    looks, beyond = seen["seconds"], seen["beyond"]
+    most = most_cpus, most_mem_bytes, most_used_bytes
+    return Lived(jobs_now, looks, beyond, *most, lived, tuple(foreign))
 
 
 def request(job: TraceJob, number: int, folder: Path, recipes: bool) -> SubmitRequest:
@@ -219,7 +223,7 @@ def report(name: str, slow: list[float], waits: list[float], evictions: int) -> 
     )
 
 
-def compare(api: Api, lived: Lived, capacity: Capacity, rules: Rules, restart_s: float) -> float:
+def compare(lived: Lived, capacity: Capacity, restart_s: float) -> float:
     """Print both sides; the ratio of the mean slowdowns, simulated to lived."""
     trace = as_it_was(lived.jobs)
     print("\n| | slowdown | median | 95 % | mean wait, s | worst, s | evictions |")
@@ -230,9 +234,15 @@ def compare(api: Api, lived: Lived, capacity: Capacity, rules: Rules, restart_s:
     ]
     real = [slowdown(wait, each.run_s) for wait, each in zip(waits, trace, strict=True)]
     report("lived", real, waits, sum(job.evictions for job in lived.jobs))
-    outcome = replay(
-        trace, capacity, Setting(rules, Knowledge.LEARNED, save_s=restart_s, restart_s=restart_s)
+    setting = Setting(
+        RULES,
+        Knowledge.LEARNED,
+        save_s=restart_s,
+        restart_s=restart_s,
+        look_every_s=1.0,
+        foreign=lived.foreign,
     )
+    outcome = replay(trace, capacity, setting)
     waits = [
         max(0.0, ran.finished_at - each.submit_s - each.run_s)
         for ran, each in zip(outcome.jobs, trace, strict=True)
@@ -282,8 +292,7 @@ def one(file: Path, options: argparse.Namespace) -> None:
             restarts = sum(job.evictions for job in lived.jobs)
             restart_s = math.fsum(job.lost_s for job in lived.jobs) / restarts if restarts else 0.1
             print(f"\n{file.stem}: {len(trace)} jobs in {options.minutes:g} min, load {options.load:g}")
-            known = replace(RULES, mem_headroom_bytes=HEADROOM_BYTES + foreign_bytes)
-            ratio = compare(api, lived, whole, known, restart_s)
+            ratio = compare(lived, whole, restart_s)
             print(
                 f"\nSimulated to lived {ratio:.3f}. In {lived.seconds} looks, a second apart, "
                 f"{lived.beyond} had more reserved than there is; "

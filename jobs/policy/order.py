@@ -1,8 +1,9 @@
 """Who goes first: the score of a job, lower is sooner. Pure; it starts and stops nothing.
 
 Smallest area first, where area is the box time that is still to be done: expected seconds left times the
-share of the machine. Priority, fair share and ageing are factors of it. An order by expected size needs
-only rough sizes (Dell'Amico, arXiv 1907.04824); eviction takes the harm out of sizes that were guessed too
+share of the machine. Priority, fair share and ageing are factors of it; the last two count for less where
+jobs cannot be made to wait, as what goes first is not undone there. An order by expected size needs only
+rough sizes (Dell'Amico, arXiv 1907.04824); eviction takes the harm out of sizes that were guessed too
 small. Shares are dominant shares (Ghodsi et al., NSDI 2011), usage halves in `Rules.usage_half_life_s`.
 """
 
@@ -16,13 +17,12 @@ from jobs.machine import Capacity
 from jobs.model import Job, Needs, Queued, Running
 from jobs.policy.holdings import planned_run_s
 from jobs.policy.predict import UNKNOWN_RUN_S
-from jobs.rules import Rules
 from jobs.world import World
 
 _USUAL_PRIORITY = 50
 _SMALLEST_SHARE = 1e-6
 _MOST_SKEW = 2.0  # standard deviations of the logarithm that are believed
-_PATIENCE = 3.0  # times as late a job is overdue where somebody cannot be made to wait
+_PATIENCE = 10.0  # times as long whoever waits is put off where nobody can be made to wait
 _BACKLOG_EVERY_S = 60.0
 _BACKLOG_HALF_LIFE_S = 14 * 86_400.0  # how long a long queue is remembered after it has gone
 _LONGEST_S = 30 * 86_400.0  # whatever is at hand: a sweep for years makes nobody else wait as long
@@ -86,12 +86,17 @@ def overdue(world: World) -> list[Job]:
 def overdue_after_s(world: World) -> float:
     """The wait after which a job is overdue.
 
-    Where somebody cannot be made to wait, who goes first holds up all others for as long as its place takes
-    to become free: then it takes `_PATIENCE` times as long.
+    Who goes first holds up all others for as long as its place takes to become free: see `patience`.
     """
     rules = world.rules
-    after_s = max(rules.overdue_s, rules.overdue_times * world.backlog_s)
-    return after_s * (1.0 if all_can_wait(world) else _PATIENCE)
+    return patience(world) * max(rules.overdue_s, rules.overdue_times * world.backlog_s)
+
+
+def patience(world: World) -> float:
+    """How many times as long it takes until a wait, or what others have used, counts against the order by
+    size: 1 where every job can be made to wait at any time, more with each that cannot."""
+    cannot = len(world.jobs) if not world.rules.evict else sum(not j.can_save for j in world.jobs.values())
+    return 1.0 + (_PATIENCE - 1.0) * cannot / max(len(world.jobs), 1)
 
 
 def all_can_wait(world: World) -> bool:
@@ -168,13 +173,17 @@ class Order:
 
     now: float
     capacity: Capacity
-    rules: Rules
+    ageing_s: float
+    fair_weight: float
     _heavy: Mapping[str, float]
     _shares: dict[tuple[float, int, int, int | None], float]
 
     @staticmethod
     def of(world: World) -> Order:
-        return Order(world.now, world.capacity, world.rules, _heaviness(world.usage, world.rules), {})
+        rules, times = world.rules, patience(world)
+        weight = rules.fair_weight / times
+        heavy = _heaviness(world.usage, weight)
+        return Order(world.now, world.capacity, rules.ageing_s * times, weight, heavy, {})
 
     def score(self, job: Job, *, optimistic: bool = False) -> Score:
         left = left_s(job, self.now, optimistic=optimistic)
@@ -184,7 +193,7 @@ class Order:
             left,
             self.share(job.needs),
             self._heavy.get(job.spec.user, 1.0),
-            1.0 + waited_s / max(20 * run_s, self.rules.ageing_s),
+            1.0 + waited_s / max(20 * run_s, self.ageing_s),
             2.0 ** (_USUAL_PRIORITY - job.spec.priority),
         )
 
@@ -208,13 +217,13 @@ class Order:
         return score.left_s * score.share * score.priority
 
 
-def _heaviness(usage: Mapping[str, float], rules: Rules) -> Mapping[str, float]:
+def _heaviness(usage: Mapping[str, float], weight: float) -> Mapping[str, float]:
     """By user: 1, and more for those who used more than the mean of the active ones."""
     active = [used for used in usage.values() if used > 1.0]
     if not active:
         return {}
     mean = max(1.0, sum(sorted(active)) / len(active))
-    return {user: 1.0 + rules.fair_weight * min(8.0, used / mean) for user, used in usage.items()}
+    return {user: 1.0 + weight * min(8.0, used / mean) for user, used in usage.items()}
 
 
 def accrued(world: World, now: float) -> Mapping[str, float]:

@@ -89,7 +89,7 @@ def _held_back_by_use(order: Order, candidates: Sequence[Job]) -> Mapping[JobId,
     values = sorted(score.value for score in scores)
     found = {}
     for place, (job, score) in enumerate(zip(candidates, scores, strict=True)):
-        if score.usage <= _NOTED or order.rules.fair_weight <= 0:
+        if score.usage <= _NOTED or order.fair_weight <= 0:
             continue
         if bisect_left(values, score.value / score.usage) < place:
             passing = [
@@ -98,7 +98,7 @@ def _held_back_by_use(order: Order, candidates: Sequence[Job]) -> Mapping[JobId,
                 if other.spec.user != job.spec.user and its.value > score.value / score.usage
             ]
             if passing:
-                times = (score.usage - 1.0) / order.rules.fair_weight
+                times = (score.usage - 1.0) / order.fair_weight
                 found[job.id] = Reason(
                     ReasonCode.FAIR, times, jobs=tuple(other.id for other in passing[:_NAMED])
                 )

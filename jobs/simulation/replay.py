@@ -9,6 +9,7 @@ from __future__ import annotations
 import heapq
 import math
 import time
+from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -42,6 +43,8 @@ class Setting:
 
     An eviction holds the place for `save_s` and costs `restart_s` when the job goes on. `plan` is asked as
     the product is; None is the product. `whole_queue`: it sees every waiting job, not only the head.
+    `look_every_s`: it is asked so often although nothing happens, as the scheduler is at each reading.
+    `foreign`: the memory that others use, from which second on; before the first it is none.
     """
 
     rules: Rules
@@ -51,6 +54,8 @@ class Setting:
     restart_s: float = 30.0
     plan: Callable[[World], Plan] | None = None
     whole_queue: bool = False
+    look_every_s: float = math.inf
+    foreign: tuple[tuple[float, int], ...] = ()  # seconds, bytes; sorted
 
 
 @dataclass(slots=True)
@@ -141,6 +146,7 @@ class _Replay:
             spent_s += time.thread_time() - began
             decisions += 1
             self._perform(answer)
+            self._look_again(answer.wake_at)
             if progress is not None and decisions % _TOLD_EVERY == 0:
                 progress(self.finished / len(self.trace))
         unfinished = [number for number, ran in enumerate(self.ran) if ran.finished_at < 0]
@@ -257,6 +263,9 @@ class _Replay:
         jobs = self.active | {job.id: job for job in head}
         needs = {job.id: job.spec.needs for job in self.active.values()}
         available = self.capacity.mem_bytes - sum(each.mem_bytes for each in needs.values())
+        if self.setting.foreign:
+            seen = bisect_right(self.setting.foreign, self.now, key=lambda each: each[0])
+            available -= self.setting.foreign[seen - 1][1] if seen else 0
         sample = Sample(
             self.now,
             cpu_foreign=0.0,
@@ -322,8 +331,11 @@ class _Replay:
         promised = dict.fromkeys((*self.promised, *for_jobs))
         self.promised = tuple(j for j in promised if j in self.waiting and j in awaited)
         self._check()
-        if plan.wake_at is not None and plan.wake_at < self.look_at and self.waiting:
-            self.look_at = max(plan.wake_at, self.now + 1.0)
+
+    def _look_again(self, wake_at: float | None) -> None:
+        at = min(math.inf if wake_at is None else wake_at, self.now + self.setting.look_every_s)
+        if at < self.look_at and self.waiting:
+            self.look_at = max(at, self.now + 1.0)
             self._push(self.look_at, LOOK, JobId(0))
 
     def _start(self, job: Job, grant: Grant) -> None:

@@ -27,6 +27,11 @@ def seen(job: Job, run_s: float = 10.0, *, runs: int = 3, user: str = "ann") -> 
     return replace(job, spec=spec, forecast=Forecast(run_s, run_s / 10, runs))
 
 
+def saving(job: Job, run_s: float, *, user: str) -> Job:
+    job = seen(job, run_s, user=user)
+    return replace(job, spec=replace(job.spec, checkpoint=True))
+
+
 def of(now: World, job_id: int, code: ReasonCode) -> Reason:
     (found,) = [each for each in decide(now).held[JobId(job_id)] if each.code is code]
     return found
@@ -62,7 +67,7 @@ def test_what_was_saved_and_what_was_grown_is_said_with_its_numbers() -> None:
 
 
 def test_use_of_late_is_named_only_where_it_costs_a_place() -> None:
-    mine, other = seen(queued(2, ALL), 10.0, user="ann"), seen(queued(3, ALL), 12.0, user="bo")
+    mine, other = saving(queued(2, ALL), 10.0, user="ann"), saving(queued(3, ALL), 12.0, user="bo")
     usage = {"ann": 9_000.0, "bo": 1_000.0}
     now = replace(world(long(), mine, other, rules=LEARNED), usage=usage, usage_at=NOW)
     fair = of(now, 2, ReasonCode.FAIR)
