@@ -41,9 +41,7 @@ _DRIFT_BYTES = 2 * GIB  # by so much what others use of the memory comes and goe
 LIVELY = frozenset({StateName.STARTING, StateName.RUNNING})
 
 SLEEPER = """\
-import os, signal, sys, time
-held = bytearray(int(os.environ["LIVE_BYTES"]))
-held[::4096] = b"x" * len(held[::4096])
+import os, signal, time
 state = os.path.join(os.environ["CRO_CHECKPOINT_DIR"], "done_s")
 done_s = float(open(state).read()) if os.environ.get("CRO_RESUME") else 0.0
 began = time.monotonic() - done_s
@@ -54,7 +52,9 @@ def save(*_):
     os.rename(state + ".new", state)
     os._exit(75)
 signal.signal(signal.SIGTERM, save)
-time.sleep(max(0.0, float(os.environ["LIVE_S"]) - done_s))
+held = bytearray(int(os.environ["LIVE_BYTES"]))
+held[::4096] = b"x" * len(held[::4096])
+time.sleep(max(0.0, float(os.environ["LIVE_S"]) - (time.monotonic() - began)))
 """
 
 RULES = Rules(
@@ -237,8 +237,8 @@ def compare(lived: Lived, capacity: Capacity, restart_s: float) -> float:
     setting = Setting(
         RULES,
         Knowledge.LEARNED,
-        save_s=restart_s,
-        restart_s=restart_s,
+        save_s=restart_s / 2,
+        restart_s=restart_s / 2,
         look_every_s=1.0,
         foreign=lived.foreign,
     )
@@ -291,6 +291,7 @@ def one(file: Path, options: argparse.Namespace) -> None:
             bad = [str(job.state) for job in lived.jobs if not isinstance(job.state, Succeeded)]
             restarts = sum(job.evictions for job in lived.jobs)
             restart_s = math.fsum(job.lost_s for job in lived.jobs) / restarts if restarts else 0.1
+            unkept = sum(job.failed_saves for job in lived.jobs)
             print(f"\n{file.stem}: {len(trace)} jobs in {options.minutes:g} min, load {options.load:g}")
             ratio = compare(lived, whole, restart_s)
             print(
@@ -299,7 +300,7 @@ def one(file: Path, options: argparse.Namespace) -> None:
                 f"at most {lived.most_cpus:.2f} of {CPUS} cores, "
                 f"{lived.most_mem_bytes / GIB:.2f} of {most_bytes / GIB:.1f} GiB reserved, "
                 f"{lived.most_used_bytes / GIB:.2f} used. Not ended well: {bad or 'none'}. "
-                f"An eviction cost {restart_s:.2f} s.",
+                f"An eviction cost {restart_s:.2f} s, {unkept} did not save.",
                 flush=True,
             )
             if lived.beyond or not lived.bystander_lived:

@@ -1,9 +1,10 @@
 """The start pass: who starts now, in order, without delaying the first who cannot.
 
-EASY backfill (Lifka 1995): the first job that does not fit gets a reservation at the earliest time at which
-it will; a later job may start only if it ends before that, or fits beside it. Where that time is unknown, a
-later job may take nothing of what the first is short of, and must leave the rest of its needs untouched.
-Pure; the caller has put the jobs in order and left out those that may not start for other reasons.
+EASY backfill (Lifka 1995) with some reservations: each of the first jobs that do not fit gets one at the
+earliest time at which it will; a later job may start only if it ends before that, or fits beside it. Where
+that time is unknown, a later job may take nothing of what the first is short of, and must leave the rest of
+its needs untouched. Pure; the caller has put the jobs in order and left out those that may not start for
+other reasons.
 """
 
 from __future__ import annotations
@@ -69,12 +70,13 @@ class Reservation:
 class Pass:
     """What a start pass came to. `left` groups who did not start by what they need.
 
-    Those of `left` that do fit would have delayed the jobs of `reservations`.
+    Those of `left` that do fit would have delayed a job of `reservations`: `behind` has which.
     """
 
     starts: list[tuple[Job, Grant]] = field(default_factory=list)
     left: dict[NeedsKey, list[Job]] = field(default_factory=dict)
     reservations: list[Reservation] = field(default_factory=list)
+    behind: dict[NeedsKey, Reservation] = field(default_factory=dict)
 
 
 def start_pass(room: Room, candidates: Iterable[Job], now: float, reserved: int = 1) -> Pass:
@@ -107,8 +109,10 @@ def start_pass(room: Room, candidates: Iterable[Job], now: float, reserved: int 
                     result.reservations.append(reserve(job, room))
             continue
         ends_at = None if run_s is None else now + run_s
-        if not all(kept.allows(needs, grant, ends_at, room) for kept in result.reservations):
+        delayed = next((r for r in result.reservations if not r.allows(needs, grant, ends_at, room)), None)
+        if delayed is not None:
             refused.add((key, run_s))
+            result.behind.setdefault(key, delayed)
             left.setdefault(key, []).append(job)
             continue
         holding = fresh_holding(job.id, needs, grant, ends_at, now)

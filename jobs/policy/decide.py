@@ -21,7 +21,7 @@ from jobs.model import (
     StateName,
     Unit,
 )
-from jobs.policy.backfill import NeedsKey, Pass, needs_key, start_pass
+from jobs.policy.backfill import NeedsKey, Reservation, needs_key, start_pass
 from jobs.policy.dependencies import missing
 from jobs.policy.eviction import evictions, may_change_at
 from jobs.policy.fits import never_fits
@@ -37,6 +37,8 @@ from jobs.world import Plan, Start, World
 
 __all__ = ["decide", "decide_with_estimates", "estimate", "next_gate", "waiting_order"]
 
+_PLACES_KEPT = 4  # for the first who do not fit: one (EASY) lets small work go before large for too long
+
 
 def decide(world: World) -> Plan:
     """Say which waiting jobs start now and why each other does not. Leaves `estimates` to `estimate`."""
@@ -50,13 +52,12 @@ def decide(world: World) -> Plan:
     order = Order.of(world)
     result = start_pass(room, candidates, world.now, _places_kept(world))
     shortages = Shortages(room, world.now)
-    behind = _backfill_reason(result)
     left = [job for jobs in result.left.values() for job in jobs]
     makes_room = relief(world) or evictions(world, room, left, order)
     remarks = Remarks.of(world, order, candidates, makes_room)
     explained = []
-    for jobs in result.left.values():
-        reasons = shortages.of(jobs[0].needs) or behind
+    for key, jobs in result.left.items():
+        reasons = shortages.of(jobs[0].needs) or _backfill_reason(result.behind.get(key))
         explained.append(reasons)
         for job in jobs:
             held[job.id] = remarks.on(job, reasons)
@@ -141,9 +142,9 @@ def _in_order(world: World, waiting: list[Job]) -> list[Job]:
 
 
 def _places_kept(world: World) -> int:
-    """One for each promise, and one more unless every job can be made to wait at any time."""
+    """One for each promise, and some more unless every job can be made to wait at any time."""
     promised = sum(job_id in world.jobs for job_id in world.promised)
-    return promised + (not all_can_wait(world))
+    return promised + (0 if all_can_wait(world) else _PLACES_KEPT)
 
 
 def _state_of(world: World, job_id: JobId) -> StateName | None:
@@ -167,10 +168,9 @@ def _closed(world: World) -> tuple[Reason, ...]:
     return tuple(reasons)
 
 
-def _backfill_reason(result: Pass) -> tuple[Reason, ...]:
-    if not result.reservations:
+def _backfill_reason(reservation: Reservation | None) -> tuple[Reason, ...]:
+    if reservation is None:
         return ()
-    reservation = result.reservations[0]
     return (Reason(ReasonCode.BACKFILL, jobs=(reservation.job.id,), until_at=reservation.starts_at),)
 
 
