@@ -53,7 +53,9 @@ def save(*_):
     os._exit(75)
 signal.signal(signal.SIGTERM, save)
 held = bytearray(int(os.environ["LIVE_BYTES"]))
-held[::4096] = b"x" * len(held[::4096])
+for first in range(0, len(held), 1 << 24):  # bit by bit, so that a signal is heard
+    part = memoryview(held)[first : first + (1 << 24) : 4096]
+    part[:] = b"x" * len(part)
 time.sleep(max(0.0, float(os.environ["LIVE_S"]) - (time.monotonic() - began)))
 """
 
@@ -276,7 +278,7 @@ def main() -> None:
 
 def one(file: Path, options: argparse.Namespace) -> None:
     with scratch() as folder:
-        settings = "[admission]\n" + "".join(
+        settings = "[jobs]\nstand_back = false\n[admission]\n" + "".join(
             f"{key} = {str(value).lower() if isinstance(value, bool) else value}\n"
             for key in Rules.__dataclass_fields__
             if (value := getattr(RULES, key)) != getattr(Rules(), key)
