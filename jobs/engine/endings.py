@@ -16,6 +16,7 @@ from jobs.model import (
     Needs,
     OutOfMemory,
     Paused,
+    Running,
     Starting,
     Succeeded,
     TimedOut,
@@ -35,6 +36,8 @@ def ending(state: Active, needs: Needs, exit_: Exit) -> Ended:
     match exit_.cause:
         case ExitCause.EXITED if code == 0 and signal is None:
             return Succeeded(started_at, finished_at, usage)
+        case ExitCause.CANCELLED if not asked and code == 0 and _asked_to_save(state):
+            return Succeeded(started_at, finished_at, usage)  # it was done before it had saved
         case ExitCause.CANCELLED if asked:
             return Cancelled(exit_.started_at, finished_at, code, signal, usage, stop_cause(state))
         case ExitCause.EXITED if asked and signal in _STOP_SIGNALS:
@@ -66,6 +69,10 @@ def lost(state: Active, at: float, cause: str, usage: Usage) -> Lost:
 def stop_asked_at(state: Active) -> float | None:
     """When somebody asked for the attempt to be stopped."""
     return None if isinstance(state, Paused) else state.cancel_requested_at
+
+
+def _asked_to_save(state: Active) -> bool:
+    return isinstance(state, Running) and state.evict_requested_at is not None
 
 
 def stop_cause(state: Active) -> str:

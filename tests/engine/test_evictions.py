@@ -117,8 +117,9 @@ def test_one_that_does_not_keep_its_word_waits_again_and_is_never_asked_again(
     assert "is not asked again" in evicting.story[-1].detail
 
 
-def test_one_that_was_done_anyway_has_succeeded(evicting: Shell) -> None:
-    assert isinstance(end(evicting, exited(0, at=1_501.0)), Succeeded)
+@pytest.mark.parametrize("exit_", [exited(0, at=1_501.0), ended(ExitCause.CANCELLED, code=0, at=1_501.0)])
+def test_one_that_was_done_anyway_has_succeeded(evicting: Shell, exit_: Exit) -> None:
+    assert isinstance(end(evicting, exit_), Succeeded)
 
 
 def test_a_cancel_goes_before_and_a_hold_after(evicting: Shell) -> None:
