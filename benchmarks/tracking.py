@@ -25,7 +25,7 @@ from jobs.model import JobId, Succeeded
 from jobs.views import NeedsRequest, SubmitRequest
 from recipes.library.sklearn_forest import say
 
-SAY = f"OPENED = {{}}\n\n{inspect.getsource(say)}"
+SAY = f"OPENED, OWNER = {{}}, os.getpid()\n\n{inspect.getsource(say)}"
 OURS = f"""
 import os
 os.environ["CRO_EVENTS"] = sys.argv[1]

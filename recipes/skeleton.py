@@ -41,16 +41,11 @@ def arguments():
     return parser
 
 
-OPENED = {{}}  # what say() keeps open
-
-
 def say(**event):
     """Reports a line: step, progress (0 to 1), phase, note, artifact, model; other numbers are metrics."""
     if path := os.environ.get("CRO_EVENTS"):
-        key = path, os.getpid()
-        if key not in OPENED:
-            OPENED[key] = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
-        os.write(OPENED[key], (json.dumps(event) + "\\n").encode())
+        with open(path, "a") as file:
+            file.write(json.dumps(event) + "\\n")
 
 
 def main(argv=None):

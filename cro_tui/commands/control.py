@@ -106,7 +106,7 @@ def priority(ids: tuple[JobId, ...], value: str, sweep: JobId | None) -> int:
         job_id(value)
         raise BadInput(f"Say which priority job {value} gets.", f"For example: cro-tui priority {value} 80")
     shift = value[:1] in "+-"
-    if not value.removeprefix("+").removeprefix("-").isdecimal() or len(value) > 9:
+    if not (value[1:] if shift else value).isdecimal() or len(value) > 9:
         raise BadInput(f"{value[:40]!r} is no priority: write a number from 0 to 100, or +5 or -5.")
     wanted, delta = (None, int(value)) if shift else (int(value), None)
     with opened() as api:

@@ -37,6 +37,7 @@ class Mirrors:
         self._process: subprocess.Popen[bytes] | None = None
         self._due = self._on
         self._next_at = 0.0
+        self._told_from = 0  # where in its log the present process began
 
     def mind(self, *, ended: bool) -> None:
         """To be called on each turn of the loop; `ended`: a job has ended since the last one."""
@@ -67,6 +68,7 @@ class Mirrors:
                 return found, ""
             self._at_work()
             if self._problem:
+                self._due = self._on
                 return {}, f"without MLflow: {self._problem}"
             if monotonic() > give_up_at:
                 return found, f"without a run of MLflow: none was made within {READY_WAIT_S:.0f} s"
@@ -81,7 +83,9 @@ class Mirrors:
         self._process = None
         self._problem = ""
         if code not in (0, BUSY):
-            self._failed(_last_line(self._home.mlflow / LOG) or f"the mirror ended with code {code}")
+            told = _reason(self._home.mlflow / LOG, self._told_from) if code > 0 else ""
+            how = f"with code {code}" if code > 0 else f"by signal {-code}"
+            self._failed(told or f"the mirror ended {how}")
         return False
 
     def _failed(self, problem: str) -> None:
@@ -92,6 +96,7 @@ class Mirrors:
     def _start(self) -> subprocess.Popen[bytes]:
         self._home.mlflow.mkdir(mode=0o700, parents=True, exist_ok=True)
         with open(self._home.mlflow / LOG, "ab") as told:
+            self._told_from = told.tell()
             return subprocess.Popen(
                 [sys.executable, *PROGRAM, str(self._home.data)],
                 stdin=subprocess.DEVNULL,
@@ -102,13 +107,20 @@ class Mirrors:
             )
 
 
-def _last_line(path: Path) -> str:
+def _reason(path: Path, told_from: int) -> str:
+    """The last line that was told, or of a traceback the one that names the error."""
     try:
         with path.open("rb") as file:
-            file.seek(max(0, path.stat().st_size - 4096))
+            file.seek(max(told_from, path.stat().st_size - 65_536))
             lines = file.read().decode("utf-8", "replace").split("\n")
     except OSError:
         return ""
+    raised = max(
+        (place for place, line in enumerate(lines) if line.startswith("Traceback (")), default=None
+    )
+    if raised is not None:
+        lines = [line for line in lines[raised + 1 :] if not line.startswith(" ")]
+        lines = [line for line in lines if line.strip()][:1]
     told = [text for line in lines if (text := collapse(line).strip())]
     return told[-1][:300] if told else ""
 

@@ -116,17 +116,22 @@ def save_metrics(metrics, folder):
     print("metrics  " + "  ".join(f"{name} {value:.4g}" for name, value in finite.items()), flush=True)
 
 
-OPENED = {}  # what say() keeps open, as opening costs more than a line; by process, for workers and forks
+OPENED = {}  # what say() keeps open, as opening costs more than a line
+OWNER = os.getpid()  # whose they are: a worker that gets a copy has descriptors of its own
 
 
 def say(**event):
     """Appends one line to `CRO_EVENTS`, for whoever watches; without that variable nothing happens."""
     if path := os.environ.get("CRO_EVENTS"):
-        key = path, os.getpid()
+        line = (json.dumps(event) + "\n").encode()
         try:
-            if key not in OPENED:
-                OPENED[key] = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
-            os.write(OPENED[key], (json.dumps(event) + "\n").encode())  # in one piece: lines never mix
+            if os.getpid() != OWNER:
+                with open(path, "ab", buffering=0) as file:
+                    file.write(line)
+                return
+            if path not in OPENED:
+                OPENED[path] = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+            os.write(OPENED[path], line)  # in one piece: lines never mix
         except OSError as problem:  # a full disk, say: the work goes on
             print(f"note: nothing could be reported, {problem}", file=sys.stderr, flush=True)
 

@@ -55,6 +55,7 @@ from tests.commands.conftest import CommandLine
         (["release", "4"], "no job 4"),
         (["priority", "1"], "cro-tui priority 1 80"),
         (["priority", "1", "high"], "+5"),
+        (["priority", "1", "+-5"], "+5"),
         (["priority", "1", "101"], "0 to 100"),
         (["priority", "--sweep", "1", "101"], "0 to 100"),
         (["priority", "--sweep", "1", "+1"], "no sweep"),

@@ -214,6 +214,20 @@ def test_a_recipe_is_told_that_mlflow_is_not_installed(
     assert asyncio.run(Mirrors(home, on=False).variables(job)) == ({}, "")
 
 
+def test_a_mirror_that_was_killed_is_not_excused_by_what_an_earlier_one_told(tmp_path: Path) -> None:
+    job = Job(JobId(1), JobSpec("a", ("true",), "/", "0" * 40, recipe="a"), Queued(0.0), 0.0)
+    home = Home(tmp_path, tmp_path / "settings.toml")
+    home.mlflow.mkdir()
+    (home.mlflow / LOG).write_text("200 runs are told\n")
+    mirrors = Mirrors(home, on=True)
+    mirrors.mind(ended=False)
+    assert mirrors._process is not None
+    mirrors._process.kill()
+    mirrors._process.wait()
+    told = asyncio.run(mirrors.variables(job))
+    assert told == ({}, "without MLflow: the mirror ended by signal 9")
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(1_200)
 def test_fifty_recipes_at_once_on_a_fresh_store_lose_nothing(api: Api) -> None:
