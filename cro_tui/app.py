@@ -6,7 +6,7 @@ It schedules nothing and asks the engine for nothing on its own thread.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 from weakref import WeakSet
@@ -15,6 +15,7 @@ from textual.app import App, ScreenStackError
 from textual.binding import BindingType
 from textual.css.query import NoMatches
 from textual.events import Event, Key, Paste
+from textual.filter import LineFilter
 from textual.screen import Screen
 
 from cro_tui.actions import Where, bindings, first_key, unknown_ids
@@ -28,6 +29,7 @@ from cro_tui.screens.dashboard import Dashboard
 from cro_tui.screens.place import Place
 from cro_tui.source import Source, UsableRecipe
 from cro_tui.type_ahead import TypeAhead
+from cro_tui.widgets.ascii import ASCII
 from cro_tui.widgets.job_list import JobList
 from cro_tui.widgets.strips import plain
 from jobs.machine import Sample
@@ -123,6 +125,10 @@ class CroApp(App[str]):
             await self._keys.take(event)
         else:
             await super().on_event(event)
+
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        own = (ASCII,) if self.settings.screen.graph == "ascii" else ()
+        return *super().get_line_filters(), *own
 
     def delay_update(self, delay: float = 0.05) -> None:
         """Textual shows nothing of another place for 50 ms; ours are there before."""

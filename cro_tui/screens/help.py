@@ -24,7 +24,7 @@ _TITLES = {
     Where.FORM: "In the queue form",
 }
 _WORDS = (
-    "use: live load   rsv: reserved by jobs   cap: what may be taken, in percent\n"
+    "in percent, use: live load   rsv: reserved by jobs   cap: may be taken\n"
     "x is in the way, v is fine; ~16m is an estimate, - is not known\n"
 )
 

@@ -14,7 +14,7 @@ from textual.widgets.option_list import Option
 from cro_tui.present import bytes_text, number_text, span_text
 from cro_tui.screens.form_values import default_text, expected
 from cro_tui.source import RecipeEntry, RecipeProblem, UsableRecipe
-from cro_tui.widgets.strips import fit, plain
+from cro_tui.widgets.strips import fit, plain, wrapped
 
 COMMAND = "a command ..."
 _NAME_CELLS = 24
@@ -52,8 +52,8 @@ def refill(view: OptionList, found: list[Option]) -> None:
     view.highlighted = 0 if found else None
 
 
-def details(entry: RecipeEntry) -> Content:
-    """Everything the header says."""
+def details(entry: RecipeEntry, width: int) -> Content:
+    """Everything the header says, in rows of `width` cells."""
     broken = problems_of(entry)
     lines: list[tuple[str, str] | str] = [(plain(entry.name, 60), "bold"), "\n"]
     if broken:
@@ -79,16 +79,15 @@ def details(entry: RecipeEntry) -> Content:
     lines.append(f"  {', '.join(asked)}\n\n")
     lines.append(("Parameters\n", "bold"))
     for param in recipe.params:
-        lines.append(
-            f"  {fit(plain(param.name, 40), 20)} {fit(default_text(param.default) or 'required', 12)} "
-        )
-        lines.append(f"{plain(expected(param), 80)}\n")
-        if param.help:
-            lines.append((f"  {' ' * 20} {plain(param.help, 200)}\n", "dim"))
+        default = plain(default_text(param.default) or "required", 60)
+        lines.append(f"  {fit(plain(param.name, 40), 20)} {default}\n")
+        said = "; ".join(filter(None, (plain(expected(param), 80), plain(param.help, 200))))
+        lines += [(f"    {row}\n", "dim") for row in wrapped(said, width - 4)]
     if not recipe.params:
         lines.append("  none\n")
     lines.append(("\nRuns with\n", "bold"))
-    lines.append(f"  {plain(', '.join(recipe.dependencies), 400) or 'the standard library'}\n")
+    packages = plain(", ".join(recipe.dependencies), 400) or "the standard library"
+    lines += [f"  {row}\n" for row in wrapped(packages, width - 2)]
     lines.append(f"  {plain(str(recipe.path), 300)}\n")
     return Content.assemble(*lines)
 

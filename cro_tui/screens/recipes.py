@@ -81,7 +81,8 @@ class RecipesScreen(Place[None]):
     @on(OptionList.OptionHighlighted)
     def _highlighted(self, event: OptionList.OptionHighlighted) -> None:
         if event.option_id is not None:
-            self._tell(details(self._entries[int(event.option_id)]))
+            width = self.query_one("#recipe-details").size.width
+            self._tell(details(self._entries[int(event.option_id)], width))
 
     def _tell(self, content: Content) -> None:
         self.query_one("#recipe-details", Static).update(content)

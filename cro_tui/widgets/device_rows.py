@@ -50,7 +50,7 @@ class DeviceRows(Framed, Widget):
         self._past: Mapping[str, Past] = {}
         self._span = ""
         self._graphs: dict[tuple[str, int], str] = {}
-        self._total = self._number = 0
+        self._total = self._number = self._longest = 0
 
     def show(
         self, devices: Sequence[tuple[Device, DeviceSample | None]], active: Sequence[Job], now: float
@@ -71,6 +71,7 @@ class DeviceRows(Framed, Widget):
         if cells != self._cells:
             taller = len(cells) != len(self._cells)
             self._cells = cells
+            self._longest = max((len(cell.line) for cell in cells), default=0)
             self._title()
             self.refresh(layout=taller)
 
@@ -104,7 +105,8 @@ class DeviceRows(Framed, Widget):
     def _drawn(self, cell: _Cell, width: int, base: Style) -> list[tuple[str, Style]]:
         percent = f"{cell.busy:>4}"
         if width >= _LONG:
-            label, text, room = f" {fit(cell.label, 6)} ", cell.line, width - len(cell.line) - 10
+            label, text = f" {fit(cell.label, 6)} ", cell.line
+            room = width - self._longest - 10
         elif width >= _SHORT:
             label, text = f" {fit(cell.label, 5)}", percent if self._past else f"{percent} {cell.used:>5}"
             room = max(0, width - len(label) - len(text) - 2)
