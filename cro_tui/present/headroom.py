@@ -15,9 +15,16 @@ _RESOURCES = frozenset({"CPU", "MEM", "GPU", "VRAM"})
 
 
 def headroom_lines(
-    headroom: Headroom | None, capacity: Capacity | None, sample: Sample | None, now: float
+    headroom: Headroom | None,
+    capacity: Capacity | None,
+    sample: Sample | None,
+    now: float,
+    width: int | None = None,
 ) -> tuple[str, str]:
-    """ "Free for jobs  CPU 1.2 of 2  MEM 20.1G of 23.5G" and what the next job needs and waits for."""
+    """ "Free for jobs  CPU 1.2 of 2  MEM 20.1G of 23.5G" and what the next job needs and waits for.
+
+    Each as much as `width` cells can hold; None: all of it.
+    """
     if headroom is None or capacity is None:
         return "Free for jobs: the machine cannot be read just now.", ""
     parts = [
@@ -33,7 +40,16 @@ def headroom_lines(
         parts.append(f"stalls CPU {pressure.cpu_some_avg10:.0f} %")
         if pressure.memory_some_avg10 is not None:
             parts[-1] += f" MEM {pressure.memory_some_avg10:.0f} %"
-    return f"Free for jobs  {'  '.join(parts)}", _next(headroom, now)
+    fewer = [_free(headroom, capacity, sample, words) for words in (2, 1, 0)]
+    frees = [parts, *([each for each, _ in free] for free in fewer)]
+    return (
+        _widest([f"Free for jobs  {'  '.join(free)}" for free in frees], width),
+        _widest(_next(headroom, now), width),
+    )
+
+
+def _widest(tries: list[str], width: int | None) -> str:
+    return next((text for text in tries if width is None or cells(text) <= width), tries[-1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,10 +131,12 @@ def _cores(cpus: float) -> str:
     return number_text(round(cpus, 1))
 
 
-def _next(headroom: Headroom, now: float) -> str:
+def _next(headroom: Headroom, now: float) -> list[str]:
     job = headroom.next_job
     if job is None:
-        return "Next           nothing waits."
+        return ["Next           nothing waits."]
     short = reason_short(job.reasons[0]) if job.reasons else "is about to start"
     when = "" if job.estimated_start_at is None else f" ({estimate_text(job.estimated_start_at, now)})"
-    return f"Next           #{job.id} {name_text(job, 24)} needs {_wants(job.needs)}: {short}{when}"
+    name = name_text(job, 24)
+    whos = [f"{name} needs {_wants(job.needs)}: ", f"{name}: ", ""]
+    return [f"Next           #{job.id} {who}{short}{when}" for who in whos]

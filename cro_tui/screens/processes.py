@@ -105,8 +105,8 @@ class ProcessesScreen(Place[None]):
     def show_picture(self, picture: Picture) -> None:
         super().show_picture(picture)
         snapshot = picture.snapshot
-        lines = headroom_lines(self._headroom, snapshot.capacity, snapshot.sample, self.desk.now())
         width = max(20, self.size.width - 2)
+        lines = headroom_lines(self._headroom, snapshot.capacity, snapshot.sample, self.desk.now(), width)
         text = "\n".join(plain(line, width) for line in lines)
         if text != self._headroom_text:
             self._headroom_text = text

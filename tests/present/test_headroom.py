@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from cro_tui.present.headroom import headroom_row
+from cro_tui.present.headroom import headroom_lines, headroom_row
 from jobs.model import GIB, JobId, Reason, ReasonCode
 from jobs.views import Headroom
 from tests.screen.fake import NOW, a_day, a_sample, gpu_capacity
@@ -34,6 +34,24 @@ def test_what_the_next_job_needs_stands_beside_what_is_free(width: int, said: st
     assert words[0] == "CPU 5.1 of 16" if width == 150 else words[0] == "CPU 5.1"
     assert ("GPU 1/2" in words) == (width > 71)
     assert "stalls 4%" in words
+
+
+@pytest.mark.parametrize(
+    ("width", "free", "following"),
+    [
+        (
+            None,
+            "GPU 1 of 2 open, VRAM 6.0G",
+            "tf_text_lstm needs CPU 2 MEM 8.0G VRAM 10.0G: VRAM 10.0G, 6.0G free",
+        ),
+        (78, "CPU 5.1  MEM 20.0G", "#42 tf_text_lstm: VRAM 10.0G, 6.0G free (~16m)"),
+        (10, "CPU 5.1  MEM 20.0G", "#42 VRAM 10.0G, 6.0G free (~16m)"),
+    ],
+)
+def test_two_lines_say_as_much_as_fits(width: int | None, free: str, following: str) -> None:
+    lines = headroom_lines(FREE, gpu_capacity(2), a_sample(gpus=2), NOW, width)
+    assert free in lines[0] and following in lines[1]
+    assert width is None or width == 10 or max(map(len, lines)) <= width
 
 
 def test_what_is_not_a_resource_is_said_in_words() -> None:
