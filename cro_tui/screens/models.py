@@ -21,6 +21,7 @@ from textual.widgets.option_list import Option
 
 from cro_tui.actions import Where, bindings, footer_items
 from cro_tui.present import jobs_text, name_text, state_word
+from cro_tui.present.amounts import counted
 from cro_tui.present.models import aliases_text, card_rows, compared, metric_text, reference_text
 from cro_tui.present.serving import serves, serving_rows
 from cro_tui.screens.ask import Answer, Ask
@@ -104,7 +105,7 @@ class ModelsScreen(Place[None]):
             return
         models, self._services = read
         self._rows = [(model, card) for model in models for card in model.versions]
-        said = f"{len(self._rows)} versions of {len(models)}" if self._rows else ""
+        said = f"{counted(len(self._rows), 'version')} of {len(models)}" if self._rows else ""
         self.query_one("#model-left").border_subtitle = Content(said)
         self._fill()
 
