@@ -44,7 +44,7 @@ def arguments():
 def say(**event):
     """Reports a line: step, progress (0 to 1), phase, note, artifact, model; other numbers are metrics."""
     if path := os.environ.get("CRO_EVENTS"):
-        with open(path, "a") as file:
+        with open(path, "a", encoding="utf-8") as file:
             file.write(json.dumps(event) + "\\n")
 
 

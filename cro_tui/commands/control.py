@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import click
 
@@ -111,7 +112,7 @@ def priority(ids: tuple[JobId, ...], value: str, sweep: JobId | None) -> int:
     wanted, delta = (None, int(value)) if shift else (int(value), None)
     with opened() as api:
         if sweep is not None:
-            act = lambda lead: api.set_group_priority(lead, wanted, delta=delta)  # noqa: E731
+            act = partial(api.set_group_priority, value=wanted, delta=delta)
             return _whole(api, sweep, bool(ids), act, f"Priority {value} for")
         api.set_priority(ids, wanted, delta=delta)
         return _done(api, ids, f"Priority {value} for")

@@ -194,7 +194,9 @@ class JobActs(Place[None]):
         row, source = rows[0], self.desk.source
         job_id = row.best_id if isinstance(row, JobGroup) else row.id
         if job_id is None and isinstance(row, JobGroup) and _has(row, StateName.SUCCEEDED):
-            self._nothing("has no best run to keep, as its recipe names no metric: open it and mark one.")
+            self._nothing(
+                "has no best run to keep, as its recipe names no metric: unfold it and choose one."
+            )
             return
         if job_id is None or (isinstance(row, Job) and not isinstance(row.state, Succeeded)):
             self._nothing("has left no model: only what has succeeded leaves one.")

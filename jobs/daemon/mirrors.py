@@ -115,12 +115,8 @@ def _reason(path: Path, told_from: int) -> str:
             lines = file.read().decode("utf-8", "replace").split("\n")
     except OSError:
         return ""
-    raised = max(
-        (place for place, line in enumerate(lines) if line.startswith("Traceback (")), default=None
-    )
-    if raised is not None:
-        lines = [line for line in lines[raised + 1 :] if not line.startswith(" ")]
-        lines = [line for line in lines if line.strip()][:1]
+    if raised := [place for place, line in enumerate(lines) if line.startswith("Traceback (")]:
+        lines = [line for line in lines[raised[-1] + 1 :] if line.strip() and not line.startswith(" ")][:1]
     told = [text for line in lines if (text := collapse(line).strip())]
     return told[-1][:300] if told else ""
 

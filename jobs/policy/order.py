@@ -95,13 +95,16 @@ def overdue_after_s(world: World) -> float:
 def patience(world: World) -> float:
     """How many times as long it takes until a wait, or what others have used, counts against the order by
     size: 1 where every job can be made to wait at any time, more with each that cannot."""
-    cannot = len(world.jobs) if not world.rules.evict else sum(not j.can_save for j in world.jobs.values())
-    return 1.0 + (_PATIENCE - 1.0) * cannot / max(len(world.jobs), 1)
+    return 1.0 + (_PATIENCE - 1.0) * _cannot_wait(world) / max(len(world.jobs), 1)
 
 
 def all_can_wait(world: World) -> bool:
     """Whether every job of the world can be made to wait at any time."""
-    return world.rules.evict and all(job.can_save for job in world.jobs.values())
+    return _cannot_wait(world) == 0
+
+
+def _cannot_wait(world: World) -> int:
+    return sum(not (world.rules.evict and job.can_save) for job in world.jobs.values())
 
 
 def _mean_left_s(job: Job, now: float) -> float:
