@@ -44,6 +44,15 @@ def test_a_job_that_outlives_its_expected_time_is_stretched_but_not_past_its_lim
     assert only(decide(world(overdue, queued(2, cpus(1)))), 2).until_at == NOW
 
 
+def test_a_place_is_kept_for_the_second_who_does_not_fit_and_named_to_whom_it_holds_up() -> None:
+    holder = running(1, cpus(6, limit_s=160))
+    plan = decide(world(holder, queued(2, cpus(4)), queued(3, cpus(8)), queued(4, cpus(1))))
+    assert started(plan) == []
+    reason = only(plan, 4)
+    assert (reason.code, reason.jobs) == (ReasonCode.BACKFILL, (3,))
+    assert started(decide(world(holder, queued(2, cpus(4)), queued(4, cpus(1))))) == [4]
+
+
 def test_without_a_known_end_nobody_takes_what_the_first_is_short_of() -> None:
     holder = running(1, cpus(6))
     plan = decide(world(holder, queued(2, cpus(4)), queued(3, cpus(1, limit_s=1))))

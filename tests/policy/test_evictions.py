@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jobs.model import GIB, Forecast, Job, JobId, Needs, Running
+from jobs.model import GIB, Forecast, Job, JobId, Needs, Queued, Running
 from jobs.policy.decide import decide
-from jobs.policy.order import with_backlog
+from jobs.policy.order import Order, overdue_after_s, with_backlog
 from jobs.rules import Rules
 from jobs.world import World
 from tests.policy.worlds import NOW, paused, queued, running, world
@@ -110,6 +110,23 @@ def test_who_has_waited_longer_than_all_work_would_have_taken_gets_a_place_from_
     assert decide(replace(now, rules=replace(RULES, overdue_times=0.0))).evictions == ()
     also_late = replace(runs, submitted_at=NOW - 90_000.0)
     assert decide(world(also_late, whale, rules=RULES)).evictions == (), "nor from who waited as badly"
+
+
+@pytest.mark.parametrize(("saving", "times"), [(2, 1.0), (1, 5.5), (0, 10.0)])
+def test_waits_and_use_count_less_with_each_job_that_cannot_be_made_to_wait(
+    saving: int, times: float
+) -> None:
+    jobs = [queued(number, Needs(1, GIB // 4), expected_s=60) for number in (1, 2)]
+    jobs = [
+        replace(job, spec=replace(job.spec, checkpoint=place < saving), state=Queued(NOW - 50_000.0))
+        for place, job in enumerate(jobs)
+    ]
+    now = replace(world(*jobs, rules=RULES), usage={"ann": 9_000.0, jobs[0].spec.user: 1_000.0})
+    order, score = Order.of(now), Order.of(now).score(jobs[0])
+    assert overdue_after_s(now) == pytest.approx(times * RULES.overdue_s)
+    assert order.fair_weight == pytest.approx(RULES.fair_weight / times)
+    assert score.age == pytest.approx(1.0 + 50_000.0 / (times * RULES.ageing_s))
+    assert score.usage == pytest.approx(1.0 + RULES.fair_weight / times * 0.2)
 
 
 def test_only_far_smaller_jobs_pass_one_that_is_overdue() -> None:
