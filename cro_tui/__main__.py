@@ -13,9 +13,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run and return the exit code."""
     words = list(sys.argv[1:] if argv is None else argv)
     if words in (["--version"], ["-V"]):
-        from importlib.metadata import version
+        from jobs.versions import PACKAGE
 
-        print(f"cro-tui {version('cro-tui')}")
+        print(f"cro-tui {PACKAGE}")
         return 0
     from cro_tui.commands.group import run
 

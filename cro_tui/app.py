@@ -36,7 +36,7 @@ from jobs.machine import Sample
 from jobs.model import JobId, StateName
 from jobs.ports import CroError, NotNow
 from jobs.settings import Settings
-from jobs.views import JobQuery, Snapshot
+from jobs.views import DaemonStatus, JobQuery, Snapshot
 
 if TYPE_CHECKING:
     from cro_tui.screens.form import Queued
@@ -298,7 +298,12 @@ class CroApp(App[str]):
     def action_start_engine(self) -> None:
         if self.settings.screen.readonly:
             return
-        self.write(self.source.ensure_daemon, lambda _: self.look_again())
+        self.write(self.source.ensure_daemon, self._engine_started)
+
+    def _engine_started(self, _: DaemonStatus) -> None:
+        for text in self.source.notices():
+            self.say(plain(text, 200))
+        self.look_again()
 
     def action_help(self) -> None:
         from cro_tui.screens.help import Help

@@ -77,7 +77,8 @@ class JobSpec:
     `input_bytes` is the size of the files that its arguments named at submit. `sweep` is set on jobs that
     were queued together for several values of a parameter: the first one's id, and how many there were; on
     the trials of an optimisation, its controller's id and 0. `secrets` are names of what it
-    is given besides.
+    is given besides. `unknown` are keys, with their values as JSON, that another version of cro-tui wrote
+    and that are written back.
     """
 
     name: str
@@ -102,6 +103,7 @@ class JobSpec:
     input_bytes: int = 0
     sweep: tuple[int, int] | None = None
     secrets: tuple[str, ...] = ()
+    unknown: tuple[tuple[str, str], ...] = ()
 
 
 # --- states: one class each, with exactly the fields that state can have ---------------------------
@@ -345,7 +347,7 @@ class Job:
     the time in which it was not to run: held, or behind jobs that it needs. `forecast` is
     refreshed as runs end and never stored. `failed_saves` counts the times that it did not save when asked.
     `memory_tries` counts the attempts that ran out of memory and were followed by another, which reserves
-    `grown_mem_bytes`, or `grown_gpu_mem_bytes` of each device.
+    `grown_mem_bytes`, or `grown_gpu_mem_bytes` of each device. `unknown` is as in `JobSpec`.
     """
 
     id: JobId
@@ -367,6 +369,7 @@ class Job:
     grown_mem_bytes: int = 0
     grown_gpu_mem_bytes: int = 0
     forecast: Forecast | None = None
+    unknown: tuple[tuple[str, str], ...] = ()
 
     @property
     def needs(self) -> Needs:

@@ -13,6 +13,7 @@ from enum import StrEnum
 from jobs.machine import Capacity, Sample
 from jobs.model import Dependency, Job, JobId, Needs, ParamValue, Reason, StateName
 from jobs.tracking.model import Provenance
+from jobs.versions import UNVERSIONED, Version
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +144,7 @@ class DaemonStatus:
     since_at: float | None = None
     draining: bool = False
     note: str = ""
+    version: Version = UNVERSIONED
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,14 +87,15 @@ class Ringer:
 
     def count(self, folder: Path) -> int:
         """How many bells in a folder live, without ringing them; the dead ones are taken down."""
-        return self._each(folder, self._lives)
+        return self._each(folder, self.reaches)
+
+    def reaches(self, path: Path) -> bool:
+        """Whether somebody listens there, without ringing."""
+        with _datagram_socket() as probe:
+            return self._reaches(path, probe.connect)
 
     def close(self) -> None:
         self._socket.close()
-
-    def _lives(self, path: Path) -> bool:
-        with _datagram_socket() as probe:
-            return self._reaches(path, probe.connect)
 
     @staticmethod
     def _each(folder: Path, reach: Callable[[Path], bool]) -> int:

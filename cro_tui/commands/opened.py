@@ -32,7 +32,11 @@ def opened() -> Iterator[Api]:
     """The api of this installation. Raises BadInput for settings that cannot be used."""
     home = Home.find()
     with Api(home, Settings.load(home.settings_file)) as api:
-        yield api
+        try:
+            yield api
+        finally:
+            for text in api.notices():
+                note(text)
 
 
 def with_scheduler(api: Api) -> None:

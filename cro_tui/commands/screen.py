@@ -27,4 +27,5 @@ def screen(readonly: bool) -> int:
         settings = api.settings
         if readonly:
             settings = replace(settings, screen=replace(settings.screen, readonly=True))
+        api.readonly = settings.screen.readonly
         return run(api, settings)

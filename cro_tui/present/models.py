@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from cro_tui.present.amounts import ago, bytes_text, clean, counted, duration_text, number_text
-from jobs.tracking.model import ModelCard, RegisteredModel
+from jobs.tracking.model import ModelCard, RegisteredModel, card_table
 from jobs.tracking.trust import unusual
 
 _LONG = 1000
@@ -116,11 +116,11 @@ def compared(one: ModelCard, other: ModelCard) -> list[tuple[str, str, str]]:
 
 
 def model_json(model: RegisteredModel) -> dict[str, Any]:
-    return asdict(model)
+    return asdict(model) | {"versions": [card_json(card) for card in model.versions]}
 
 
 def card_json(card: ModelCard) -> dict[str, Any]:
-    return asdict(card)
+    return card_table(card)
 
 
 def _differing(one: Mapping[str, object], other: Mapping[str, object]) -> list[tuple[str, str, str]]:

@@ -9,11 +9,11 @@ import contextlib
 import os
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, TypeVar
 
 from jobs.daemon import presence
 from jobs.machine import Capacity, Sample
@@ -23,12 +23,16 @@ from jobs.settings import Home, Settings
 from jobs.store.intents import Intents, no_such_job
 from jobs.store.queries import Queries, View
 from jobs.store.rows import as_of_now
+from jobs.store.schema import Outdated, connect, migrate
+from jobs.versions import PACKAGE
 from jobs.views import DaemonStatus, Row, Snapshot
 from jobs.wakeup import Ringer, Watcher
 
 if TYPE_CHECKING:
     from jobs.sensing.viewer import Machine
     from recipes.discover import Finder
+
+Connection = TypeVar("Connection")
 
 
 class Door:
@@ -44,6 +48,7 @@ class Door:
     ) -> None:
         self.home = home
         self.settings = settings
+        self.readonly = False  # True: nothing on disk is changed, not even brought up to date
         self._clock = clock
         self._environ = environ
         self._opening = threading.RLock()
@@ -56,6 +61,7 @@ class Door:
         self._finder: Finder | None = None
         self._last = Snapshot(0.0)
         self._wants_daemon = False
+        self._notices: list[str] = []
 
     def __enter__(self) -> Self:
         return self
@@ -82,17 +88,25 @@ class Door:
         return watcher
 
     def ensure_daemon(self) -> DaemonStatus:
-        """Start a scheduler unless one runs, and wait until it answers.
+        """Start a scheduler unless one runs, and wait until it answers. One of an earlier version is
+        replaced: it would pass over what it does not know of a job.
 
         Raises Unreachable with the last lines of daemon.log when it does not come up.
         """
         self._wants_daemon = True
-        status = self.daemon_status()
-        if status.running:
-            return status
-        if not self.home.database.exists():
-            self._reading()  # tables are made here: that library would stay in the scheduler's memory
-        return presence.start(self.home)
+        self._reading()  # tables are made here: that library would stay in the scheduler's memory
+        status = presence.until_it_listens(self.home)
+        if status.running and status.version.is_older and not self.readonly:
+            with presence.instead_of_older(self.home) as was:
+                if was is not None:
+                    self._note_replaced(was)
+            status = presence.until_it_listens(self.home)
+        return self.daemon_status() if status.running else presence.start(self.home)
+
+    def notices(self) -> tuple[str, ...]:
+        """What was done about the installation besides what was asked for; each is told once."""
+        told, self._notices = tuple(self._notices), []
+        return told
 
     def daemon_status(self) -> DaemonStatus:
         """Whether a scheduler runs; never starts one."""
@@ -120,9 +134,43 @@ class Door:
         with self._opening:
             if self._queries is None or self._replaced(self._read_file):
                 self.home.make()
-                self._queries = Queries(self.home.database)  # a thread may still use the old one
+                self._queries = self._up_to_date(Queries)  # a thread may still use the old one
                 self._read_file = _identity(self.home.database)
             return self._queries
+
+    def _up_to_date(self, opened: Callable[[Path], Connection]) -> Connection:
+        """A connection to the database, whose tables are brought up to date before where they lag."""
+        try:
+            return opened(self.home.database)
+        except Outdated:
+            if self.readonly:
+                raise
+        self._migrate()
+        return opened(self.home.database)
+
+    def _migrate(self) -> None:
+        """Bring the tables up to date while no scheduler runs; one that did is started again afterwards."""
+        deadline = time.monotonic() + presence.START_TIMEOUT_S
+        was: DaemonStatus | None = None
+        while was is None:
+            with presence.instead_of_older(self.home) as held:
+                if (was := held) is not None:
+                    migrate(self.home.database)
+            if was is None:  # another process of this version has the lock: it does the same first of all
+                if time.monotonic() > deadline:
+                    raise Unreachable(f"The job database {self.home.database} is being brought up to date.")
+                time.sleep(0.01)
+                with contextlib.suppress(Outdated):
+                    connect(self.home.database).close()
+                    return
+        if was.running:
+            self._note_replaced(was)
+            presence.start(self.home)
+
+    def _note_replaced(self, was: DaemonStatus) -> None:
+        self._notices.append(
+            f"The scheduler ({was.version}) was replaced by version {PACKAGE}; running jobs continue."
+        )
 
     def _replaced(self, known: tuple[int, int] | None) -> bool:
         """Whether the database is another file by now: a damaged one was restored."""
@@ -138,7 +186,7 @@ class Door:
                 self._intents = None
             if self._intents is None:
                 self.home.make()
-                self._intents = Intents(self.home.database)
+                self._intents = self._up_to_date(Intents)
                 self._written_file = _identity(self.home.database)
             yield self._intents
             if self._replaced(self._written_file):
@@ -146,7 +194,7 @@ class Door:
                     "The job database was restored from its backup at this moment, without this wish.",
                     "Look at the jobs, and do it again if it is missing.",
                 )
-        if not self._ring() and self._wants_daemon:  # it has just left by itself
+        if not self._ring() and self._wants_daemon:  # it has just left, or is about to
             with contextlib.suppress(Unreachable):
                 self.ensure_daemon()
 

@@ -39,22 +39,30 @@ def serve(home: Home, *, ready_fd: int | None = None, to_terminal: bool = True) 
     import time
 
     from jobs.daemon import presence
+    from jobs.store.schema import has_intents
 
     home.make()
     settings = Settings.load(home.settings_file)
-    lock = presence.take(home.lock, os.getpid(), time.time())
-    if lock is None:
-        print("Another scheduler runs already.", file=sys.stderr)
-        return 3
-    try:
-        _log(home, to_terminal=to_terminal)
-        _run(home, settings, ready_fd)
-    finally:
-        os.close(lock)
-    return 0
+    logs = False
+    while True:
+        lock = presence.take(home.lock, os.getpid(), time.time())
+        if lock is None:
+            print("Another scheduler runs already.", file=sys.stderr)
+            return 3
+        try:
+            if not logs:
+                _log(home, to_terminal=to_terminal)
+                logs = True
+            was_idle = _run(home, settings, ready_fd)
+        finally:
+            os.close(lock)
+        ready_fd = None
+        if not (was_idle and home.database.exists() and has_intents(home.database)):
+            return 0  # whatever is submitted from here on finds the lock free
 
 
-def _run(home: Home, settings: Settings, ready_fd: int | None) -> None:
+def _run(home: Home, settings: Settings, ready_fd: int | None) -> bool:
+    """One life with the lock held; whether it ended because there was nothing left to do."""
     import asyncio
     import contextlib
     import logging
@@ -63,10 +71,12 @@ def _run(home: Home, settings: Settings, ready_fd: int | None) -> None:
 
     from jobs.daemon.loop import Daemon
     from jobs.daemon.recovery import recover
+    from jobs.executors import runtime_copy
     from jobs.executors.local import LocalExecutor
     from jobs.sensing import vitals
     from jobs.sensing.sensor import MachineSensor
     from jobs.store.backup import is_damage
+    from jobs.store.schema import migrate, refuse_newer
     from jobs.store.writer import Store
 
     log = logging.getLogger(__name__)
@@ -80,29 +90,32 @@ def _run(home: Home, settings: Settings, ready_fd: int | None) -> None:
             os.close(ready_fd)
             ready_fd = None
 
-    async def run(store: Store) -> None:
+    async def run(store: Store) -> bool:
         last = vitals.read(home.vitals)
         executor, sensor = (
-            LocalExecutor(home.jobs),
+            LocalExecutor(home.jobs, runtime=runtime_copy.copied(home.run)),
             MachineSensor(before=None if last is None else last.sample),
         )
         daemon = Daemon(home, settings, store, executor, sensor, clock=time.time)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             loop.add_signal_handler(number, daemon.leave)
-        await daemon.run(ready)
+        return await daemon.run(ready)
 
     for tries_left in reversed(range(DAMAGES)):
         try:
+            refuse_newer(home.database)
             recover(home)
+            migrate(home.database)
             with contextlib.closing(Store(home.database)) as store:
-                asyncio.run(run(store))
+                was_idle = asyncio.run(run(store))
             log.info("stopped; running jobs go on")
-            return
+            return was_idle
         except Exception as error:
             log.exception("the scheduler failed")
             if not tries_left or not is_damage(error):
                 raise
+    raise AssertionError("each try returns or raises")
 
 
 def _log(home: Home, *, to_terminal: bool) -> None:

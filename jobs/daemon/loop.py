@@ -105,8 +105,8 @@ class Daemon:
         self._leaving = True
         self._wake.set()
 
-    async def run(self, on_ready: Callable[[], None]) -> None:
-        """Serve until told to leave, or until nothing has been left to do for long enough."""
+    async def run(self, on_ready: Callable[[], None]) -> bool:
+        """Serve until told to leave, or until nothing has been left to do for long enough (True then)."""
         loop = asyncio.get_running_loop()
         self._attempts.listen(self._wake.set)
         self._open_bell(loop)
@@ -126,6 +126,7 @@ class Daemon:
                 await self._sleep(loop)
             await self._attempts.finish()
             self._backups.finish()
+            return not self._leaving
         finally:
             self._close_bell(loop)
             self._ringer.close()

@@ -12,21 +12,31 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from jobs.ports import Unreachable
 from jobs.settings import Home
+from jobs.versions import stamp, version_of
 from jobs.views import DaemonStatus
+from jobs.wakeup import Ringer
 
 START_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 15.0
+_LONGEST_TEXT = 4096
 
 
 def take(path: Path, pid: int, since_at: float) -> int | None:
-    """Take the lock and return its descriptor, to be kept open; None when another process has it.
+    """Take the lock and return its descriptor, to be kept open; None when another process has it."""
+    lock = _locked(path)
+    if lock is not None:
+        os.pwrite(lock, json.dumps({"pid": pid, "since": since_at, **stamp()}).encode(), 0)
+    return lock
 
-    A look by somebody else holds it for microseconds, so it tries for a moment.
-    """
+
+def _locked(path: Path) -> int | None:
+    """A look by somebody else holds it for microseconds, so this tries for a moment."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     for attempt in range(20):
         if attempt:
@@ -36,7 +46,6 @@ def take(path: Path, pid: int, since_at: float) -> int | None:
         except BlockingIOError:
             continue
         os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, json.dumps({"pid": pid, "since": since_at}).encode(), 0)
         return descriptor
     os.close(descriptor)
     return None
@@ -53,14 +62,71 @@ def look(path: Path) -> DaemonStatus:
             fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
             return DaemonStatus(False)
         except BlockingIOError:
-            text = os.pread(descriptor, 200, 0)
+            text = os.pread(descriptor, _LONGEST_TEXT, 0)
     finally:
         os.close(descriptor)
     try:
         table = json.loads(text)
-        return DaemonStatus(True, int(table["pid"]), float(table["since"]))
-    except (ValueError, KeyError, TypeError):
+        return DaemonStatus(True, int(table["pid"]), float(table["since"]), version=version_of(table))
+    except (ValueError, KeyError, TypeError, AttributeError):
         return DaemonStatus(True, note="starting")
+
+
+def listens(home: Home) -> bool:
+    """Whether a scheduler hears of what is written: one that leaves holds the lock a little longer."""
+    with closing(Ringer()) as ringer:
+        return ringer.reaches(home.doorbell)
+
+
+def until_it_listens(home: Home) -> DaemonStatus:
+    """Wait while a scheduler comes up or leaves: one that runs afterwards listens, or has not for long."""
+    deadline = time.monotonic() + STOP_TIMEOUT_S
+    while (status := look(home.lock)).running:
+        if listens(home) or time.monotonic() > deadline:
+            return status
+        time.sleep(0.01)
+    return status
+
+
+def owner(home: Home) -> str | None:
+    """The login name of another person whose scheduler this is; None where it is one's own."""
+    import pwd
+
+    try:
+        number = os.stat(home.lock).st_uid
+    except OSError:
+        return None
+    if number == os.geteuid():
+        return None
+    try:
+        return pwd.getpwuid(number).pw_name
+    except KeyError:
+        return f"user {number}"
+
+
+@contextmanager
+def instead_of_older(home: Home) -> Iterator[DaemonStatus | None]:
+    """Hold the lock, so that no scheduler runs: one of an earlier version is asked to leave.
+
+    Answers with what it was, or with None, and holds nothing, while another process of this version has the
+    lock. Raises Unreachable when the scheduler does not leave, or is somebody else's.
+    """
+    home.make()
+    found = look(home.lock)
+    if found.running and found.version.is_older and found.pid is not None:
+        if who := owner(home):
+            raise Unreachable(
+                f"The scheduler that runs here is {who}'s and of another version of cro-tui "
+                f"({found.version}).",
+                f"Ask {who} to update cro-tui, or to stop it: cro-tui daemon --stop",
+            )
+        stop(home)
+    lock = _locked(home.lock)
+    try:
+        yield None if lock is None else found
+    finally:
+        if lock is not None:
+            os.close(lock)
 
 
 def start(home: Home) -> DaemonStatus:
@@ -129,6 +195,11 @@ def stop(home: Home) -> bool:
                 os.kill(asked, signal.SIGTERM)
             except ProcessLookupError:
                 pass
+            except PermissionError:
+                raise Unreachable(
+                    f"The scheduler (process {asked}) belongs to somebody else.",
+                    "Ask its owner to stop it.",
+                ) from None
         if time.monotonic() > deadline:
             raise Unreachable(
                 f"The scheduler (process {status.pid}) does not leave.", "End that process yourself."

@@ -10,7 +10,6 @@ from typing import Any
 from jobs.executors.resident import Resident
 from jobs.ports import Unreachable
 
-LAUNCHER = Path(__file__).resolve().parent.parent / "boxed" / "launcher.py"
 LOADER = ("LD_LIBRARY_PATH", "LD_PRELOAD")
 PASSED_ON = ("LANG", "LC_ALL", "LC_CTYPE", *LOADER, "PATH", "TZ")  # the rest may hold secrets
 NO_PROCESS = "No process could be made for the job."
@@ -19,8 +18,9 @@ NO_PROCESS = "No process could be made for the job."
 class Forker:
     """One launcher at a time. `on_end` is called with a job folder once its `exit.json` is there."""
 
-    def __init__(self, python: str, on_end: Callable[[str], None]) -> None:
+    def __init__(self, python: str, on_end: Callable[[str], None], runtime: Path) -> None:
         self._python = python
+        self._launcher_path = str(runtime / "launcher.py")
         self._on_end = on_end
         self._launcher: Resident | None = None
         self._cpu_of_gone_s = 0.0
@@ -68,7 +68,8 @@ class Forker:
             self._cpu_of_gone_s = self.cpu_s()
             environ = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
             try:
-                self._launcher = Resident([self._python, "-I", "-S", str(LAUNCHER)], environ, self._on_end)
+                command = [self._python, "-I", "-S", self._launcher_path]
+                self._launcher = Resident(command, environ, self._on_end)
             except OSError as error:
                 raise Unreachable("The launcher of jobs cannot be started.", str(error)) from error
         return await self._launcher.ask(folder)

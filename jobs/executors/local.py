@@ -20,13 +20,14 @@ from pathlib import Path
 from typing import Any
 
 from jobs.boxed import bundle, cgroup, proctree
-from jobs.executors import checkpoints
+from jobs.executors import checkpoints, runtime_copy
 from jobs.executors.forker import Forker
 from jobs.executors.records import exit_of, how_started, says_out_of_gpu_memory, supervisor_cpu_s, usage_of
 from jobs.executors.watch import Watch, kill_if, make_sure_files_can_be_read, watch
 from jobs.executors.zygotes import Zygotes
 from jobs.model import Usage
 from jobs.ports import Launch, Launched, Phase, Status
+from jobs.versions import stamp
 from jobs.world import Stack, WarmPlan, WarmProcess
 
 NAME = re.compile(r"cro-[a-z0-9]+-([0-9]{1,18})-([0-9]{1,9})", re.ASCII)
@@ -39,10 +40,13 @@ _LAST_WORDS_BYTES = 64 * 1024
 class LocalExecutor:
     """An Executor for this machine. Its calls are to be made on one event loop."""
 
-    def __init__(self, jobs_folder: Path, python: str = sys.executable) -> None:
+    def __init__(
+        self, jobs_folder: Path, python: str = sys.executable, *, runtime: Path = runtime_copy.SOURCE
+    ) -> None:
+        """`runtime` is the folder of the programs that run beside each job."""
         self._jobs_folder = str(jobs_folder)
-        self._forker = Forker(python, self._told_of_an_end)
-        self._zygotes = Zygotes(self._told_of_an_end)
+        self._forker = Forker(python, self._told_of_an_end, runtime)
+        self._zygotes = Zygotes(self._told_of_an_end, runtime)
         self._on_change: Callable[[str], None] = lambda _: None
         self._watched: dict[str, Watch] = {}
         self._submitting: dict[str, asyncio.Task[Launched]] = {}
@@ -163,7 +167,7 @@ class LocalExecutor:
         if os.path.exists(f"{folder}/{bundle.PID}") or os.path.exists(f"{folder}/{bundle.EXIT}"):
             found = self._look(name)
             return Launched(found.phase.value if found.pid is None else str(found.pid), found.how)
-        spec: dict[str, Any] = {each: getattr(launch, each) for each in _LAUNCH}
+        spec: dict[str, Any] = stamp() | {each: getattr(launch, each) for each in _LAUNCH}
         spec["asked_at"] = asked_at = time.time()
         spec["extra_env"] = {
             **launch.extra_env,

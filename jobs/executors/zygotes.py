@@ -20,7 +20,6 @@ from jobs.ports import Launch
 from jobs.world import Stack, WarmPlan, WarmProcess
 
 log = logging.getLogger(__name__)
-ZYGOTE = Path(__file__).resolve().parent.parent / "boxed" / "zygote.py"
 START_WITHIN_S = 90.0
 UNFIT_FOR_S = 300.0
 PASSED_ON = ("PATH", "TZ", "TMPDIR", "USER", "LOGNAME")
@@ -40,8 +39,11 @@ PRELOADED: Mapping[str, tuple[str, ...]] = {
 class Zygotes:
     """Warm processes by stack. `on_end` is called with a job folder once its `exit.json` is there."""
 
-    def __init__(self, on_end: Callable[[str], None], clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, on_end: Callable[[str], None], runtime: Path, clock: Callable[[], float] = time.time
+    ) -> None:
         self._on_end = on_end
+        self._program = str(runtime / "zygote.py")
         self._clock = clock
         self._all: dict[Stack, Zygote] = {}
         self._unfit: dict[Stack, tuple[float, str]] = {}  # until when, and why
@@ -112,7 +114,7 @@ class Zygotes:
         environ |= {"CUDA_VISIBLE_DEVICES": "", "ROCR_VISIBLE_DEVICES": ""}
         try:
             process = Resident(
-                [stack.python, str(ZYGOTE)],
+                [stack.python, self._program],
                 environ,
                 self._on_end,
                 arguments=(stack.name, *PRELOADED[stack.name]),

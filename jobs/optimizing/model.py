@@ -13,6 +13,7 @@ from typing import Any
 
 from jobs.model import Failed, Job, ParamValue, Succeeded
 from jobs.tracking.sweeps import is_pruned, score
+from jobs.versions import read_as
 
 PROGRAM = ("-P", "-m", "jobs.optimizing")
 MOST_TRIALS = 10_000
@@ -105,10 +106,10 @@ def plan_of(job: Job) -> Plan | None:
     try:
         table = json.loads(job.spec.argv[-1])
         table["space"] = tuple(
-            Axis(**each | {"choices": tuple(each["choices"])}) for each in table["space"]
+            read_as(Axis, {**each, "choices": tuple(each["choices"])}) for each in table["space"]
         )
-        plan = Plan(**table)
-    except (ValueError, TypeError, KeyError, RecursionError):
+        plan = read_as(Plan, table)
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None
     return plan if isinstance(plan.trials, int) and 0 < plan.trials <= MOST_TRIALS else None
 

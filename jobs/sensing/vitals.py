@@ -22,23 +22,26 @@ from jobs.store.codec import (
     load_sample,
     plain,
 )
+from jobs.versions import UNVERSIONED, Version, stamp, version_of
 from jobs.world import Gate
 
 
 @dataclass(frozen=True, slots=True)
 class Vitals:
-    """The machine as one daemon (`pid`) saw it at `sample.at`; `sample` None: it could not be read."""
+    """The machine as one scheduler (`pid`) saw it at `sample.at`; `sample` None: it could not be read."""
 
     pid: int
     at: float
     capacity: Capacity
     gate: Gate
     sample: Sample | None
+    version: Version = UNVERSIONED
 
 
 def write(path: Path, vitals: Vitals) -> None:
     """Replace the file. Raises OSError."""
     table = {
+        **stamp(),
         "pid": vitals.pid,
         "at": vitals.at,
         "capacity": dump_capacity(vitals.capacity),
@@ -61,6 +64,7 @@ def read(path: Path) -> Vitals | None:
             load_capacity(table["capacity"]),
             load_gate(table["gate"]),
             None if sample is None else load_sample(sample),
+            version_of(table),
         )
-    except (OSError, Damaged, KeyError, TypeError, ValueError):
+    except (OSError, Damaged, KeyError, TypeError, ValueError, AttributeError):
         return None

@@ -20,6 +20,7 @@ from jobs.serving.litert import Given, LiteRtEngine, Lookup
 from jobs.serving.rows import Rows
 from jobs.tracking.model import Column, ModelCard
 from jobs.tracking.registry import Registry
+from jobs.versions import read_as
 
 TOLERANCE = 1e-5
 MIXED_ROWS = 100  # besides the stored rows: each column's values in other company
@@ -81,8 +82,8 @@ def outcome(registry: Registry, card: ModelCard, suffix: str) -> Compiled | None
     any more is not needed: the compiled file answers without it.
     """
     try:
-        found = Compiled(**json.loads((folder(registry, card) / "compiled.json").read_bytes()))
-    except (OSError, ValueError, TypeError):
+        found = read_as(Compiled, json.loads((folder(registry, card) / "compiled.json").read_bytes()))
+    except (OSError, ValueError, TypeError, AttributeError):
         return None
     same = all(found.versions.get(package) == version for package, version in versions(suffix).items())
     return found if same else None
@@ -106,7 +107,7 @@ def made_of(content: bytes, compiled: Compiled, threads: int) -> Engine:
     """The engine that a compiled file is for."""
     classes, nullable = list(compiled.classes), tuple(compiled.nullable)
     if compiled.file.endswith(".tflite"):
-        lookups = [Lookup(**each) for each in compiled.lookups]
+        lookups = [read_as(Lookup, each) for each in compiled.lookups]
         given = Given(str(compiled.inputs), lookups)
         return LiteRtEngine(content, compiled.signature, given, classes, nullable, threads=threads)
     inputs = compiled.inputs if isinstance(compiled.inputs, str) else dict(compiled.inputs)

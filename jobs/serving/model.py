@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 
 from jobs.model import Job
 from jobs.ports import BadInput
+from jobs.versions import read_as
 
 PROGRAM = ("-P", "-m", "jobs.serving")
 SERVICE = "service.json"
@@ -99,8 +100,7 @@ def service_of(text: str | bytes) -> Service | None:
         return None
     if not isinstance(table, Mapping):
         return None
-    known = {field.name: table[field.name] for field in fields(Service) if field.name in table}
     try:
-        return Service(**known) if isinstance(known.get("url"), str) else None
+        return read_as(Service, table) if isinstance(table.get("url"), str) else None
     except TypeError:
         return None

@@ -19,7 +19,7 @@ from jobs.serving import compiled
 from jobs.serving.compiling import compile_version
 from jobs.serving.engines import SklearnEngine
 from jobs.serving.loading import family, main_file, native
-from jobs.tracking.model import ModelCard
+from jobs.tracking.model import ModelCard, card_table
 from jobs.tracking.registry import CARD, Registry
 from jobs.tracking.trust import SKOPS
 
@@ -28,7 +28,7 @@ def share(registry: Registry, card: ModelCard, folder: Path) -> None:
     """Write it into the folder, which is there. Raises BadInput, OSError."""
     path = main_file(card)
     model = native(registry, card)
-    told = asdict(card) | {"user": "", "source": "", "trusted": "", "job_id": 0, "attempt": 0}
+    told = card_table(card) | {"user": "", "source": "", "trusted": "", "job_id": 0, "attempt": 0}
     told["data"] = {name: _without_place(text) for name, text in card.data.items()}
     told["params"] = {
         name: Path(value).name if isinstance(value, str) and value.startswith("/") else value

@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from jobs.store import schema
+from jobs.versions import read_as
 
 _FILES = ("", "-wal", "-shm")
 _MAGIC = b"SQLite format 3\0"
@@ -118,6 +119,7 @@ def restore(database: Path, why: str) -> Restored:
             _sync(temporary)
             temporary.rename(database)
     restored = Restored(now, why, str(aside), backup_at, first_unknown)
+    schema.migrate(database)  # the backup may be of an earlier version
     with closing(schema.connect(database)) as connection:
         connection.execute(
             "INSERT OR REPLACE INTO meta(key, value) VALUES ('restored', ?)",
@@ -130,10 +132,10 @@ def restore(database: Path, why: str) -> Restored:
 def restored_note(text: str) -> str:
     """One sentence for people from the meta row, for as long as the damaged file is kept; else empty."""
     try:
-        restored = Restored(**json.loads(text))
+        restored = read_as(Restored, json.loads(text))
         if not Path(restored.aside).exists():
             return ""
-    except (ValueError, TypeError, OSError):
+    except (ValueError, TypeError, AttributeError, OSError):
         return ""
     at = _moment(restored.at)
     if restored.backup_at is None:

@@ -1,17 +1,19 @@
 """Jobs, reasons and samples as the JSON that lies in rows and files, and back.
 
-Pure. Text that is not what was written (a damaged row, a file cut short) raises `Damaged` and nothing else,
-so that one bad record never takes a reader down.
+Pure. Text that no version can have written (a damaged row, a file cut short) raises `Damaged` and nothing
+else, so that one bad record never takes a reader down. Keys of another version are kept in jobs and
+written back; in what is replaced all the time (samples, reasons) they are passed over.
 """
 
 from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
+from enum import StrEnum
 from functools import cache, lru_cache
-from typing import TYPE_CHECKING, Any, cast, get_args
+from typing import TYPE_CHECKING, Any, TypeVar, cast, get_args
 
 from jobs.machine import Alert, AlertKind, Capacity, Device, DeviceSample, GpuHold, Pressure, Sample
 from jobs.model import (
@@ -30,9 +32,12 @@ from jobs.model import (
     Unit,
     Usage,
 )
+from jobs.versions import Unknown, read_as, unknown_keys, with_unknown
 
 if TYPE_CHECKING:
     from jobs.world import Gate
+
+Choice = TypeVar("Choice", bound=StrEnum)
 
 _STATES: dict[str, type[State]] = {kind.name.value: kind for kind in get_args(State)}
 _ENDED = get_args(Ended)
@@ -49,6 +54,9 @@ _COUNTED: Mapping[str, type[int] | type[float]] = {
     "grown_mem_bytes": int,
     "grown_gpu_mem_bytes": int,
 }
+
+_CODES, _UNITS, _ALERTS = frozenset(ReasonCode), frozenset((*Unit, None)), frozenset(AlertKind)
+_DETAIL = frozenset({"state", "usage", "metrics", *_COUNTED})
 
 _ENCODER = json.JSONEncoder(separators=(",", ":"))  # json.dumps would make one for each call
 
@@ -100,29 +108,51 @@ def dump_spec(spec: JobSpec) -> str:
     table["after"] = [(after.job_id, after.kind.value) for after in spec.after]
     if not spec.secrets:
         del table["secrets"]
-    return dump(table)
+    return dump(with_unknown(table, table.pop("unknown")))
 
 
 @lru_cache(maxsize=1024)  # a screen reads the same every second
 def load_spec(text: str) -> JobSpec:
     try:
         table = load(text)
+        unknown = unknown_keys(JobSpec, table) + unknown_keys(Needs, table["needs"], "needs.")
         table["argv"] = tuple(str(word) for word in table["argv"])
-        needs = Needs(**table["needs"])
-        for number in (needs.cpus, needs.mem_bytes, needs.gpus, table["priority"], table["grace_s"]):
+        needs = read_as(Needs, table["needs"])
+        for number in (needs.cpus, needs.mem_bytes, needs.gpus):
             _number(number)
+        for name in ("priority", "grace_s"):
+            _number(table.get(name, 0))
         table["needs"] = needs
-        table["after"] = tuple(Dependency(JobId(int(i)), DependencyKind(k)) for i, k in table["after"])
-        table["params"] = tuple((str(name), value) for name, value in table["params"])
-        table["on_reboot"] = OnReboot(table.get("on_reboot", OnReboot.FAIL))
+        after = table.get("after", ())
+        table["after"] = tuple(
+            Dependency(JobId(int(job_id)), _choice(DependencyKind, kind, DependencyKind.OK))
+            for job_id, kind in after
+        )
+        if any(kind not in set(DependencyKind) for _, kind in after):
+            unknown += (("after", dump(after)),)
+        table["params"] = tuple((str(name), value) for name, value in table.get("params", ()))
+        reboot = table.get("on_reboot", OnReboot.FAIL)
+        table["on_reboot"] = _choice(OnReboot, reboot, OnReboot.FAIL)
+        if reboot != table["on_reboot"]:
+            unknown += (("on_reboot", dump(reboot)),)
         table["fixed"] = tuple(str(name) for name in table.get("fixed", ()))
         table["secrets"] = tuple(str(name) for name in table.get("secrets", ()))
         if table.get("sweep") is not None:
             first, size = table["sweep"]
             table["sweep"] = int(first), int(size)
-        return JobSpec(**table)
+        return read_as(JobSpec, table | {"unknown": unknown})
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise Damaged(f"specification: {error}") from None
+
+
+def _choice(kind: type[Choice], word: object, otherwise: Choice) -> Choice:
+    """One of the words that this version knows. Raises Damaged for what is no word at all."""
+    if not isinstance(word, str):
+        raise Damaged(f"{word!r} is not a word")
+    try:
+        return kind(word)
+    except ValueError:
+        return otherwise
 
 
 # --- where it stands ---------------------------------------------------------------------------------
@@ -143,7 +173,19 @@ def dump_detail(job: Job) -> str:
     for name in _COUNTED:
         if counted := getattr(job, name):
             table[name] = counted
+    if job.unknown:
+        with_unknown(table, tuple(_still_there(job)))
     return dump(table)
+
+
+def _still_there(job: Job) -> Iterator[tuple[str, str]]:
+    """The unknown keys of the job's row; those of a state only while it is in that state."""
+    of_state = f"{job.state.name}:"
+    for path, value in job.unknown:
+        if path.startswith(of_state):
+            yield f"state.{path.removeprefix(of_state)}", value
+        elif ":" not in path:
+            yield path, value
 
 
 def load_job(row: sqlite3.Row | Mapping[str, Any]) -> Job:
@@ -151,12 +193,15 @@ def load_job(row: sqlite3.Row | Mapping[str, Any]) -> Job:
     spec = load_spec(row["spec"])
     try:
         table = load(row["detail"])
-        usage = Usage(**table.get("usage", {}))
+        used = table.get("usage", {})
+        usage = read_as(Usage, used)
         kind = _STATES[row["state"]]
         state = dict(table["state"])
+        unknown = _unknown_in_detail(kind, table, state, used)
         if "grant" in state:
             reserves = state.pop("reserves", None)
-            state["grant"] = Grant(tuple(state["grant"]), None if reserves is None else Needs(**reserves))
+            needs = None if reserves is None else read_as(Needs, reserves)
+            state["grant"] = Grant(tuple(state["grant"]), needs)
         if "evict_for" in state:
             state["evict_for"] = tuple(JobId(job_id) for job_id in state["evict_for"])
         if kind in _ENDED:
@@ -171,17 +216,27 @@ def load_job(row: sqlite3.Row | Mapping[str, Any]) -> Job:
         return Job(
             JobId(row["id"]),
             spec,
-            kind(**state),
+            read_as(kind, state),
             row["submitted_at"],
             row["attempts"],
             usage,
             load_reasons(row["reasons"]),
             row["estimated_start_at"],
             tuple((str(name), float(number)) for name, number in table.get("metrics", ())),
+            unknown=unknown,
             **counted,
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise Damaged(f"job {row['id']}: {error}") from None
+
+
+def _unknown_in_detail(
+    kind: type[State], table: Mapping[str, Any], state: Mapping[str, Any], used: Mapping[str, Any]
+) -> Unknown:
+    """What another version has written into a row beside what this one reads."""
+    top = tuple((key, dump(value)) for key, value in table.items() if key not in _DETAIL)
+    of_state = {key: value for key, value in state.items() if key != "reserves"}
+    return top + unknown_keys(kind, of_state, f"{kind.name}:") + unknown_keys(Usage, used, "usage.")
 
 
 # --- why it waits --------------------------------------------------------------------------------------
@@ -200,11 +255,13 @@ def load_reasons(text: str | None) -> tuple[Reason, ...]:
     reasons = []
     try:
         for table in load(text):
+            if table["code"] not in _CODES or table.get("unit") not in _UNITS:
+                continue  # a reason of a later version
             table["code"] = ReasonCode(table["code"])
             if "unit" in table:
                 table["unit"] = Unit(table["unit"])
             table["jobs"] = tuple(JobId(job_id) for job_id in table.get("jobs", ()))
-            reasons.append(Reason(**table))
+            reasons.append(read_as(Reason, table))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise Damaged(f"reasons: {error}") from None
     return tuple(reasons)
@@ -229,21 +286,23 @@ def load_sample(table: Mapping[str, Any]) -> Sample:
     try:
         values = dict(table)
         values["per_core"] = tuple(values["per_core"])
-        values["pressure"] = Pressure(**values["pressure"])
+        values["pressure"] = read_as(Pressure, values["pressure"])
         values["devices"] = tuple(_load_device_sample(device) for device in values["devices"])
         values["alerts"] = tuple(
-            Alert(**{**alert, "kind": AlertKind(alert["kind"])}) for alert in values.get("alerts", ())
+            read_as(Alert, {**alert, "kind": AlertKind(alert["kind"])})
+            for alert in values.get("alerts", ())
+            if alert["kind"] in _ALERTS
         )
-        values["jobs"] = {JobId(job_id): Usage(**usage) for job_id, usage in values["jobs"]}
-        return Sample(**values)
+        values["jobs"] = {JobId(job_id): read_as(Usage, usage) for job_id, usage in values["jobs"]}
+        return read_as(Sample, values)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise Damaged(f"sample: {error}") from None
 
 
 def _load_device_sample(table: Mapping[str, Any]) -> DeviceSample:
     holds = table.get("holds")
-    held = None if holds is None else tuple(GpuHold(**hold) for hold in holds)
-    return DeviceSample(**{**table, "holds": held})
+    held = None if holds is None else tuple(read_as(GpuHold, hold) for hold in holds)
+    return read_as(DeviceSample, {**table, "holds": held})
 
 
 def dump_capacity(capacity: Capacity) -> dict[str, Any]:
@@ -255,8 +314,8 @@ def dump_capacity(capacity: Capacity) -> dict[str, Any]:
 
 def load_capacity(table: Mapping[str, Any]) -> Capacity:
     try:
-        devices = tuple(Device(**device) for device in table["devices"])
-        shown = tuple(Device(**device) for device in table.get("shown", ()))
+        devices = tuple(read_as(Device, device) for device in table["devices"])
+        shown = tuple(read_as(Device, device) for device in table.get("shown", ()))
         return Capacity(float(table["cpus"]), int(table["mem_bytes"]), devices, shown)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise Damaged(f"capacity: {error}") from None
@@ -266,8 +325,8 @@ def load_gate(table: Mapping[str, Any]) -> Gate:
     from jobs.world import Gate
 
     try:
-        return Gate(**table)
-    except TypeError as error:
+        return read_as(Gate, table)
+    except (TypeError, AttributeError) as error:
         raise Damaged(f"gate: {error}") from None
 
 

@@ -12,33 +12,71 @@ import os
 import sqlite3
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jobs.ports import Unreachable
 from jobs.store.group_tables import groups_and_tallies
+from jobs.versions import SCHEMA
 
 if TYPE_CHECKING:
     from sqlite_utils import Database
 
 
 def connect(path: Path, *, busy_s: float = 10.0) -> sqlite3.Connection:
-    """Open an up-to-date database in autocommit mode, migrating it first where it lags.
+    """Open the database in autocommit mode; where there is none, it is made.
 
-    Raises Unreachable when it cannot be opened or comes from a newer version.
+    Raises Outdated when its tables are of an earlier version, Unreachable when it cannot be opened or they
+    are of a later one: it is left as it is then.
     """
     try:
         if not path.exists():
-            _migrate(path)
+            migrate(path)
+        refuse_newer(path)
         connection = _open(path, busy_s)
-        if _version(connection, path) < len(MIGRATIONS):
+        version = _version(connection, path)
+        if version < SCHEMA:
             connection.close()
-            _migrate(path)
-            connection = _open(path, busy_s)
+            if version == 0:  # a file that nobody has written to yet
+                migrate(path)
+                return _open(path, busy_s)
+            raise Outdated(
+                f"The job database {path} was written by an earlier cro-tui (version {version} of its "
+                f"tables, this one needs {SCHEMA}).",
+                "Type cro-tui ls to bring it up to date.",
+            )
         return connection
     except (sqlite3.Error, OSError) as error:
         raise unreachable(path, error) from error
+
+
+def refuse_newer(path: Path) -> None:
+    """Raise Unreachable for a database of a later version, and change nothing about it.
+
+    A connection that may write moves what a killed scheduler has left in the log into the database.
+    """
+    if not path.with_name(path.name + "-wal").exists():
+        return
+    with suppress(sqlite3.Error):  # whoever opens it afterwards meets the same, and says so
+        connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=1.0)
+        _version(connection, path)
+        connection.close()
+
+
+class Outdated(Unreachable):
+    """The tables are those of an earlier version; `migrate` changes them, under the scheduler's lock."""
+
+
+def has_intents(path: Path) -> bool:
+    """Whether anything is asked for that no scheduler has read. Raises Unreachable."""
+    connection = connect(path)
+    try:
+        return connection.execute("SELECT 1 FROM intents LIMIT 1").fetchone() is not None
+    except sqlite3.Error as error:
+        raise unreachable(path, error) from error
+    finally:
+        connection.close()
 
 
 def _open(path: Path, busy_s: float) -> sqlite3.Connection:
@@ -77,24 +115,29 @@ def _version(connection: sqlite3.Connection, path: Path) -> int:
     except BaseException:
         connection.close()
         raise
-    if version > len(MIGRATIONS):
+    if version > SCHEMA:
         connection.close()
         raise Unreachable(
             f"The job database {path} was written by a newer cro-tui (version {version} of its tables, "
-            f"this one knows {len(MIGRATIONS)}).",
+            f"this one knows {SCHEMA}).",
             "Update cro-tui, or set CRO_HOME to another folder.",
         )
     return version
 
 
-def _migrate(path: Path) -> None:
+def migrate(path: Path) -> None:
+    """Make the database, or bring its tables up to date; nothing happens to one that is.
+
+    An existing one may only be changed by whoever holds the scheduler's lock: a scheduler of the earlier
+    version could no longer use it. Raises sqlite3.Error, OSError, Unreachable.
+    """
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with only_one(path):
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
         connection = _open(path, busy_s=30.0)
         try:
             version = _version(connection, path)
-            if version == len(MIGRATIONS):
+            if version == SCHEMA:
                 return
             with _without_pandas():
                 from sqlite_utils import Database

@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from jobs.versions import UNVERSIONED, Version, field_names, read_as
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")  # of a registered model
 ALIAS = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,31}")
@@ -92,7 +95,8 @@ class ModelCard:
     pairs metrics with "max" or "min", the main one first. `data` and `packages` are texts by name; `sample`
     is a few rows that it takes, `spread` how each column was spread, as the run reported them. `source` is
     the file that it was taken from where no job left it (`job_id` is 0 then), `types` the names that this
-    one would load, `trusted` the digest of the file that a person agreed to load with them.
+    one would load, `trusted` the digest of the file that a person agreed to load with them. `written_by`
+    is the cro-tui that wrote the card, `unknown` what a later one wrote besides.
     """
 
     name: str
@@ -121,6 +125,8 @@ class ModelCard:
     source: str = ""
     types: tuple[str, ...] = ()
     trusted: str = ""
+    written_by: Version = UNVERSIONED
+    unknown: Mapping[str, object] = field(default_factory=dict)
 
     @property
     def size_bytes(self) -> int:
@@ -131,6 +137,25 @@ class ModelCard:
         """What it is judged by: the first that its recipe names and it has, or else its first one."""
         names = [name for name, _ in self.better if name in self.metrics] or list(self.metrics)
         return (names[0], self.metrics[names[0]]) if names else None
+
+
+def card_table(card: ModelCard) -> dict[str, Any]:
+    """The card as a JSON object, with what a later version had written into it."""
+    table = asdict(card)
+    unknown: dict[str, Any] = table.pop("unknown")
+    return unknown | table
+
+
+def card_of(table: Mapping[str, Any]) -> ModelCard:
+    """The way back, from a table of any version. Raises KeyError, TypeError, ValueError for damage."""
+    known = {name: value for name, value in table.items() if name in field_names(ModelCard)}
+    known["files"] = tuple(read_as(ModelFile, file) for file in table["files"])
+    known["signature"] = tuple(read_as(Column, column) for column in table.get("signature", ()))
+    known["types"] = tuple(map(str, table.get("types", ())))
+    known["better"] = tuple((str(metric), str(better)) for metric, better in table.get("better", ()))
+    known["written_by"] = read_as(Version, table.get("written_by", {}))
+    known["unknown"] = {name: value for name, value in table.items() if name not in known}
+    return ModelCard(**known)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,12 +17,12 @@ import shutil
 import stat
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from jobs.ports import BadInput, NotNow, Unreachable
-from jobs.tracking.model import ALIAS, NAME, Column, ModelCard, ModelFile, RegisteredModel
+from jobs.tracking.model import ALIAS, NAME, ModelCard, ModelFile, RegisteredModel, card_of, card_table
+from jobs.versions import PACKAGE, SCHEMA, Version
 
 _REFERENCE = re.compile(rf"({NAME.pattern})(?:@({ALIAS.pattern})|:v?([0-9]{{1,9}}))?")
 _ALIASES = "aliases.json"
@@ -112,8 +112,9 @@ class Registry:
                         return known, False
                 self._copy(source, taken, digest)
                 version = max(self._versions(name), default=0) + 1
-                made = ModelCard(**{**card, "version": version, "digest": digest, "files": tuple(taken)})
-                _write(self._folder / "names" / name / f"{version}.json", asdict(made))
+                own = {"version": version, "digest": digest, "files": tuple(taken)}
+                made = ModelCard(**{**card, **own, "written_by": Version(PACKAGE, SCHEMA)})
+                _write(self._folder / "names" / name / f"{version}.json", card_table(made))
                 return made, True
         except OSError as error:
             raise Unreachable(
@@ -158,7 +159,7 @@ class Registry:
                     raise Unreachable(
                         f"{file.path} of {reference} is damaged.", "Register the model again."
                     )
-            _write(folder / CARD, asdict(card))
+            _write(folder / CARD, card_table(card))
         except FileExistsError:
             raise BadInput(f"There is a folder {folder} already.", "Name another one with --to.") from None
         except OSError as error:
@@ -204,12 +205,8 @@ class Registry:
         try:
             if table is None:
                 return None
-            table["files"] = tuple(ModelFile(**file) for file in table["files"])
-            table["signature"] = tuple(Column(**column) for column in table["signature"])
-            table["types"] = tuple(map(str, table.get("types", ())))
-            table["better"] = tuple((str(metric), str(better)) for metric, better in table["better"])
-            return ModelCard(**table)
-        except (KeyError, TypeError, ValueError):
+            return card_of(table)
+        except (KeyError, TypeError, ValueError, AttributeError):
             return None
 
     def _copy(self, source: Path, files: Sequence[ModelFile], digest: str) -> None:

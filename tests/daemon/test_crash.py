@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -13,8 +14,10 @@ from pathlib import Path
 
 import pytest
 
+from jobs.api import Api
 from jobs.model import Cancelled, Failed, Lost, Running, StateName, Succeeded
 from jobs.ports import Unreachable
+from jobs.settings import Settings
 from jobs.views import JobQuery
 from jobs.wakeup import Ringer
 from tests.daemon.conftest import TOLERANT, Installation, command
@@ -244,3 +247,16 @@ def test_hundreds_at_once(installation: Installation) -> None:
     installation.start()
     assert {job.state.name for job in installation.api.wait(ids, timeout_s=100)} == {StateName.SUCCEEDED}
     assert installation.api.snapshot().counts == {StateName.SUCCEEDED: 300}
+
+
+def test_a_submit_while_the_scheduler_leaves_is_scheduled(installation: Installation) -> None:
+    installation.settings(TOLERANT + "idle_exit_s = 0.3\n")
+    with contextlib.closing(Api(installation.home, Settings())) as passer_by:  # it starts no scheduler
+        for who in (installation.api, passer_by) * 2:
+            installation.start()
+            installation.until(installation.home.doorbell.exists, "it to listen")
+            installation.until(lambda: not installation.home.doorbell.exists(), "it to leave")
+            (job_id,) = who.submit([command("true")])
+            if who is passer_by and not installation.api.daemon_status().running:
+                continue  # it had left before: whoever wants a scheduler starts one
+            installation.until_state(job_id, "succeeded")

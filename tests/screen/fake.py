@@ -418,6 +418,9 @@ class FakeSource:
         self.bell = FakeBell()
         return self.bell
 
+    def notices(self) -> tuple[str, ...]:
+        return ()
+
     def ensure_daemon(self) -> DaemonStatus:
         self._enter("ensure_daemon", None)
         return self.daemon

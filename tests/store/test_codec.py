@@ -149,7 +149,7 @@ def test_reasons_read_back() -> None:
     )
     assert codec.load_reasons(codec.dump_reasons(reasons)) == reasons
     with pytest.raises(Damaged):
-        codec.load_reasons('[{"code":"nonsense"}]')
+        codec.load_reasons('[{"needed":3}]')
 
 
 def test_a_sample_and_a_capacity_read_back() -> None:

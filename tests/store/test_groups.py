@@ -207,6 +207,7 @@ def test_sweeps_of_an_older_database_are_rows_as_well(
     number = schema.MIGRATIONS.index(group_tables.groups_and_tallies)
     with monkeypatch.context() as older:
         older.setattr(schema, "MIGRATIONS", schema.MIGRATIONS[:number])
+        older.setattr(schema, "SCHEMA", number)
         connection = schema.connect(database)
         for job_id, of in ((1, (1, 2)), (2, (1, 2)), (3, None), (4, (3, 0))):
             connection.execute(
@@ -215,6 +216,7 @@ def test_sweeps_of_an_older_database_are_rows_as_well(
                 (job_id, codec.dump_spec(spec("old", sweep=of)), '{"state":{"since_at":1}}'),
             )
         connection.close()
+    schema.migrate(database)
     with contextlib.closing(Queries(database)) as queries, contextlib.closing(Store(database)) as store:
         found = [row for row in lines(queries) if isinstance(row, JobGroup)]
         assert [(group.id, group.size, group.controller) for group in found] == [(1, 2, None), (3, 1, 3)]
@@ -253,13 +255,16 @@ OLD_SQL = {
 
 
 def older(database: Path, *rows: tuple[str, int, int | None, str]) -> None:
-    """A database from before there were groups, with rows of `jobs` or `intents`: id, retry of, spec."""
+    """A database from before there were groups, brought up to date. A row is its table (`jobs` or
+    `intents`), id, retry of and spec."""
     number = schema.MIGRATIONS.index(group_tables.groups_and_tallies)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(schema, "MIGRATIONS", schema.MIGRATIONS[:number])
+        patch.setattr(schema, "SCHEMA", number)
         with contextlib.closing(schema.connect(database)) as connection:
             for table, *values in rows:
                 connection.execute(OLD_SQL[table], values)
+    schema.migrate(database)
 
 
 def test_what_waits_or_is_damaged_at_an_upgrade_is_a_row(database: Path) -> None:
