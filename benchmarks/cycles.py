@@ -14,9 +14,9 @@ from pathlib import Path
 from benchmarks.measure import SPREAD, machine, scratch, spread, wait_for
 from benchmarks.scale import SETTINGS, TINY, counts, sweep, unseen
 from benchmarks.watched import Span, watched_api
-from jobs.api import Api
-from jobs.model import StateName
-from jobs.views import NeedsRequest, SubmitRequest
+from jobs.client import Client
+from jobs.core.jobs import StateName
+from jobs.core.requests import NeedsRequest, SubmitRequest
 
 PARTS = ("Daemon._work", "Daemon._hear", "Cycle.take_intents", "Cycle.decide", "Cycle.commit")
 PAUSE_S = 0.02
@@ -26,7 +26,7 @@ SMALL = SubmitRequest(argv=("true",), needs=TINY, priority=100)
 class Window:
     """From when to when one thing was measured, and how soon a submitted job had ended in it."""
 
-    def __init__(self, api: Api, goes_on: Callable[[], bool]) -> None:
+    def __init__(self, api: Client, goes_on: Callable[[], bool]) -> None:
         self.began = time.monotonic()
         self.round_trips_s: list[float] = []
         while goes_on():

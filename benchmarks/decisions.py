@@ -12,14 +12,14 @@ import time
 from collections.abc import Callable
 
 from benchmarks.measure import machine
-from jobs.machine import DeviceSample, Sample
-from jobs.model import GIB, Forecast, Grant, Job, JobId, JobSpec, Needs, Queued, Running, Usage
+from jobs.core.jobs import GIB, Forecast, Grant, Job, JobId, JobSpec, Needs, Queued, Running, Usage
+from jobs.core.machine import DeviceSample, Sample
+from jobs.core.rules import Rules
+from jobs.core.world import World
 from jobs.policy.decide import decide, estimate
-from jobs.policy.head import choose
 from jobs.policy.order import Order
-from jobs.rules import Rules
+from jobs.policy.window import choose
 from jobs.simulation.replay import box, calm
-from jobs.world import World
 
 NOW = 1e7
 TIMES = 15

@@ -19,8 +19,8 @@ from pathlib import Path
 
 from benchmarks.measure import SPREAD, machine, running_api, scratch, spread
 from benchmarks.watched import Span, watched_api
-from jobs.api import Api
-from jobs.views import NeedsRequest, SubmitRequest
+from jobs.client import Client
+from jobs.core.requests import NeedsRequest, SubmitRequest
 
 STAMP = r"""
 #include <stdio.h>
@@ -55,7 +55,7 @@ def stamp_program(folder: Path) -> str:
 class Sample:
     """One job's moments on the monotonic clock, in seconds."""
 
-    def __init__(self, api: Api, program: str, moments: Path) -> None:
+    def __init__(self, api: Client, program: str, moments: Path) -> None:
         words = (program, str(moments), str(RUNS_US))
         self.asked = time.monotonic()
         (job_id,) = api.submit([SubmitRequest(argv=words, name="stamp", needs=NEEDS)])
@@ -67,7 +67,7 @@ class Sample:
         self.ahead_s = time.time() - time.monotonic()  # the wall clock, for what the job folder says
 
 
-def samples(api: Api, program: str, folder: Path, count: int) -> list[Sample]:
+def samples(api: Client, program: str, folder: Path, count: int) -> list[Sample]:
     """One job after the other, with uneven pauses so that they fall anywhere between two timers."""
     pause = random.Random(0)
     found = []
@@ -134,7 +134,7 @@ def main() -> None:
     print(f"{machine()}\n")
     with scratch() as folder:
         program, spans_file = stamp_program(folder), folder / "spans"
-        opened: AbstractContextManager[Api] = running_api(folder)
+        opened: AbstractContextManager[Client] = running_api(folder)
         if options.where:
             opened = watched_api(folder, spans_file)
         with opened as api:

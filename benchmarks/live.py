@@ -24,13 +24,13 @@ from pathlib import Path
 import psutil
 
 from benchmarks.measure import high, machine, running_api, scratch
-from jobs.api import Api
-from jobs.machine import Capacity
-from jobs.model import GIB, Ended, Job, JobId, Running, StateName, Succeeded
-from jobs.rules import Rules
+from jobs.client import Client
+from jobs.core.jobs import GIB, Ended, Job, JobId, Running, StateName, Succeeded
+from jobs.core.machine import Capacity
+from jobs.core.requests import JobQuery, NeedsRequest, SubmitRequest
+from jobs.core.rules import Rules
 from jobs.simulation.replay import GPU_BYTES, Knowledge, Setting, box, replay
 from jobs.simulation.trace import TraceJob, on_box, read_csv, read_swf
-from jobs.views import JobQuery, NeedsRequest, SubmitRequest
 from tests.nvml.stand_in import Gpu, StandIn
 
 CPUS, GPUS = 2, 8  # of the machine in the traces: 64 and 8
@@ -113,7 +113,7 @@ def stretch(file: Path, mem_bytes: int, minutes: float, count: int, load: float)
     )
 
 
-def live(api: Api, trace: tuple[TraceJob, ...], most_bytes: int, folder: Path, recipes: bool) -> Lived:
+def live(api: Client, trace: tuple[TraceJob, ...], most_bytes: int, folder: Path, recipes: bool) -> Lived:
     """Submit each job when it is due, look every second, and wait until all have ended."""
     began, ids, seen = time.monotonic(), list[JobId](), Counter[str]()
     foreign = list[tuple[float, int]]()

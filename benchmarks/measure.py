@@ -19,8 +19,9 @@ from pathlib import Path
 
 import psutil
 
-from jobs.api import Api
-from jobs.settings import Home, Settings
+from jobs.client import Client
+from jobs.installation.home import Home
+from jobs.installation.settings import Settings
 
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
@@ -46,11 +47,11 @@ def scratch() -> Iterator[Path]:
 
 
 @contextmanager
-def running_api(scratch_folder: Path, settings: str = "") -> Iterator[Api]:
+def running_api(scratch_folder: Path, settings: str = "") -> Iterator[Client]:
     """An Api on a new, empty state folder within `scratch_folder`, with its own running daemon."""
     home = Home.find({**os.environ, "CRO_HOME": tempfile.mkdtemp(dir=scratch_folder)})
     home.settings_file.write_text(settings)
-    api = Api(home, Settings.load(home.settings_file))
+    api = Client(home, Settings.load(home.settings_file))
     api.ensure_daemon()
     try:
         yield api

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.optimize import Bounds, LinearConstraint, linprog, milp
 
-from jobs.machine import Capacity
+from jobs.core.machine import Capacity
 from jobs.simulation.metrics import bound_s
 from jobs.simulation.trace import TraceJob, shares_of
 

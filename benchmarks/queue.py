@@ -24,9 +24,9 @@ from joblib.externals.loky import ProcessPoolExecutor
 
 from benchmarks import peers
 from benchmarks.measure import Row, machine, packaged, running_api, scratch, table, timed, version, wait_for
-from jobs.api import Api
-from jobs.model import StateName
-from jobs.views import NeedsRequest, SubmitRequest
+from jobs.client import Client
+from jobs.core.jobs import StateName
+from jobs.core.requests import NeedsRequest, SubmitRequest
 
 MIB = 2**20
 
@@ -71,7 +71,7 @@ def nq(folder: str, jobs: int) -> None:
         subprocess.run(["nq", "-w"], env=os.environ | {"NQDIR": queue}, check=True)
 
 
-def ours(api: Api, jobs: int) -> None:
+def ours(api: Client, jobs: int) -> None:
     needs = NeedsRequest(cpus=1, mem_bytes=64 * MIB)
     ids = api.submit([SubmitRequest(argv=("true",), name="true", needs=needs)] * jobs)
     states = {job.state.name for job in api.wait(ids)}

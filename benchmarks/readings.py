@@ -16,10 +16,10 @@ import time
 from pathlib import Path
 
 from benchmarks.measure import machine
-from jobs.sensing.amd import Amd
-from jobs.sensing.drm_clients import DrmClients
-from jobs.sensing.gpus import Gpus
-from jobs.sensing.sensor import MachineSensor
+from jobs.machine.amd import Amd
+from jobs.machine.drm_clients import DrmClients
+from jobs.machine.gpus import Gpus
+from jobs.machine.sensor import MachineSensor
 from tests.amd.kernel import Kernel
 from tests.nvml.stand_in import Gpu, StandIn
 

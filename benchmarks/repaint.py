@@ -24,9 +24,9 @@ from pathlib import Path
 
 from benchmarks.latency import NEEDS, WARM_UP, stamp_program
 from benchmarks.measure import SPREAD, cpu_percent, machine, running_api, scratch, spread, wait_for
-from jobs.api import Api
-from jobs.settings import Home
-from jobs.views import SubmitRequest
+from jobs.client import Client
+from jobs.core.requests import SubmitRequest
+from jobs.installation.home import Home
 
 ROWS, COLUMNS = 40, 160
 SETTINGS = """[admission]
@@ -115,7 +115,7 @@ def _text(drawn: bytes) -> bytes:
 class Shown:
     """One job: seconds from its three events to the row that says so."""
 
-    def __init__(self, api: Api, terminal: Terminal, program: str, moments: Path, number: int) -> None:
+    def __init__(self, api: Client, terminal: Terminal, program: str, moments: Path, number: int) -> None:
         name = f"row{number:04}x"
         terminal.forget()
         words = (program, str(moments), str(RUNS_US))

@@ -12,8 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks.measure import machine, scratch
-from jobs.tracking.registry import Registry
-from jobs.tracking.reports import EventsFile
+from jobs.records.events import EventsFile
+from jobs.registry.store import Registry
 from recipes.library.sklearn_forest import say
 
 EVENTS = 1_000

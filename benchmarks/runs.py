@@ -17,13 +17,14 @@ from pathlib import Path
 
 from benchmarks.measure import machine, scratch
 from cro_tui.widgets.parallel import axes_of, drawn_of, line_of, picture
-from jobs.api import Api
-from jobs.model import Job, JobId, JobSpec, Queued, Succeeded, Usage
-from jobs.settings import Home, Settings
+from jobs.client import Client
+from jobs.core.jobs import Job, JobId, JobSpec, Queued, Succeeded, Usage
+from jobs.core.requests import JobGroup, JobQuery
+from jobs.core.sweeps import Runs, ranked
+from jobs.installation.home import Home
+from jobs.installation.settings import Settings
 from jobs.store.intents import Intents, NewGroup
 from jobs.store.writer import Store
-from jobs.tracking.sweeps import Runs, ranked
-from jobs.views import JobGroup, JobQuery
 
 TIMES = 20
 FOLDED = JobQuery(folded=True)
@@ -46,7 +47,7 @@ def specs(number: int, rng: random.Random) -> list[JobSpec]:
     return made
 
 
-def fill(api: Api, number: int, *, sweep: bool, ended: bool, rng: random.Random) -> None:
+def fill(api: Client, number: int, *, sweep: bool, ended: bool, rng: random.Random) -> None:
     """Queue so many, take them in, and let them end, as the scheduler would write it down."""
     api.home.make()
     group = NewGroup("forest", number, JUDGED_BY) if sweep else None
@@ -91,7 +92,7 @@ def drawn(runs: Runs, size: tuple[int, int]) -> int:
     return len(picture(axes, lines, lines[0], lines[-1], size, ascii_only=False))
 
 
-def pages(api: Api) -> int:
+def pages(api: Client) -> int:
     """The whole list, page by page, as the screen asks for it."""
     rows, seen = api.rows(replace(FOLDED, limit=500)), 0
     while rows:
@@ -103,9 +104,9 @@ def pages(api: Api) -> int:
     return seen
 
 
-def an_api(folder: Path, name: str) -> Api:
+def an_api(folder: Path, name: str) -> Client:
     home = Home.find({**os.environ, "CRO_HOME": str(folder / name)})
-    return Api(home, Settings())
+    return Client(home, Settings())
 
 
 def main() -> None:
@@ -145,7 +146,7 @@ def main() -> None:
     print("\n".join(lines))
 
 
-def _end(api: Api) -> tuple[float, int]:
+def _end(api: Client) -> tuple[float, int]:
     rows = api.rows(FOLDED)
     last = rows[-1]
     assert isinstance(last, Job) and isinstance(last.state, Succeeded)

@@ -19,9 +19,9 @@ from pathlib import Path
 import psutil
 
 from benchmarks.measure import machine, running_api, scratch, timed, wait_for
-from jobs.api import Api
-from jobs.model import StateName
-from jobs.views import NeedsRequest, SubmitRequest
+from jobs.client import Client
+from jobs.core.jobs import StateName
+from jobs.core.requests import NeedsRequest, SubmitRequest
 
 QUEUED = 100_000
 RUNNING = 100
@@ -45,11 +45,11 @@ def shown(name: str, aim: str, seconds: Sequence[float]) -> str:
     return f"| {name} | {aim} | {statistics.median(ordered):.1f} | {ordered[0]:.1f} to {ordered[-1]:.1f} |"
 
 
-def one_submit(api: Api) -> float:
+def one_submit(api: Client) -> float:
     return timed(lambda: api.submit([SubmitRequest(argv=("true",), hold=True)]))
 
 
-def commands(api: Api, times: int) -> tuple[list[float], list[float]]:
+def commands(api: Client, times: int) -> tuple[list[float], list[float]]:
     """Wall and CPU seconds of `cro-tui submit -- true`, a process each."""
     environ = {**os.environ, "CRO_HOME": str(api.home.data)}
     program = str(Path(sys.executable).parent / "cro-tui")
@@ -73,7 +73,7 @@ def commands(api: Api, times: int) -> tuple[list[float], list[float]]:
     return wall, cpu
 
 
-def killed(api: Api) -> float:
+def killed(api: Client) -> float:
     """Seconds from the start of a new scheduler, after kill -9, to the first job that it starts."""
     pid = api.daemon_status().pid
     assert pid is not None
@@ -89,7 +89,7 @@ def killed(api: Api) -> float:
     return took_s
 
 
-def idle(api: Api, over_s: float) -> str:
+def idle(api: Client, over_s: float) -> str:
     """Memory, CPU and wake-ups of a scheduler that has nothing to do."""
     process = psutil.Process(api.daemon_status().pid)
     before, switches = process.cpu_times(), process.num_ctx_switches().voluntary
@@ -165,15 +165,15 @@ def main() -> None:
     print("\n".join(lines))
 
 
-def pictures(api: Api) -> list[float]:
+def pictures(api: Client) -> list[float]:
     return [timed(api.snapshot) for _ in range(20)]
 
 
-def counts(api: Api) -> dict[StateName, int]:
+def counts(api: Client) -> dict[StateName, int]:
     return dict(api.snapshot().counts)
 
 
-def unseen(api: Api) -> bool:
+def unseen(api: Client) -> bool:
     """Whether submits wait to be read."""
     import sqlite3
     from contextlib import closing

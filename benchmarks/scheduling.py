@@ -19,16 +19,16 @@ from pathlib import Path
 
 from benchmarks.measure import machine
 from benchmarks.packing import packing_bound_s
-from jobs.machine import Capacity
-from jobs.model import Job, Queued
+from jobs.core.jobs import Job, Queued
+from jobs.core.machine import Capacity
+from jobs.core.rules import Rules
+from jobs.core.world import Plan, Start, World
 from jobs.policy.backfill import fresh_holding, start_pass
+from jobs.policy.free_resources import build
 from jobs.policy.order import Order
-from jobs.policy.room import build
-from jobs.rules import Rules
 from jobs.simulation.metrics import Figures, bound_s, figures
 from jobs.simulation.replay import Knowledge, Setting, box, calm, replay
 from jobs.simulation.trace import TraceJob, on_box, read_csv, read_swf
-from jobs.world import Plan, Start, World
 
 BOXES = {"A": (64, 256, 8), "B": (16, 64, 2)}
 LOADS = (0.7, 0.9)

@@ -25,7 +25,7 @@ from pathlib import Path
 import psutil
 
 from benchmarks.measure import cpu_percent, machine, running_api, scratch, version, wait_for
-from jobs.views import NeedsRequest, SubmitRequest
+from jobs.core.requests import NeedsRequest, SubmitRequest
 from tests.nvml.stand_in import Gpu, StandIn
 
 PEERS = {

@@ -28,8 +28,8 @@ from pathlib import Path
 import psutil
 
 from benchmarks.measure import machine, scratch
-from jobs.tracking.registry import Registry
-from jobs.tracking.signature import signature_of
+from jobs.registry.signature import signature_of
+from jobs.registry.store import Registry
 
 FEATURES = 20
 READY_LIMIT_S, ASK_S, WARM_UP_S = 120.0, 4.0, 1.0
@@ -132,7 +132,7 @@ def main() -> None:
 def _compared(folder: Path, case: Case, *, with_mlflow: bool) -> Iterator[Measured | None]:
     """Our service in its three ways, and its peers."""
     body = json.dumps({"dataframe_records": json.loads(case.body)}).encode()
-    ours = [sys.executable, "-P", "-m", "jobs.serving", "--models", str(folder / "models")]
+    ours = [sys.executable, "-P", "-m", "jobs.programs.serving", "--models", str(folder / "models")]
     for name, words in (("compiles it first", ()), ("compiled", ()), ("native", ("--native",))):
         yield _measured(f"{case.name}: cro-tui, {name}", _ours(ours, words, case.name), body)
     model = str(folder / case.file)

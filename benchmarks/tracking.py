@@ -20,9 +20,9 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from benchmarks.measure import machine, running_api, scratch
-from jobs.api import Api
-from jobs.model import JobId, Succeeded
-from jobs.views import NeedsRequest, SubmitRequest
+from jobs.client import Client
+from jobs.core.jobs import JobId, Succeeded
+from jobs.core.requests import NeedsRequest, SubmitRequest
 from recipes.library.sklearn_forest import say
 
 SAY = f"OPENED, OWNER = {{}}, os.getpid()\n\n{inspect.getsource(say)}"
@@ -123,20 +123,20 @@ def calls(script: str, file: Path, rounds: int) -> Mapping[str, tuple[float, flo
     return {name: (cpu, wall) for name, (cpu, wall) in json.loads(done.stdout.splitlines()[-1]).items()}
 
 
-def prepared(api: Api) -> Api:
+def prepared(api: Client) -> Client:
     for name, reports in (("silent", False), ("says", True)):
         text = JOB.replace("REPORTS", str(reports))
         (api.home.recipes / f"{name}.py").write_text(text)
     return api
 
 
-def second(api: Api, recipe: str) -> tuple[float, float]:
+def second(api: Client, recipe: str) -> tuple[float, float]:
     """CPU and wall seconds of one such job, as the scheduler has them."""
     (job_id,) = api.submit([SubmitRequest(recipe=recipe, needs=NeedsRequest(cpus=0.1))])
     return _took(api, job_id)
 
 
-def _took(api: Api, job_id: JobId) -> tuple[float, float]:
+def _took(api: Client, job_id: JobId) -> tuple[float, float]:
     (job,) = api.wait([job_id], timeout_s=120)
     assert isinstance(job.state, Succeeded), api.log_path(job_id).read_text()
     return job.state.usage.cpu_s or 0.0, job.state.finished_at - job.state.started_at

@@ -24,8 +24,8 @@ import psutil
 
 from benchmarks import peers
 from benchmarks.measure import SPREAD, Row, machine, packaged, running_api, scratch, spread, table, timed
-from jobs.api import Api
-from jobs.views import SubmitRequest
+from jobs.client import Client
+from jobs.core.requests import SubmitRequest
 
 FOREST = """# /// script
 # dependencies = ["scikit-learn"]
@@ -85,7 +85,7 @@ class Round:
                 self.seconds = timed(lambda: self._run(api, jobs))
             self.peak_bytes = memory.peak_bytes
 
-    def _run(self, api: Api, jobs: int) -> None:
+    def _run(self, api: Client, jobs: int) -> None:
         ids = api.submit([SubmitRequest(recipe="job")] * jobs)
         ended = api.wait(ids)
         assert all(job.state.name == "succeeded" for job in ended), ended[0]
@@ -94,7 +94,7 @@ class Round:
 class Memory:
     """The most that jobs, supervisors and resident processes hold together, shared pages counted once."""
 
-    def __init__(self, api: Api) -> None:
+    def __init__(self, api: Client) -> None:
         self._daemon = psutil.Process(api.daemon_status().pid)
         self.peak_bytes = 0
         self._stop = threading.Event()

@@ -19,8 +19,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.measure import repository, wait_for
-from jobs.api import Api
-from jobs.settings import Home, Settings
+from jobs.client import Client
+from jobs.installation.home import Home
+from jobs.installation.settings import Settings
 
 STOP_S = 60.0
 
@@ -41,11 +42,11 @@ class Span:
 
 
 @contextmanager
-def watched_api(scratch_folder: Path, spans: Path, settings: str = "") -> Iterator[Api]:
+def watched_api(scratch_folder: Path, spans: Path, settings: str = "") -> Iterator[Client]:
     """As `running_api`, with a scheduler whose spans are in the file afterwards."""
     home = Home.find({**os.environ, "CRO_HOME": tempfile.mkdtemp(dir=scratch_folder)})
     home.settings_file.write_text(settings)
-    api = Api(home, Settings.load(home.settings_file))
+    api = Client(home, Settings.load(home.settings_file))
     api.daemon_status()
     command = [sys.executable, "-m", "benchmarks.watched", str(home.data), str(spans)]
     process = subprocess.Popen(command, cwd=repository(), stderr=subprocess.DEVNULL)
@@ -84,14 +85,14 @@ def clocked(owner: Any, name: str, into: list[tuple[str, float, float, float]]) 
 
 
 def main() -> int:
-    from jobs.boxed import bundle
     from jobs.daemon.__main__ import serve
     from jobs.daemon.attempts import Attempts
     from jobs.daemon.cycle import Cycle
     from jobs.daemon.loop import Daemon
-    from jobs.executors.forker import Forker
+    from jobs.executors.launcher_client import Forker
     from jobs.executors.local import LocalExecutor
-    from jobs.wakeup import Ringer
+    from jobs.installation.notify import Ringer
+    from jobs.runtime import job_folder
 
     folder, file = Path(sys.argv[1]), Path(sys.argv[2])
     spans: list[tuple[str, float, float, float]] = []
@@ -101,7 +102,7 @@ def main() -> int:
         (Attempts, ("perform",)),
         (LocalExecutor, ("_submit", "_watch")),
         (Forker, ("fork",)),
-        (bundle, ("make_folder", "write_json")),
+        (job_folder, ("make_folder", "write_json")),
         (Ringer, ("ring_all",)),
     ):
         for name in names:

@@ -13,7 +13,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run and return the exit code."""
     words = list(sys.argv[1:] if argv is None else argv)
     if words in (["--version"], ["-V"]):
-        from jobs.versions import PACKAGE
+        from jobs.core.versions import PACKAGE
 
         print(f"cro-tui {PACKAGE}")
         return 0

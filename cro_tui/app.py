@@ -19,24 +19,24 @@ from textual.filter import LineFilter
 from textual.screen import Screen
 
 from cro_tui.actions import Where, bindings, first_key, unknown_ids
-from cro_tui.desk import Notice
-from cro_tui.errands import Errands, Returned
-from cro_tui.feed import Feed, Looked, Picture
+from cro_tui.background_calls import Errands, Returned
+from cro_tui.key_queue import TypeAhead
 from cro_tui.palette import Commands
+from cro_tui.poller import Feed, Looked, Picture
 from cro_tui.present import counted
+from cro_tui.screen_host import Notice
 from cro_tui.screens.ask import Answer, Ask
+from cro_tui.screens.base_screen import Place
 from cro_tui.screens.dashboard import Dashboard
-from cro_tui.screens.place import Place
 from cro_tui.source import Source, UsableRecipe
-from cro_tui.type_ahead import TypeAhead
 from cro_tui.widgets.ascii import ASCII
 from cro_tui.widgets.job_list import JobList
 from cro_tui.widgets.strips import plain
-from jobs.machine import Sample
-from jobs.model import JobId, StateName
-from jobs.ports import CroError, NotNow
-from jobs.settings import Settings
-from jobs.views import DaemonStatus, JobQuery, Snapshot
+from jobs.core.jobs import JobId, StateName
+from jobs.core.machine import Sample
+from jobs.core.ports import CroError, NotNow
+from jobs.core.requests import DaemonStatus, JobQuery, Snapshot
+from jobs.installation.settings import Settings
 
 if TYPE_CHECKING:
     from cro_tui.screens.form import Queued

@@ -9,8 +9,8 @@ from textual.command import DiscoveryHit, Hit, Hits, Provider
 from textual.dom import DOMNode
 
 from cro_tui.actions import ACTIONS, Action, Where, keys_of
-from cro_tui.desk import Desk
-from cro_tui.screens.place import Place
+from cro_tui.screen_host import Desk
+from cro_tui.screens.base_screen import Place
 from cro_tui.widgets.log_view import LogView
 
 

@@ -1,4 +1,4 @@
-"""What the screen needs from the engine: the part of `jobs.api.Api` that it calls, as a Protocol.
+"""What the screen needs from the engine: the part of `jobs.client.Client` that it calls, as a Protocol.
 
 Tests drive the screen with a small in-memory source of the same shape. Nothing here does anything.
 """
@@ -9,14 +9,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from jobs.load_history import Point
-from jobs.model import Job, JobId, ParamValue
-from jobs.processes import Group, Process
-from jobs.serving.model import Service
-from jobs.tracking.model import Curve, ModelCard, RegisteredModel, Reported
-from jobs.tracking.sweeps import Runs, Sweep
-from jobs.usage_trace import Moment
-from jobs.views import (
+from jobs.core.jobs import Job, JobId, ParamValue
+from jobs.core.requests import (
     DaemonStatus,
     FirstRun,
     Headroom,
@@ -28,6 +22,12 @@ from jobs.views import (
     Snapshot,
     SubmitRequest,
 )
+from jobs.core.sweeps import Runs, Sweep
+from jobs.core.tracking import Curve, ModelCard, RegisteredModel, Reported
+from jobs.kinds.service import Service
+from jobs.machine.process_groups import Group, Process
+from jobs.records.load_history import Point
+from jobs.records.usage_trace import Moment
 
 
 class Bell(Protocol):

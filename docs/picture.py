@@ -14,10 +14,11 @@ from pathlib import Path
 from textual.pilot import Pilot
 
 from cro_tui.app import CroApp
-from jobs.api import Api
-from jobs.model import Dependency, DependencyKind, StateName
-from jobs.settings import Home, Settings
-from jobs.views import JobQuery, NeedsRequest, SubmitRequest
+from jobs.client import Client
+from jobs.core.jobs import Dependency, DependencyKind, StateName
+from jobs.core.requests import JobQuery, NeedsRequest, SubmitRequest
+from jobs.installation.home import Home
+from jobs.installation.settings import Settings
 
 GIB = 2**30
 HERE = Path(__file__).resolve().parent
@@ -29,7 +30,7 @@ def recipe(name: str, mem_bytes: int | None = None, cpus: float = 1, **params: i
     )
 
 
-def queue_a_day(api: Api) -> None:
+def queue_a_day(api: Client) -> None:
     """A morning's work: some done, one failed, two running, the rest waiting for a reason."""
     api.wait(
         api.submit([recipe("sklearn_linear"), recipe("sklearn_forest", n_estimators=120)]), timeout_s=120
@@ -45,7 +46,7 @@ def queue_a_day(api: Api) -> None:
     api.submit([recipe("sklearn_forest", n_estimators=800), recipe("sklearn_linear"), evaluate, held])
 
 
-async def draw(api: Api, settings: Settings) -> None:
+async def draw(api: Client, settings: Settings) -> None:
     app = CroApp(api, settings)
     async with app.run_test(size=(120, 40)) as pilot:
         await settle(pilot, 60)
@@ -72,7 +73,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="cro-picture-") as folder:
         home = Home.find({**os.environ, "CRO_HOME": folder})
         settings = Settings()
-        with Api(home, settings) as api:
+        with Client(home, settings) as api:
             api.ensure_daemon()
             try:
                 queue_a_day(api)

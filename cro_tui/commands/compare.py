@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import click
 
-from cro_tui.commands.opened import now_s, opened, print_json, print_table
+from cro_tui.commands.command_context import now_s, opened, print_json, print_table
 from cro_tui.commands.options import ids_argument, json_option
 from cro_tui.present.compare import head, rows
-from jobs.model import JobId
-from jobs.ports import BadInput
+from jobs.core.jobs import JobId
+from jobs.core.ports import BadInput
 
 _MOST = 12
 

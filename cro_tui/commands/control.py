@@ -7,13 +7,13 @@ from functools import partial
 
 import click
 
-from cro_tui.commands.opened import opened, with_scheduler
+from cro_tui.commands.command_context import opened, with_scheduler
 from cro_tui.commands.options import ids_argument, job_id
 from cro_tui.present import counted, jobs_text
-from jobs.api import Api
-from jobs.model import JobId, StateName
-from jobs.ports import BadInput
-from jobs.views import JobQuery
+from jobs.client import Client
+from jobs.core.jobs import JobId, StateName
+from jobs.core.ports import BadInput
+from jobs.core.requests import JobQuery
 
 _EVERY = 1_000_000_000
 _STOPPABLE = frozenset(
@@ -118,7 +118,9 @@ def priority(ids: tuple[JobId, ...], value: str, sweep: JobId | None) -> int:
         return _done(api, ids, f"Priority {value} for")
 
 
-def _chosen(api: Api, ids: Sequence[JobId], every: bool, suited: frozenset[StateName]) -> tuple[JobId, ...]:
+def _chosen(
+    api: Client, ids: Sequence[JobId], every: bool, suited: frozenset[StateName]
+) -> tuple[JobId, ...]:
     if every and ids:
         raise BadInput("Name jobs or say --all, not both.")
     if every:
@@ -128,7 +130,7 @@ def _chosen(api: Api, ids: Sequence[JobId], every: bool, suited: frozenset[State
     return tuple(ids)
 
 
-def _whole(api: Api, sweep: JobId, others: bool, act: Callable[[JobId], int], what: str) -> int:
+def _whole(api: Client, sweep: JobId, others: bool, act: Callable[[JobId], int], what: str) -> int:
     if others:
         raise BadInput("Name jobs, say --all, or name a sweep: only one of them.")
     number = act(sweep)
@@ -138,7 +140,7 @@ def _whole(api: Api, sweep: JobId, others: bool, act: Callable[[JobId], int], wh
     return 0
 
 
-def _done(api: Api, ids: Sequence[JobId], what: str) -> int:
+def _done(api: Client, ids: Sequence[JobId], what: str) -> int:
     if not ids:
         print("There is no such job now.")
         return 0

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import click
 
-from cro_tui.commands.opened import now_s, opened, print_json
+from cro_tui.commands.command_context import now_s, opened, print_json
 from cro_tui.commands.options import json_option
 from cro_tui.present import daemon_json, daemon_line
-from jobs.api import Api
-from jobs.ports import BadInput, NotNow
-from jobs.settings import Home
+from jobs.client import Client
+from jobs.core.ports import BadInput, NotNow
+from jobs.installation.home import Home
 
 
 @click.command(short_help="Run, look at or stop the scheduler.")
@@ -67,7 +67,7 @@ def _become(home: Home) -> int:
     os.execve(sys.executable, words, {**os.environ, "PYTHONPATH": os.pathsep.join(paths)})
 
 
-def _status(api: Api, as_json: bool) -> int:
+def _status(api: Client, as_json: bool) -> int:
     found = api.daemon_status()
     if as_json:
         print_json(daemon_json(found))

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cro_tui.commands.opened import print_json
+from cro_tui.commands.command_context import print_json
 from cro_tui.commands.options import json_option
 from cro_tui.present import clean
-from jobs.settings import Home
+from jobs.installation.home import Home
 
 if TYPE_CHECKING:
-    from jobs.checkup import Finding
+    from jobs.client.doctor import Finding
 
 SMALLEST = (80, 24)
 
@@ -32,7 +32,7 @@ def doctor(as_json: bool) -> int:
     \b
       cro-tui doctor
     """
-    from jobs.checkup import Level, examine
+    from jobs.client.doctor import Level, examine
 
     findings = [*examine(Home.find()), *_terminal()]
     if as_json:
@@ -46,7 +46,7 @@ def doctor(as_json: bool) -> int:
 
 
 def _terminal() -> Iterator[Finding]:
-    from jobs.checkup import Finding, Level
+    from jobs.client.doctor import Finding, Level
 
     if not sys.stdout.isatty():
         yield Finding("terminal", Level.OK, "output goes to no terminal; nothing to check")

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 import click
 
-from jobs.ports import CroError, Unreachable
+from jobs.core.ports import CroError, Unreachable
 
 BAD_INPUT, UNREACHABLE, INTERRUPTED, BROKEN_PIPE = 2, 3, 130, 141
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import click
 
-from cro_tui.commands.opened import (
+from cro_tui.commands.command_context import (
     FATES_HELP,
     fate_code,
     has_ended,
@@ -28,11 +28,11 @@ from cro_tui.commands.opened import (
 from cro_tui.commands.options import job_id, json_option, whole
 from cro_tui.commands.wait import ending
 from cro_tui.present import cut, next_step, reason_sentence, state_word
-from jobs.api import Api
-from jobs.logs import hole_in, line_for
-from jobs.model import Job, JobId, Waiting
-from jobs.ports import BadInput
-from jobs.text import collapse
+from jobs.client import Client
+from jobs.core.jobs import Job, JobId, Waiting
+from jobs.core.ports import BadInput
+from jobs.records.logs import hole_in, line_for
+from jobs.records.text import collapse
 
 BLOCK_BYTES = 1 << 16
 MAX_LINE_BYTES = 1 << 16
@@ -91,7 +91,7 @@ def logs(  # noqa: PLR0917 - click calls it by keyword
 
 
 def follow_job(
-    api: Api, id_: JobId, *, attempt: int | None = None, last: int | None = None, raw: bool = False
+    api: Client, id_: JobId, *, attempt: int | None = None, last: int | None = None, raw: bool = False
 ) -> int:
     """Print what the job prints until it has ended; its exit code."""
     printer: _Printer | None = None
@@ -227,7 +227,7 @@ class _Printer:
 
 
 def _lines(path: Path, last: int | None) -> list[str]:
-    from jobs.logs import LogFile
+    from jobs.records.logs import LogFile
 
     with LogFile(path) as log:
         log.refresh()

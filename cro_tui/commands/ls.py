@@ -8,17 +8,17 @@ from pathlib import Path
 
 import click
 
-from cro_tui.commands.opened import note, now_s, opened, print_json, print_table
+from cro_tui.commands.command_context import note, now_s, opened, print_json, print_table
 from cro_tui.commands.options import json_option, whole
 from cro_tui.present import MISSING, STATE_WORDS, cut, job_json, job_row, percent_text, reported_text
 from cro_tui.present.groups import group_row
-from jobs.api import Api
-from jobs.logs import LogFile
-from jobs.model import Job, Running, StateName
-from jobs.ports import BadInput
-from jobs.text import progress_of_lines
-from jobs.tracking.reports import read
-from jobs.views import JobGroup, JobQuery, Row, SortKey
+from jobs.client import Client
+from jobs.core.jobs import Job, Running, StateName
+from jobs.core.ports import BadInput
+from jobs.core.requests import JobGroup, JobQuery, Row, SortKey
+from jobs.records.events import read
+from jobs.records.logs import LogFile
+from jobs.records.text import progress_of_lines
 
 _DEFAULT_LIMIT, _EVERY = 50, 1_000_000_000
 _WAITING = frozenset({StateName.QUEUED, StateName.HELD})
@@ -88,7 +88,7 @@ def ls(  # noqa: PLR0917 - click calls it by keyword
     return 0
 
 
-def _row(api: Api, job: Row, now: float, active: Sequence[Job]) -> tuple[str, ...]:
+def _row(api: Client, job: Row, now: float, active: Sequence[Job]) -> tuple[str, ...]:
     if isinstance(job, JobGroup):
         of_it = [each for each in active if each.spec.sweep is not None and each.spec.sweep[0] == job.id]
         row = group_row(job, now, of_it)

@@ -6,10 +6,10 @@ import sys
 
 import click
 
-from cro_tui.commands.opened import opened
+from cro_tui.commands.command_context import opened
 from cro_tui.present.metrics import metrics_text
-from jobs.model import StateName
-from jobs.views import JobQuery
+from jobs.core.jobs import StateName
+from jobs.core.requests import JobQuery
 
 _ACTIVE = frozenset({StateName.STARTING, StateName.RUNNING, StateName.PAUSED})
 

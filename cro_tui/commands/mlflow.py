@@ -7,11 +7,11 @@ import sys
 
 import click
 
-from cro_tui.commands.opened import opened, print_json
+from cro_tui.commands.command_context import opened, print_json
 from cro_tui.commands.options import json_option
-from jobs.mirroring.model import INSTALL, MISSING, PROGRAM
-from jobs.mirroring.prepared import address
-from jobs.ports import BadInput, Unreachable
+from jobs.core.ports import BadInput, Unreachable
+from jobs.kinds.mlflow_run import INSTALL, MISSING, PROGRAM
+from jobs.records.mlflow_prepared import address
 
 
 @click.command(short_help="Show MLflow the runs and models that there are.")

@@ -6,8 +6,8 @@ import sys
 
 import click
 
-from cro_tui.commands.opened import note as note_
-from cro_tui.commands.opened import now_s, opened, print_json, print_pairs, print_table
+from cro_tui.commands.command_context import note as note_
+from cro_tui.commands.command_context import now_s, opened, print_json, print_pairs, print_table
 from cro_tui.commands.options import job_id, json_option
 from cro_tui.present import ago
 from cro_tui.present.models import (
@@ -21,8 +21,8 @@ from cro_tui.present.models import (
     reference_text,
 )
 from cro_tui.present.serving import serving_rows
-from jobs.model import JobId
-from jobs.tracking.model import CHAMPION
+from jobs.core.jobs import JobId
+from jobs.core.tracking import CHAMPION
 
 
 @click.command(short_help="List the registered models.")

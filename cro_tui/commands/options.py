@@ -8,9 +8,9 @@ from typing import Any, TypeVar
 
 import click
 
-from jobs.model import Dependency, DependencyKind, JobId
-from jobs.ports import BadInput
-from jobs.views import NeedsRequest
+from jobs.core.jobs import Dependency, DependencyKind, JobId
+from jobs.core.ports import BadInput
+from jobs.core.requests import NeedsRequest
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 _LARGEST = 2**63 - 1
@@ -18,14 +18,14 @@ _LARGEST = 2**63 - 1
 
 def mem_bytes(text: str) -> int:
     """600M, 4G, 1.5G."""
-    from jobs.amounts import parse_mem
+    from jobs.core.amounts import parse_mem
 
     return parse_mem(text)
 
 
 def duration_s(text: str) -> float:
     """90, 3m, 1h30m."""
-    from jobs.amounts import parse_duration
+    from jobs.core.amounts import parse_duration
 
     return parse_duration(text)
 

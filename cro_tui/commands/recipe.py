@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from cro_tui.commands.opened import note, opened, print_json
+from cro_tui.commands.command_context import note, opened, print_json
 from cro_tui.commands.options import json_option
 from cro_tui.present import clean
 

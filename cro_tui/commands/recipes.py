@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from cro_tui.commands.opened import fit, note, opened, print_json, print_pairs, print_table
+from cro_tui.commands.command_context import fit, note, opened, print_json, print_pairs, print_table
 from cro_tui.commands.options import json_option
 from cro_tui.present import bytes_text, clean, number_text, span_text
 

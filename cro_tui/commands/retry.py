@@ -6,11 +6,11 @@ from typing import Any
 
 import click
 
-from cro_tui.commands.opened import FATES_HELP, now_s, opened, print_json, with_scheduler
+from cro_tui.commands.command_context import FATES_HELP, now_s, opened, print_json, with_scheduler
 from cro_tui.commands.options import ids_argument, job_id, json_option, needs_options, needs_request
 from cro_tui.present import job_json, name_text
-from jobs.model import JobId
-from jobs.ports import BadInput
+from jobs.core.jobs import JobId
+from jobs.core.ports import BadInput
 
 
 @click.command(short_help="Queue ended jobs again.", epilog=f"With --wait: {FATES_HELP}")

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import click
 
-from cro_tui.commands.opened import opened
-from jobs.ports import BadInput
+from cro_tui.commands.command_context import opened
+from jobs.core.ports import BadInput
 
 
 @click.command(short_help="Open the screen.")

@@ -7,7 +7,7 @@ from dataclasses import asdict
 
 import click
 
-from cro_tui.commands.opened import note, now_s, opened, print_json, print_table
+from cro_tui.commands.command_context import note, now_s, opened, print_json, print_table
 from cro_tui.commands.options import json_option
 from cro_tui.present import ago, clean
 

@@ -6,7 +6,7 @@ import time
 
 import click
 
-from cro_tui.commands.opened import (
+from cro_tui.commands.command_context import (
     has_ended,
     note,
     opened,
@@ -17,11 +17,11 @@ from cro_tui.commands.opened import (
 from cro_tui.commands.options import cores, json_option, mem_bytes, whole
 from cro_tui.present import fate_sentence, reason_short
 from cro_tui.present.serving import curl_text, served_text, service_json, service_rows
-from jobs.api import Api
-from jobs.model import Held, Job, JobId, Queued
-from jobs.ports import BadInput, NotNow, Unreachable
-from jobs.serving.model import Service, reference_of
-from jobs.views import NeedsRequest
+from jobs.client import Client
+from jobs.core.jobs import Held, Job, JobId, Queued
+from jobs.core.ports import BadInput, NotNow, Unreachable
+from jobs.core.requests import NeedsRequest
+from jobs.kinds.service import Service, reference_of
 
 _LOOK_EVERY_S = 0.1
 
@@ -123,7 +123,7 @@ def serve(  # noqa: PLR0917 - click calls it by keyword
     return 0
 
 
-def _until_ready(api: Api, job_id: JobId) -> tuple[Job, Service]:
+def _until_ready(api: Client, job_id: JobId) -> tuple[Job, Service]:
     """The job once its model answers. Raises NotNow when it ended first."""
     told = ""
     while True:
@@ -143,7 +143,7 @@ def _until_ready(api: Api, job_id: JobId) -> tuple[Job, Service]:
         time.sleep(_LOOK_EVERY_S)
 
 
-def _said(api: Api, job_id: JobId) -> str:
+def _said(api: Client, job_id: JobId) -> str:
     """The last thing that its log says."""
     try:
         with api.log_path(job_id).open("rb") as file:
@@ -155,7 +155,7 @@ def _said(api: Api, job_id: JobId) -> str:
     return f"It says: {said[-1]}" if said else ""
 
 
-def _list(api: Api, *, as_json: bool) -> int:
+def _list(api: Client, *, as_json: bool) -> int:
     found = api.services()
     if as_json:
         print_json([service_json(job, service) for job, service in found])
@@ -170,7 +170,7 @@ def _list(api: Api, *, as_json: bool) -> int:
     return 0
 
 
-def _stop(api: Api, name: str | None, *, as_json: bool) -> int:
+def _stop(api: Client, name: str | None, *, as_json: bool) -> int:
     jobs = [job for job, _ in api.services() if name is None or reference_of(job) == name]
     if not jobs:
         raise NotNow(

@@ -7,7 +7,7 @@ import time
 
 import click
 
-from cro_tui.commands.opened import now_s, opened, print_json, print_pairs
+from cro_tui.commands.command_context import now_s, opened, print_json, print_pairs
 from cro_tui.commands.options import job_id, json_option
 from cro_tui.present import (
     ago,
@@ -34,10 +34,10 @@ from cro_tui.present import (
 )
 from cro_tui.present.compare import outcome_sentence
 from cro_tui.present.sweep import sweep_line
-from jobs.model import DependencyKind, Ended, Job, JobId
-from jobs.optimizing.model import in_sweep
-from jobs.tracking.model import Reported
-from jobs.tracking.reports import read
+from jobs.core.jobs import DependencyKind, Ended, Job, JobId
+from jobs.core.tracking import Reported
+from jobs.kinds.optimization import in_sweep
+from jobs.records.events import read
 
 _LONG = 2000
 

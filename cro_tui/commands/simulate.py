@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cro_tui.commands.opened import note, opened, print_json, print_table
+from cro_tui.commands.command_context import note, opened, print_json, print_table
 from cro_tui.commands.options import cores, json_option, mem_bytes, whole
 from cro_tui.present.amounts import bytes_text, counted, number_text, span_text
 from cro_tui.present.replayed import HEADS, replayed_rows
-from jobs.ports import BadInput
+from jobs.core.ports import BadInput
 
 if TYPE_CHECKING:
-    from jobs.machine import Capacity
-    from jobs.whatif import MachineSize, Replayed
+    from jobs.core.machine import Capacity
+    from jobs.simulation.what_if import MachineSize, Replayed
 
 WIDTH, HEIGHT = 60, 3
 
@@ -30,7 +30,7 @@ def _on(text: str) -> MachineSize:
     words = text.split(",")
     if len(words) not in (2, 3):
         raise BadInput(f"{text[:40]!r} is no machine: write cores, memory and GPUs like 64,256G,8.")
-    from jobs.whatif import MachineSize
+    from jobs.simulation.what_if import MachineSize
 
     size = MachineSize(cores(words[0]), mem_bytes(words[1]), _count(words[2]) if len(words) == 3 else 0)
     if size.cpus <= 0 or size.mem_bytes <= 0 or size.gpus < 0:
@@ -110,7 +110,7 @@ def simulate(
 
 
 def _size_of(capacity: Capacity) -> MachineSize:
-    from jobs.whatif import MachineSize
+    from jobs.simulation.what_if import MachineSize
 
     return MachineSize(capacity.cpus, capacity.mem_bytes, len(capacity.devices))
 

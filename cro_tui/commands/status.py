@@ -7,7 +7,7 @@ import time
 
 import click
 
-from cro_tui.commands.opened import note, now_s, opened, print_json
+from cro_tui.commands.command_context import note, now_s, opened, print_json
 from cro_tui.commands.options import duration_s, json_option
 from cro_tui.present import (
     capacity_json,
@@ -20,9 +20,9 @@ from cro_tui.present import (
     sample_json,
 )
 from cro_tui.present.headroom import headroom_lines
-from jobs.api import Api
-from jobs.ports import BadInput
-from jobs.views import JobQuery
+from jobs.client import Client
+from jobs.core.ports import BadInput
+from jobs.core.requests import JobQuery
 
 
 @click.command(short_help="Show the machine's load and the queue.")
@@ -58,7 +58,7 @@ def status(every: float, *, watch: bool, as_json: bool) -> int:
     return 0
 
 
-def _table(api: Api) -> dict[str, object]:
+def _table(api: Client) -> dict[str, object]:
     snapshot, headroom = api.snapshot(JobQuery(limit=1)), api.headroom()
     following = None if headroom is None else headroom.next_job
     return {

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from cro_tui.commands.opened import FATES_HELP, now_s, opened, print_json, with_scheduler
+from cro_tui.commands.command_context import FATES_HELP, now_s, opened, print_json, with_scheduler
 from cro_tui.commands.options import (
     dependencies,
     duration_s,
@@ -19,10 +19,10 @@ from cro_tui.commands.options import (
 )
 from cro_tui.present import counted, job_json, name_text
 from cro_tui.present.sweep import grid, name_of, sweep_line, values_of
-from jobs.api import Api
-from jobs.model import JobId
-from jobs.ports import BadInput
-from jobs.views import JobQuery, SortKey, SubmitRequest
+from jobs.client import Client
+from jobs.core.jobs import JobId
+from jobs.core.ports import BadInput
+from jobs.core.requests import JobQuery, SortKey, SubmitRequest
 
 _TRIALS = 40
 _MANY, _MOST = 1_000, 100_000  # jobs of a sweep: beyond the first it is asked for, beyond the other refused
@@ -162,7 +162,7 @@ def submit(  # noqa: PLR0917 - click calls it by keyword
         return _go_on(api, ids, waits=waits, follow=follow, as_json=as_json)
 
 
-def _go_on(api: Api, ids: tuple[JobId, ...], *, waits: bool, follow: bool, as_json: bool) -> int:
+def _go_on(api: Client, ids: tuple[JobId, ...], *, waits: bool, follow: bool, as_json: bool) -> int:
     """Show the job or wait for all of them where that was asked for; see to it that they are scheduled."""
     if follow:
         from cro_tui.commands.logs import follow_job
@@ -177,7 +177,7 @@ def _go_on(api: Api, ids: tuple[JobId, ...], *, waits: bool, follow: bool, as_js
 
 
 def _optimizing(
-    api: Api, id_: JobId, trials: int, *, waits: bool, follow: bool, quiet: bool, as_json: bool
+    api: Client, id_: JobId, trials: int, *, waits: bool, follow: bool, quiet: bool, as_json: bool
 ) -> int:
     """Say that the controller is queued; with `waits` or `follow` come back when all trials have ended."""
     if as_json or quiet:
@@ -221,7 +221,7 @@ def _sweep(request: SubmitRequest, params: dict[str, tuple[str, ...]], *, yes: b
     return [replace(request, params=each, name=name_of(base, params, each)) for each in points]
 
 
-def _tell(api: Api, ids: tuple[JobId, ...], *, quiet: bool, as_json: bool, held: bool) -> None:
+def _tell(api: Client, ids: tuple[JobId, ...], *, quiet: bool, as_json: bool, held: bool) -> None:
     if as_json:
         jobs = api.jobs(JobQuery(ids=frozenset(ids), sort=SortKey.ID, limit=len(ids)))
         found = [job_json(job, now_s()) for job in reversed(jobs)]

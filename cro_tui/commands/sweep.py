@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import click
 
-from cro_tui.commands.opened import note, now_s, opened, print_json, print_pairs, print_table
+from cro_tui.commands.command_context import note, now_s, opened, print_json, print_pairs, print_table
 from cro_tui.commands.options import job_id, json_option, whole
 from cro_tui.present import clean, job_json, state_word
 from cro_tui.present.sweep import sweep_line
-from jobs.model import JobId
-from jobs.ports import BadInput
-from jobs.tracking.sweeps import is_pruned, score
+from jobs.core.jobs import JobId
+from jobs.core.ports import BadInput
+from jobs.core.sweeps import is_pruned, score
 
 _LIMIT = 20
 

@@ -7,14 +7,14 @@ import time
 
 import click
 
-from cro_tui.commands.opened import fit, now_s, opened
+from cro_tui.commands.command_context import fit, now_s, opened
 from cro_tui.commands.options import duration_s
 from cro_tui.present import counts_line, job_row, machine_lines
 from cro_tui.present.headroom import headroom_lines
-from jobs.api import Api
-from jobs.model import Active
-from jobs.ports import BadInput
-from jobs.views import JobQuery
+from jobs.client import Client
+from jobs.core.jobs import Active
+from jobs.core.ports import BadInput
+from jobs.core.requests import JobQuery
 
 _MOST = 8  # jobs
 UP, CLEAR = "\x1b[{}A", "\x1b[J"
@@ -50,7 +50,7 @@ def top(every: float, *, once: bool) -> int:
             time.sleep(every)
 
 
-def _lines(api: Api) -> list[str]:
+def _lines(api: Client) -> list[str]:
     now, snapshot = now_s(), api.snapshot(JobQuery(limit=200))
     free, following = headroom_lines(api.headroom(), snapshot.capacity, snapshot.sample, now)
     lines = [*machine_lines(snapshot.sample, snapshot.capacity), free, following]

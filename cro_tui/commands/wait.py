@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import click
 
-from cro_tui.commands.opened import FATES_HELP, fate_codes, has_ended, note, now_s, opened, print_json
+from cro_tui.commands.command_context import (
+    FATES_HELP,
+    fate_codes,
+    has_ended,
+    note,
+    now_s,
+    opened,
+    print_json,
+)
 from cro_tui.commands.options import duration_s, ids_argument, json_option
 from cro_tui.present import fate_sentence, job_json, jobs_text, name_text
-from jobs.api import Api
-from jobs.model import Job, JobId
-from jobs.ports import BadInput
+from jobs.client import Client
+from jobs.core.jobs import Job, JobId
+from jobs.core.ports import BadInput
 
 
 @click.command(
@@ -35,7 +43,7 @@ def wait(ids: tuple[JobId, ...], timeout: float | None, as_json: bool) -> int:
 
 
 def wait_for(
-    api: Api,
+    api: Client,
     ids: tuple[JobId, ...],
     *,
     timeout_s: float | None = None,

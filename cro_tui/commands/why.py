@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import click
 
-from cro_tui.commands.opened import now_s, opened, print_json
+from cro_tui.commands.command_context import now_s, opened, print_json
 from cro_tui.commands.options import job_id, json_option
 from cro_tui.present import job_json, name_text, outlook_json, outlook_lines, state_word, why_lines
-from jobs.model import JobId
+from jobs.core.jobs import JobId
 
 
 @click.command(short_help="Say why a job waits.")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 import unicodedata
 
-from jobs.model import GIB, MIB, Unit
+from jobs.core.jobs import GIB, MIB, Unit
 
 MISSING = "-"
 MAX_NAME_CELLS = 200

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 
 from cro_tui.present.amounts import MISSING, bytes_text, clean, duration_text, number_text
 from cro_tui.present.jobs import elapsed_s, state_word
-from jobs.model import Ended, Job
-from jobs.tracking.model import Curve, Provenance
-from jobs.views import FirstRun
+from jobs.core.jobs import Ended, Job
+from jobs.core.requests import FirstRun
+from jobs.core.tracking import Curve, Provenance
 
 Row = tuple[str, ...]
 _CELL = 200

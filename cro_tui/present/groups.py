@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from cro_tui.present.amounts import MISSING, bytes_text, clean, duration_text, number_text
 from cro_tui.present.jobs import STATE_WORDS, JobRow, elapsed_s, fate_short, state_word
 from cro_tui.present.reasons import reason_short
-from jobs.model import Ended, Job, StateName, Succeeded, Waiting
-from jobs.views import JobGroup
+from jobs.core.jobs import Ended, Job, StateName, Succeeded, Waiting
+from jobs.core.requests import JobGroup
 
 _ENDED = frozenset(
     {

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from cro_tui.present.amounts import amount_text, bytes_text, cells, estimate_text, number_text
 from cro_tui.present.jobs import name_text
 from cro_tui.present.reasons import reason_name, reason_short
-from jobs.machine import Capacity, Sample
-from jobs.model import Job, Needs, ReasonCode
-from jobs.views import Headroom
+from jobs.core.jobs import Job, Needs, ReasonCode
+from jobs.core.machine import Capacity, Sample
+from jobs.core.requests import Headroom
 
 _RESOURCES = frozenset({"CPU", "MEM", "GPU", "VRAM"})
 

@@ -21,7 +21,7 @@ from cro_tui.present.amounts import (
     span_text,
 )
 from cro_tui.present.reasons import reason_short
-from jobs.model import (
+from jobs.core.jobs import (
     GIB,
     PRUNED,
     Cancelled,
@@ -43,7 +43,7 @@ from jobs.model import (
 )
 
 if TYPE_CHECKING:
-    from jobs.tracking.model import Reported
+    from jobs.core.tracking import Reported
 
 STATE_WORDS = {
     StateName.QUEUED: "WAIT",

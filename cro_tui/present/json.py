@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from cro_tui.present.jobs import fate_sentence, finished_at, started_at, state_word
 from cro_tui.present.reasons import reason_sentence, reason_short
-from jobs.machine import Capacity, Sample
-from jobs.model import Ended, Job, Needs, Reason, Running, StateName, Waiting
-from jobs.views import DaemonStatus, HistoryEntry, Outlook
+from jobs.core.jobs import Ended, Job, Needs, Reason, Running, StateName, Waiting
+from jobs.core.machine import Capacity, Sample
+from jobs.core.requests import DaemonStatus, HistoryEntry, Outlook
 
 if TYPE_CHECKING:
-    from jobs.tracking.model import Reported
+    from jobs.core.tracking import Reported
 
 Json = dict[str, Any]
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from cro_tui.present.amounts import bytes_text, clean, number_text, percent_text, span_text
-from jobs.machine import Capacity, Device, DeviceSample, Sample
-from jobs.model import StateName
-from jobs.views import DaemonStatus
+from jobs.core.jobs import StateName
+from jobs.core.machine import Capacity, Device, DeviceSample, Sample
+from jobs.core.requests import DaemonStatus
 
 _COUNTED = (
     ("run", (StateName.STARTING, StateName.RUNNING)),

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from jobs.model import Active, StateName
-from jobs.views import Headroom, Snapshot
+from jobs.core.jobs import Active, StateName
+from jobs.core.requests import Headroom, Snapshot
 
 _Sample = tuple[dict[str, str], float | None]
 

@@ -7,8 +7,8 @@ from dataclasses import asdict
 from typing import Any
 
 from cro_tui.present.amounts import ago, bytes_text, clean, counted, duration_text, number_text
-from jobs.tracking.model import ModelCard, RegisteredModel, card_table
-from jobs.tracking.trust import unusual
+from jobs.core.tracking import ModelCard, RegisteredModel, card_table
+from jobs.core.trust import unusual
 
 _LONG = 1000
 _SHORT_DIGEST = 12

@@ -10,7 +10,7 @@ import operator
 import re
 from collections.abc import Callable
 
-from jobs.processes import Group, Kind
+from jobs.machine.process_groups import Group, Kind
 
 _Test = Callable[[Group], bool]
 _TERM = re.compile(r"(\w+)(==|!=|>=|<=|>|<|=)(.*)")
@@ -111,8 +111,8 @@ def _number(text: str) -> float | None:
 
 
 def _amount(text: str) -> float | None:
-    from jobs.amounts import parse_mem
-    from jobs.ports import BadInput
+    from jobs.core.amounts import parse_mem
+    from jobs.core.ports import BadInput
 
     try:
         return float(parse_mem(text))

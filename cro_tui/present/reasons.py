@@ -16,7 +16,7 @@ from cro_tui.present.amounts import (
     duration_text,
     estimate_text,
 )
-from jobs.model import JobId, Reason, ReasonCode, Unit
+from jobs.core.jobs import JobId, Reason, ReasonCode, Unit
 
 _NAMED = 3
 

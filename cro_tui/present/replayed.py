@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from cro_tui.present.amounts import span_text
 
 if TYPE_CHECKING:
-    from jobs.whatif import Replayed
+    from jobs.simulation.what_if import Replayed
 
 HEADS = ("", "as it is", "changed", "ratio")
 _SAME = 0.005  # ratios closer to 1 say nothing

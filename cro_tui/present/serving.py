@@ -10,9 +10,9 @@ from typing import Any
 
 from cro_tui.present.amounts import MISSING, clean, counted
 from cro_tui.present.jobs import state_word
-from jobs.model import Job
-from jobs.serving.model import Service, reference_of
-from jobs.tracking.model import ModelCard, RegisteredModel
+from jobs.core.jobs import Job
+from jobs.core.tracking import ModelCard, RegisteredModel
+from jobs.kinds.service import Service, reference_of
 
 ENGINES = {"onnx": "ONNX Runtime", "litert": "LiteRT", "sklearn": "scikit-learn", "keras": "Keras"}
 _LONGEST_EXAMPLE = 1_500

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 
 from cro_tui.present.amounts import clean, counted
 from cro_tui.present.jobs import STATE_WORDS
-from jobs.model import ParamValue
-from jobs.ports import BadInput
+from jobs.core.jobs import ParamValue
+from jobs.core.ports import BadInput
 
 if TYPE_CHECKING:
-    from jobs.tracking.sweeps import Sweep
+    from jobs.core.sweeps import Sweep
 
 
 def values_of(text: str) -> tuple[str, ...]:
@@ -45,7 +45,7 @@ def name_of(base: str, params: Mapping[str, Sequence[str]], point: Mapping[str, 
 
 def sweep_line(sweep: Sweep) -> str:
     """ "#12 to #17: 3 of 6 ended (DONE 3, RUN 1, WAIT 2); best #14 accuracy 0.972, n_estimators=100"."""
-    from jobs.tracking.sweeps import score
+    from jobs.core.sweeps import score
 
     states = ", ".join(f"{STATE_WORDS[name]} {count}" for name, count in sweep.counts.items())
     if sweep.optimized:

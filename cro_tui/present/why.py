@@ -20,8 +20,7 @@ from cro_tui.present.amounts import (
 )
 from cro_tui.present.jobs import elapsed_s, ends_at, fate_sentence, next_step
 from cro_tui.present.reasons import reason_name, reason_sentence
-from jobs.machine import Capacity
-from jobs.model import (
+from jobs.core.jobs import (
     DependencyKind,
     Ended,
     Held,
@@ -35,7 +34,8 @@ from jobs.model import (
     Unit,
     Waiting,
 )
-from jobs.views import Outlook
+from jobs.core.machine import Capacity
+from jobs.core.requests import Outlook
 
 _TELLS = 0.02  # a factor closer to 1 says nothing
 

@@ -15,8 +15,8 @@ from textual.widgets import Static
 from cro_tui.present.compare import curve_names, head, rows
 from cro_tui.widgets.curves import Curves
 from cro_tui.widgets.strips import fit
-from jobs.model import Job
-from jobs.tracking.model import Curve
+from jobs.core.jobs import Job
+from jobs.core.tracking import Curve
 
 MOST = 6
 _LABEL_CELLS = 14

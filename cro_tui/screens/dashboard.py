@@ -17,11 +17,11 @@ from textual.containers import Container
 from textual.widgets import Input
 
 from cro_tui.actions import Where, bindings, footer_items
-from cro_tui.feed import Picture
+from cro_tui.poller import Picture
 from cro_tui.present import clock_text, counted, fate_sentence, next_step, reason_short, start_sentence
 from cro_tui.present.groups import group_sentence
-from cro_tui.screens.acts import JobActs
 from cro_tui.screens.ask import Answer, Ask
+from cro_tui.screens.job_actions import JobActs
 from cro_tui.screens.log_pane import LogPane
 from cro_tui.widgets.headroom_line import HeadroomLine
 from cro_tui.widgets.job_list import JobList
@@ -30,11 +30,11 @@ from cro_tui.widgets.log_view import LogView
 from cro_tui.widgets.meters import Meters
 from cro_tui.widgets.strips import plain
 from cro_tui.widgets.why_panel import WhyPanel
-from jobs.load_history import EVERY_S, Point
-from jobs.model import Ended, Job, JobId, ReasonCode, Succeeded, Waiting
-from jobs.tracking.model import Curve
-from jobs.tracking.sweeps import Runs
-from jobs.views import Headroom, JobGroup, JobQuery, Outlook, Row, SortKey
+from jobs.core.jobs import Ended, Job, JobId, ReasonCode, Succeeded, Waiting
+from jobs.core.requests import Headroom, JobGroup, JobQuery, Outlook, Row, SortKey
+from jobs.core.sweeps import Runs
+from jobs.core.tracking import Curve
+from jobs.records.load_history import EVERY_S, Point
 
 _SORTS = (
     (SortKey.QUEUE, "q", "running, then the order of starting, then ended"),

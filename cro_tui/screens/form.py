@@ -21,8 +21,8 @@ from textual.timer import Timer
 from textual.widgets import Input, Static
 
 from cro_tui.actions import Where, bindings
-from cro_tui.desk import Desk
 from cro_tui.present import bytes_text, learned_text, number_text
+from cro_tui.screen_host import Desk
 from cro_tui.screens.form_values import (
     Typed,
     default_text,
@@ -34,9 +34,9 @@ from cro_tui.screens.form_values import (
 from cro_tui.source import RecipeParam, UsableRecipe
 from cro_tui.widgets.strips import plain
 from cro_tui.widgets.tick import Tick
-from jobs.model import JobId, OnReboot, ParamValue
-from jobs.ports import CroError
-from jobs.views import Preview, SubmitRequest
+from jobs.core.jobs import JobId, OnReboot, ParamValue
+from jobs.core.ports import CroError
+from jobs.core.requests import Preview, SubmitRequest
 
 _COMMAND_HINT = "a program and its arguments"
 _PAUSE_S = 0.15  # after the last key, before the engine is asked again

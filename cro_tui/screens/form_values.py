@@ -21,11 +21,11 @@ from cro_tui.present import (
     span_text,
 )
 from cro_tui.source import RecipeNeeds, RecipeParam
-from jobs.amounts import parse_duration, parse_mem
-from jobs.model import Dependency, DependencyKind, JobId, ParamValue
-from jobs.ports import BadInput
-from jobs.settings import HIGHEST_PRIORITY, LOWEST_PRIORITY
-from jobs.views import NeedsRequest, Preview, SubmitRequest
+from jobs.core.amounts import parse_duration, parse_mem
+from jobs.core.jobs import Dependency, DependencyKind, JobId, ParamValue
+from jobs.core.ports import BadInput
+from jobs.core.requests import NeedsRequest, Preview, SubmitRequest
+from jobs.installation.settings import HIGHEST_PRIORITY, LOWEST_PRIORITY
 
 Value = TypeVar("Value")
 

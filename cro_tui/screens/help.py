@@ -12,7 +12,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from cro_tui.actions import ACTIONS, Where, keys_of
-from cro_tui.desk import Desk
+from cro_tui.screen_host import Desk
 
 _TITLES = {
     Where.APP: "Everywhere",

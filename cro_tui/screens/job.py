@@ -17,7 +17,7 @@ from textual.content import Content
 from textual.widgets import Input, Static
 
 from cro_tui.actions import Where, bindings, footer_items
-from cro_tui.feed import Picture
+from cro_tui.poller import Picture
 from cro_tui.present import (
     bytes_text,
     clean,
@@ -38,19 +38,19 @@ from cro_tui.present import (
 )
 from cro_tui.present.compare import outcome_sentence
 from cro_tui.present.sweep import sweep_line
-from cro_tui.screens.acts import JobActs
+from cro_tui.screens.job_actions import JobActs
 from cro_tui.screens.log_pane import LogPane
 from cro_tui.widgets.lines import FooterLine, HeaderLine, NoticeLine
 from cro_tui.widgets.log_view import LogView
 from cro_tui.widgets.strips import plain
 from cro_tui.widgets.usage_trace import UsageTrace
 from cro_tui.widgets.why_panel import command_text
-from jobs.model import Ended, Job, Waiting
-from jobs.optimizing.model import in_sweep
-from jobs.tracking.model import Reported
-from jobs.tracking.sweeps import Sweep
-from jobs.usage_trace import Moment
-from jobs.views import FirstRun, HistoryEntry
+from jobs.core.jobs import Ended, Job, Waiting
+from jobs.core.requests import FirstRun, HistoryEntry
+from jobs.core.sweeps import Sweep
+from jobs.core.tracking import Reported
+from jobs.kinds.optimization import in_sweep
+from jobs.records.usage_trace import Moment
 
 Part = str | tuple[str, str]
 _TRACE_S = 5.0  # between two readings of a running job's trace

@@ -11,11 +11,11 @@ from textual import on
 from textual.widgets import Input
 
 from cro_tui.present import ago, name_text
-from cro_tui.screens.place import Place
+from cro_tui.screens.base_screen import Place
 from cro_tui.widgets.lines import NoticeLine
 from cro_tui.widgets.log_view import LogView, search
 from cro_tui.widgets.strips import plain
-from jobs.model import Job, JobId, Waiting
+from jobs.core.jobs import Job, JobId, Waiting
 
 _PROMPTS = {"filter": "filter: ", "find": "find: ", "goto": "line: "}
 

@@ -25,13 +25,13 @@ from cro_tui.present.amounts import counted
 from cro_tui.present.models import aliases_text, card_rows, compared, metric_text, reference_text
 from cro_tui.present.serving import serves, serving_rows
 from cro_tui.screens.ask import Answer, Ask
-from cro_tui.screens.place import Place
+from cro_tui.screens.base_screen import Place
 from cro_tui.widgets.lines import FooterLine, HeaderLine, NoticeLine
 from cro_tui.widgets.strips import fit
-from jobs.model import Job
-from jobs.serving.model import Service
-from jobs.tracking.model import CHALLENGER, CHAMPION, ModelCard, RegisteredModel
-from jobs.views import NeedsRequest
+from jobs.core.jobs import Job
+from jobs.core.requests import NeedsRequest
+from jobs.core.tracking import CHALLENGER, CHAMPION, ModelCard, RegisteredModel
+from jobs.kinds.service import Service
 
 _EMPTY = """No models.
 

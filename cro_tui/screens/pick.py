@@ -17,7 +17,7 @@ from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
 from cro_tui.actions import Where, bindings
-from cro_tui.desk import Desk
+from cro_tui.screen_host import Desk
 from cro_tui.screens.recipe_list import COMMAND, as_recipe, options, problems_of, refill
 from cro_tui.source import RecipeEntry, Recipes, UsableRecipe
 from cro_tui.widgets.strips import plain

@@ -17,18 +17,18 @@ from textual.binding import BindingType
 from textual.widgets import Input, Static
 
 from cro_tui.actions import Where, bindings, footer_items
-from cro_tui.feed import Picture
+from cro_tui.poller import Picture
 from cro_tui.present import bytes_text, counted
 from cro_tui.present.headroom import headroom_lines
 from cro_tui.present.process_filter import EXAMPLE, process_filter
 from cro_tui.screens.ask import Answer, Ask
-from cro_tui.screens.place import Place
+from cro_tui.screens.base_screen import Place
 from cro_tui.widgets.lines import FooterLine, HeaderLine, NoticeLine
 from cro_tui.widgets.process_list import SORTS, ProcessList
 from cro_tui.widgets.strips import plain
-from jobs.ports import CroError
-from jobs.processes import Group, Kind, Process
-from jobs.views import Headroom
+from jobs.core.ports import CroError
+from jobs.core.requests import Headroom
+from jobs.machine.process_groups import Group, Kind, Process
 
 _SIGNALS = (
     Answer("t", "TERM: asks it to end", "SIGTERM"),

@@ -15,7 +15,7 @@ from textual.content import Content
 from textual.widgets import Input, OptionList, Static
 
 from cro_tui.actions import Where, bindings, footer_items
-from cro_tui.screens.place import Place
+from cro_tui.screens.base_screen import Place
 from cro_tui.screens.recipe_list import as_recipe, details, options, problems_of, refill
 from cro_tui.source import RecipeEntry, Recipes
 from cro_tui.widgets.lines import FooterLine, HeaderLine, NoticeLine

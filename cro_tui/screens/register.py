@@ -18,7 +18,7 @@ from textual.widgets import Input, Static
 
 from cro_tui.actions import Where, bindings
 from cro_tui.widgets.strips import plain
-from jobs.tracking.model import ALIAS, CHALLENGER, CHAMPION, NAME
+from jobs.core.tracking import ALIAS, CHALLENGER, CHAMPION, NAME
 
 _KEYS = "enter keeps it   tab the other field   esc leaves everything as it is"
 

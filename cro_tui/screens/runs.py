@@ -14,13 +14,13 @@ from textual.containers import Vertical
 from textual.content import Content
 from textual.screen import ModalScreen
 
-from cro_tui.desk import Desk
 from cro_tui.present.amounts import clean
+from cro_tui.screen_host import Desk
 from cro_tui.widgets.parallel import MOST_LINES
 from cro_tui.widgets.run_lines import RunLines
 from cro_tui.widgets.run_table import RunTable
-from jobs.model import Job
-from jobs.tracking.sweeps import Runs, ranked
+from jobs.core.jobs import Job
+from jobs.core.sweeps import Runs, ranked
 
 _EVERY_S = 2.0
 

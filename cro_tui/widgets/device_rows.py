@@ -20,8 +20,8 @@ from cro_tui.widgets.frame import Framed
 from cro_tui.widgets.graph import bar, graph_rows
 from cro_tui.widgets.load import device_line
 from cro_tui.widgets.strips import fit, strip
-from jobs.machine import Device, DeviceSample
-from jobs.model import Job
+from jobs.core.jobs import Job
+from jobs.core.machine import Device, DeviceSample
 
 _LONG, _SHORT = 30, 15  # cells from which on a device gets its whole line, and its memory
 _MOST_GRAPH = 24

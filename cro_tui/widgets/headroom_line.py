@@ -14,8 +14,8 @@ from textual.strip import Strip
 from cro_tui.present.headroom import HeadroomRow, headroom_row
 from cro_tui.widgets.drawn import Drawn
 from cro_tui.widgets.strips import fit, strip
-from jobs.machine import Capacity, Sample
-from jobs.views import Headroom
+from jobs.core.machine import Capacity, Sample
+from jobs.core.requests import Headroom
 
 _TITLE = " Free  "
 

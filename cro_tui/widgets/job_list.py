@@ -24,8 +24,8 @@ from cro_tui.source import Progress, Reports
 from cro_tui.widgets.frame import Framed
 from cro_tui.widgets.job_rows import Columns, cells, columns, head
 from cro_tui.widgets.strips import fit, strip
-from jobs.model import Ended, Job, JobId
-from jobs.views import JobGroup, Row
+from jobs.core.jobs import Ended, Job, JobId
+from jobs.core.requests import JobGroup, Row
 
 _NEAR = 20  # rows
 _NOTHING: Reports = {}

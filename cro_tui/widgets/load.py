@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from cro_tui.present import bytes_text, number_text
 from cro_tui.present.machine import busy_text, idle_holds
 from cro_tui.widgets.strips import plain
-from jobs.machine import Capacity, Device, DeviceSample, Sample
-from jobs.model import Active, Job
-from jobs.rules import Rules
+from jobs.core.jobs import Active, Job
+from jobs.core.machine import Capacity, Device, DeviceSample, Sample
+from jobs.core.rules import Rules
 
 
 @dataclass(frozen=True, slots=True)

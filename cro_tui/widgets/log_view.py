@@ -1,7 +1,7 @@
 """One job's log of any size as a line-drawn view that reads only the lines on the screen.
 
 It follows the end, stays where a person scrolled to, and goes to a line or a hit. It never writes, and a
-progress bar that rewrites itself is one line, as `jobs.logs` reads it.
+progress bar that rewrites itself is one line, as `jobs.records.logs` reads it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from cro_tui.actions import Where, bindings
 from cro_tui.present import bytes_text
 from cro_tui.widgets.frame import Framed
 from cro_tui.widgets.strips import fit, strip
-from jobs.logs import LogFile
+from jobs.records.logs import LogFile
 
 GROWING_S, RESTING_S = 0.1, 0.5
 _BUDGET_BYTES = 2 << 20  # indexed at once on the screen's thread

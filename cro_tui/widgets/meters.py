@@ -22,10 +22,10 @@ from cro_tui.widgets.load import (
 )
 from cro_tui.widgets.meter import Lines, Meter
 from cro_tui.widgets.strips import plain
-from jobs.load_history import CPU, MEM, Point, binned
-from jobs.machine import Capacity, Device, Sample
-from jobs.model import Job
-from jobs.rules import Rules
+from jobs.core.jobs import Job
+from jobs.core.machine import Capacity, Device, Sample
+from jobs.core.rules import Rules
+from jobs.records.load_history import CPU, MEM, Point, binned
 
 
 class Meters(Container):

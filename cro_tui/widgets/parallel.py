@@ -12,8 +12,8 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 from cro_tui.present.amounts import cells, clean, cut
-from jobs.model import ParamValue
-from jobs.tracking.sweeps import Runs
+from jobs.core.jobs import ParamValue
+from jobs.core.sweeps import Runs
 
 MOST_LINES = 200
 _AXIS_CELLS = 11  # between two axes, at least

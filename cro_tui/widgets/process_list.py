@@ -21,7 +21,7 @@ from cro_tui.actions import Where, bindings
 from cro_tui.widgets.frame import Framed
 from cro_tui.widgets.process_rows import Row, head, idle, text_of
 from cro_tui.widgets.strips import fit, strip
-from jobs.processes import Group, Kind, Process, ordered
+from jobs.machine.process_groups import Group, Kind, Process, ordered
 
 SORTS: dict[str, Callable[[Group], float | None]] = {
     "cpu": lambda group: group.cpus,

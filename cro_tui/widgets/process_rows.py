@@ -7,7 +7,7 @@ from functools import lru_cache
 
 from cro_tui.present import bytes_text, number_text, span_text
 from cro_tui.widgets.strips import fit, plain
-from jobs.processes import Group, Kind, Process, io_per_s
+from jobs.machine.process_groups import Group, Kind, Process, io_per_s
 
 MISSING = "-"
 _KINDS = {

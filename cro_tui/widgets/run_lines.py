@@ -14,7 +14,7 @@ from textual.widget import Widget
 
 from cro_tui.widgets.drawn import Drawn
 from cro_tui.widgets.parallel import Cell, axes_of, drawn_of, line_of, picture
-from jobs.tracking.sweeps import Runs
+from jobs.core.sweeps import Runs
 
 
 class RunLines(Drawn, Widget):

@@ -20,8 +20,8 @@ from cro_tui.actions import Where, bindings
 from cro_tui.present import MISSING, STATE_WORDS, clean
 from cro_tui.widgets.drawn import Drawn
 from cro_tui.widgets.strips import fit, strip
-from jobs.model import ParamValue
-from jobs.tracking.sweeps import Columns, Run
+from jobs.core.jobs import ParamValue
+from jobs.core.sweeps import Columns, Run
 
 _CELLS = 12  # of a parameter or metric, at most
 _LEAST = 8

@@ -17,7 +17,7 @@ from cro_tui.present import bytes_text, duration_text, number_text
 from cro_tui.widgets.frame import Framed
 from cro_tui.widgets.graph import graph_rows
 from cro_tui.widgets.strips import fit, plain, strip
-from jobs.usage_trace import Moment, binned
+from jobs.records.usage_trace import Moment, binned
 
 _LABEL_CELLS = 5
 _GRAPHS = ("CPU", "MEM", "VRAM")

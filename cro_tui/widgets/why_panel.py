@@ -18,9 +18,9 @@ from cro_tui.present import Mark, name_text, needs_text, outlook_lines, state_wo
 from cro_tui.present.groups import group_lines, group_name, group_state
 from cro_tui.widgets.frame import Framed
 from cro_tui.widgets.strips import fit, plain, strip, wrapped
-from jobs.machine import Capacity
-from jobs.model import Job, Waiting
-from jobs.views import JobGroup, Outlook, Row
+from jobs.core.jobs import Job, Waiting
+from jobs.core.machine import Capacity
+from jobs.core.requests import JobGroup, Outlook, Row
 
 _LABEL_CELLS = 7
 

@@ -12,8 +12,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from jobs.ports import CroError
-from jobs.settings import Home, Settings
+from jobs.core.ports import CroError
+from jobs.installation.home import Home
+from jobs.installation.settings import Settings
 
 LOG_BYTES = 1024 * 1024
 DAMAGES = 3  # databases that may break under one scheduler before it gives up
@@ -38,14 +39,14 @@ def serve(home: Home, *, ready_fd: int | None = None, to_terminal: bool = True) 
     """Be the scheduler of this installation. Raises CroError when it cannot start."""
     import time
 
-    from jobs.daemon import presence
+    from jobs.installation import daemon_lock
     from jobs.store.schema import has_intents
 
     home.make()
     settings = Settings.load(home.settings_file)
     logs = False
     while True:
-        lock = presence.take(home.lock, os.getpid(), time.time())
+        lock = daemon_lock.take(home.lock, os.getpid(), time.time())
         if lock is None:
             print("Another scheduler runs already.", file=sys.stderr)
             return 3
@@ -73,8 +74,8 @@ def _run(home: Home, settings: Settings, ready_fd: int | None) -> bool:
     from jobs.daemon.recovery import recover
     from jobs.executors import runtime_copy
     from jobs.executors.local import LocalExecutor
-    from jobs.sensing import vitals
-    from jobs.sensing.sensor import MachineSensor
+    from jobs.machine import latest_sample
+    from jobs.machine.sensor import MachineSensor
     from jobs.store.backup import is_damage
     from jobs.store.schema import migrate, refuse_newer
     from jobs.store.writer import Store
@@ -91,7 +92,7 @@ def _run(home: Home, settings: Settings, ready_fd: int | None) -> bool:
             ready_fd = None
 
     async def run(store: Store) -> bool:
-        last = vitals.read(home.vitals)
+        last = latest_sample.read(home.vitals)
         executor, sensor = (
             LocalExecutor(home.jobs, runtime=runtime_copy.copied(home.run)),
             MachineSensor(before=None if last is None else last.sample),

@@ -15,7 +15,11 @@ from pathlib import Path
 from time import monotonic
 from typing import Protocol, get_args
 
-from jobs.daemon.mirrors import Mirrors
+from jobs.core.jobs import Active, Job, JobId, Starting, Usage
+from jobs.core.machine import Device
+from jobs.core.ports import Clock, CroError, Executor, Launch, Phase, Status
+from jobs.core.world import Stack, WarmPlan, WarmProcess, World
+from jobs.daemon.mlflow_sync import Mirrors
 from jobs.engine.events import (
     AttemptEnded,
     AttemptMissing,
@@ -29,17 +33,14 @@ from jobs.engine.events import (
     StartAttempt,
     StopAttempt,
 )
-from jobs.engine.moves import joined
-from jobs.executors.environment import grant_environment, recipe_environment
-from jobs.machine import Device
-from jobs.model import Active, Job, JobId, Starting, Usage
+from jobs.engine.transitions import joined
+from jobs.environments import folder
+from jobs.executors.granted_variables import grant_environment, recipe_environment
+from jobs.installation.home import Home
+from jobs.installation.settings import JobSettings
 from jobs.policy.warm import stack_of, warm_plan
-from jobs.ports import Clock, CroError, Executor, Launch, Phase, Status
-from jobs.settings import Home, JobSettings
-from jobs.store import environments
+from jobs.store import captured_variables
 from jobs.store.codec import dump_spec
-from jobs.venvs import shelf
-from jobs.world import Stack, WarmPlan, WarmProcess, World
 
 log = logging.getLogger(__name__)
 FINISH_S = 5.0
@@ -195,7 +196,7 @@ class Attempts:
     def _launch(self, name: str, job: Job, attempt: int, more: Mapping[str, str]) -> Launch:
         spec, needs = job.spec, job.spec.needs
         assert isinstance(job.state, Starting)
-        argv, _ = shelf.in_place(self._home.venvs, spec.argv)
+        argv, _ = folder.in_place(self._home.venvs, spec.argv)
         return Launch(
             name=name,
             job_id=job.id,
@@ -217,7 +218,7 @@ class Attempts:
         )
 
     def _environment(self, job: Job) -> Path:
-        return environments.path_of(self._home.environments, job.spec.env_digest)
+        return captured_variables.path_of(self._home.environments, job.spec.env_digest)
 
     def _spawn(self, work: Awaitable[object]) -> None:
         task = asyncio.get_running_loop().create_task(self._guarded(work))

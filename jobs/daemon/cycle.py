@@ -10,8 +10,10 @@ from collections import deque
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 
+from jobs.core.jobs import DependencyKind, Ended, Held, Job, JobId, Queued, StateName, Succeeded
+from jobs.core.world import World
 from jobs.daemon.estimates import Estimates
-from jobs.daemon.foresight import Foresight
+from jobs.daemon.forecaster import Foresight
 from jobs.engine.events import (
     BecameReady,
     CancelRequested,
@@ -36,23 +38,12 @@ from jobs.engine.events import (
     WentOn,
 )
 from jobs.engine.step import step, wants_head
-from jobs.model import (
-    DependencyKind,
-    Ended,
-    Held,
-    Job,
-    JobId,
-    Queued,
-    StateName,
-    Succeeded,
-)
+from jobs.installation.settings import HIGHEST_PRIORITY, LOWEST_PRIORITY
 from jobs.policy.decide import waiting_order
-from jobs.policy.head import rank
-from jobs.settings import HIGHEST_PRIORITY, LOWEST_PRIORITY
+from jobs.policy.window import rank
 from jobs.store.codec import ESTIMATES, USAGE, dump_errors, dump_shares, load_errors
 from jobs.store.intents import IntentKind
 from jobs.store.writer import Intent, Store
-from jobs.world import World
 
 INTENTS_AT_ONCE = 1000
 LOAD_AFTER = 100  # intents at once after which the head of the queue is read again

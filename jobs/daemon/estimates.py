@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable
 
+from jobs.core.jobs import Job, JobId, Starting
 from jobs.engine.events import ReasonsChanged
-from jobs.model import Job, JobId, Starting
 from jobs.policy.explain import estimate_error
 
 _SCORED = 100  # estimates

@@ -13,10 +13,10 @@ import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from jobs.machine import Sample
-from jobs.model import Job, JobId, Paused, Running
-from jobs.settings import Home
-from jobs.usage_trace import GPU_FILE, GPU_KEPT_S
+from jobs.core.jobs import Job, JobId, Paused, Running
+from jobs.core.machine import Sample
+from jobs.installation.home import Home
+from jobs.records.usage_trace import GPU_FILE, GPU_KEPT_S
 
 log = logging.getLogger(__name__)
 

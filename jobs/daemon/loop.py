@@ -13,28 +13,29 @@ import os
 from collections.abc import Callable
 from time import monotonic
 
-from jobs import load_history
-from jobs.daemon.alarms import Alarms
+from jobs.core.jobs import JobId, Paused, Running, Usage
+from jobs.core.machine import Capacity, Sample
+from jobs.core.ports import Clock, Sensor
+from jobs.core.world import World
+from jobs.daemon.alert_monitor import Alarms
 from jobs.daemon.attempts import Attempts, MeasuredExecutor, boot_id
 from jobs.daemon.backups import Backups
 from jobs.daemon.cycle import Cycle
 from jobs.daemon.gpu_traces import GpuTraces
-from jobs.daemon.mirrors import Mirrors
-from jobs.daemon.pruning import Pruning
+from jobs.daemon.mlflow_sync import Mirrors
+from jobs.daemon.retention import Pruning
 from jobs.engine.events import CapacityChanged, Sampled, WarmChanged
 from jobs.engine.step import unfinished
-from jobs.machine import Capacity, Sample
-from jobs.model import JobId, Paused, Running, Usage
-from jobs.policy.relief import relief
-from jobs.ports import Clock, Sensor
-from jobs.sensing import vitals
-from jobs.sensing.vitals import Vitals
-from jobs.settings import Home, Settings
+from jobs.installation.home import Home
+from jobs.installation.notify import Bell, Ringer
+from jobs.installation.settings import Settings
+from jobs.machine import latest_sample
+from jobs.machine.latest_sample import Vitals
+from jobs.policy.memory_relief import relief
+from jobs.records import load_history
 from jobs.store.backup import check_header, is_damage
 from jobs.store.codec import USAGE, load_shares
 from jobs.store.writer import Store
-from jobs.wakeup import Bell, Ringer
-from jobs.world import World
 
 log = logging.getLogger(__name__)
 
@@ -287,7 +288,9 @@ class Daemon:
     def _publish(self, now: float, sample: Sample | None) -> None:
         world = self._cycle.world
         try:
-            vitals.write(self._home.vitals, Vitals(os.getpid(), now, world.capacity, world.gate, sample))
+            latest_sample.write(
+                self._home.vitals, Vitals(os.getpid(), now, world.capacity, world.gate, sample)
+            )
         except OSError as error:
             log.warning("vitals cannot be written: %s", error)
 

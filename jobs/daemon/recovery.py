@@ -13,12 +13,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from jobs.boxed import bundle
-from jobs.engine.endings import ending
-from jobs.executors.records import exit_of
-from jobs.model import GIB, Grant, Job, JobId, JobSpec, Needs, Starting
-from jobs.ports import Exit, ExitCause
-from jobs.settings import Home
+from jobs.core.jobs import GIB, Grant, Job, JobId, JobSpec, Needs, Starting
+from jobs.core.ports import Exit, ExitCause
+from jobs.engine.exit_states import ending
+from jobs.installation.home import Home
+from jobs.records.exits import exit_of
+from jobs.runtime import job_folder
 from jobs.store.backup import damage, restore
 from jobs.store.codec import load_spec
 from jobs.store.writer import Store
@@ -49,7 +49,7 @@ def bring_back(home: Home, store: Store, first: int) -> int:
     """Insert the jobs from the id `first` on that have a folder; how many."""
     jobs = 0
     for job_id, attempt, folder in _attempts(home.jobs, first):
-        spec = bundle.read_json(str(folder / bundle.SPEC))
+        spec = job_folder.read_json(str(folder / job_folder.SPEC))
         try:
             job, instance = _job(job_id, attempt, folder, spec or {})
         except (KeyError, TypeError, ValueError) as error:
@@ -113,7 +113,7 @@ def _job(job_id: JobId, attempt: int, folder: Path, spec: Mapping[str, Any]) -> 
     began_at = float(spec.get("asked_at") or folder.stat().st_mtime)
     state = Starting(began_at, attempt, Grant(devices))
     job = Job(job_id, made, state, began_at, attempts=attempt)
-    ended_as = bundle.read_json(str(folder / bundle.EXIT))
+    ended_as = job_folder.read_json(str(folder / job_folder.EXIT))
     end: Exit | None = None if ended_as is None else exit_of(ended_as)
     if end is not None:
         if end.cause is ExitCause.CANCELLED:

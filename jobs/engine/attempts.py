@@ -4,21 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from jobs.engine.endings import ending, lost, stop_asked_at, stop_cause
-from jobs.engine.events import (
-    AttemptEnded,
-    Effect,
-    LaunchAccepted,
-    LaunchFailed,
-    Rebooted,
-    Record,
-    Save,
-    SaveAnswered,
-    StopAttempt,
-    WentOn,
-)
-from jobs.engine.moves import Answer, back, end, joined, leave, put
-from jobs.model import (
+from jobs.core.jobs import (
     GIB,
     Active,
     Cancelled,
@@ -35,11 +21,25 @@ from jobs.model import (
     Starting,
     Usage,
 )
-from jobs.policy.fits import most_gpu_mem_bytes, most_mem_bytes
+from jobs.core.ports import Exit, ExitCause
+from jobs.core.rules import Rules
+from jobs.core.world import World
+from jobs.engine.events import (
+    AttemptEnded,
+    Effect,
+    LaunchAccepted,
+    LaunchFailed,
+    Rebooted,
+    Record,
+    Save,
+    SaveAnswered,
+    StopAttempt,
+    WentOn,
+)
+from jobs.engine.exit_states import ending, lost, stop_asked_at, stop_cause
+from jobs.engine.transitions import Answer, back, end, joined, leave, put
+from jobs.policy.limits import most_gpu_mem_bytes, most_mem_bytes
 from jobs.policy.sizing import MEMORY_TRIES, more_memory
-from jobs.ports import Exit, ExitCause
-from jobs.rules import Rules
-from jobs.world import World
 
 LAUNCH_TRIES = 3  # launches in a row that fail before the job does
 INTERRUPTED_TRIES = 30  # attempts after which a start that was interrupted counts as failed

@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from jobs.machine import Capacity, Sample
-from jobs.model import DependencyKind, Forecast, Job, JobId, JobSpec, Reason, StateName
-from jobs.ports import Exit
-from jobs.rules import Rules
-from jobs.world import WarmProcess
+from jobs.core.jobs import DependencyKind, Forecast, Job, JobId, JobSpec, Reason, StateName
+from jobs.core.machine import Capacity, Sample
+from jobs.core.ports import Exit
+from jobs.core.rules import Rules
+from jobs.core.world import WarmProcess
 
 # --- the queue ------------------------------------------------------------------------------------
 

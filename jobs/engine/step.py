@@ -11,8 +11,23 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import assert_never
 
+from jobs.core.jobs import (
+    Cancelled,
+    Forecast,
+    Job,
+    JobId,
+    Paused,
+    Queued,
+    ReasonCode,
+    Running,
+    Starting,
+    StateName,
+    Usage,
+    Waiting,
+)
+from jobs.core.world import Eviction, World
 from jobs.engine.attempts import attempt_ended, launch_accepted, launch_failed, missing, rebooted
-from jobs.engine.changes import same_moment, same_reasons
+from jobs.engine.debounce import same_moment, same_reasons
 from jobs.engine.events import (
     AttemptEnded,
     AttemptMissing,
@@ -45,26 +60,11 @@ from jobs.engine.events import (
     WakeAt,
     WarmChanged,
 )
-from jobs.engine.moves import PAST, Answer, Fates, end, known
-from jobs.engine.wishes import cancel, hold, release, reprioritise
-from jobs.model import (
-    Cancelled,
-    Forecast,
-    Job,
-    JobId,
-    Paused,
-    Queued,
-    ReasonCode,
-    Running,
-    Starting,
-    StateName,
-    Usage,
-    Waiting,
-)
+from jobs.engine.requests import cancel, hold, release, reprioritise
+from jobs.engine.transitions import PAST, Answer, Fates, end, known
 from jobs.policy.decide import decide, estimate, next_gate
-from jobs.policy.head import blocked, enter, load, wants_head
 from jobs.policy.order import accrued, with_backlog
-from jobs.world import Eviction, World
+from jobs.policy.window import blocked, enter, load, wants_head
 
 __all__ = ["step", "unfinished", "wants_head"]
 

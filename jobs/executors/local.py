@@ -19,16 +19,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from jobs.boxed import bundle, cgroup, proctree
-from jobs.executors import checkpoints, runtime_copy
-from jobs.executors.forker import Forker
-from jobs.executors.records import exit_of, how_started, says_out_of_gpu_memory, supervisor_cpu_s, usage_of
-from jobs.executors.watch import Watch, kill_if, make_sure_files_can_be_read, watch
+from jobs.core.jobs import Usage
+from jobs.core.ports import Launch, Launched, Phase, Status
+from jobs.core.versions import stamp
+from jobs.core.world import Stack, WarmPlan, WarmProcess
+from jobs.executors import runtime_copy
+from jobs.executors.launcher_client import Forker
+from jobs.executors.process_handle import Watch, kill_if, make_sure_files_can_be_read, watch
 from jobs.executors.zygotes import Zygotes
-from jobs.model import Usage
-from jobs.ports import Launch, Launched, Phase, Status
-from jobs.versions import stamp
-from jobs.world import Stack, WarmPlan, WarmProcess
+from jobs.records import checkpoints
+from jobs.records.exits import exit_of, how_started, says_out_of_gpu_memory, supervisor_cpu_s, usage_of
+from jobs.runtime import cgroup, job_folder, procfs
 
 NAME = re.compile(r"cro-[a-z0-9]+-([0-9]{1,18})-([0-9]{1,9})", re.ASCII)
 _LAUNCH = tuple(each.name for each in fields(Launch))
@@ -92,10 +93,10 @@ class LocalExecutor:
         if known is None:
             return
         folder = self._folder(name)
-        spec = bundle.read_json(os.path.join(folder, bundle.SPEC)) or {}
+        spec = job_folder.read_json(os.path.join(folder, job_folder.SPEC)) or {}
         if spec.get("grace_s") != grace_s:
             with contextlib.suppress(OSError):  # on a full disk the grace time of the launch counts
-                bundle.write_json(os.path.join(folder, bundle.STOP), {"grace_s": grace_s})
+                job_folder.write_json(os.path.join(folder, job_folder.STOP), {"grace_s": grace_s})
         known.send(signal.SIGTERM)
 
     async def pause(self, name: str) -> None:
@@ -117,14 +118,14 @@ class LocalExecutor:
             return False
         found = 0
         folder = self._folder(name)
-        record = bundle.read_json(f"{folder}/{bundle.PID}") or {}
-        job = record.get("job") if record.get("boot_id") == proctree.boot_id() else None
-        mark = f"CRO_OUTPUT_DIR={folder}/{bundle.OUTPUT}".encode()
+        record = job_folder.read_json(f"{folder}/{job_folder.PID}") or {}
+        job = record.get("job") if record.get("boot_id") == procfs.boot_id() else None
+        mark = f"CRO_OUTPUT_DIR={folder}/{job_folder.OUTPUT}".encode()
         belongs = partial(_belongs, job if isinstance(job, dict) else {}, mark)
         groups = cgroup.left(name, record.get("cgroup"))
         for _ in range(SWEEP_ROUNDS):
             inside = sum(map(cgroup.kill, groups))
-            found = inside + sum(kill_if(pid, belongs) for pid in proctree.all_pids() if belongs(pid))
+            found = inside + sum(kill_if(pid, belongs) for pid in procfs.all_pids() if belongs(pid))
             if not found and all(map(cgroup.remove, groups)):  # a group is busy while its last one dies
                 return True
             await asyncio.sleep(SWEEP_AGAIN_S)
@@ -140,7 +141,7 @@ class LocalExecutor:
 
     def usage(self, names: Collection[str]) -> Mapping[str, Usage]:
         """The last use that each supervisor wrote down; names without one are left out."""
-        found = {name: bundle.last_usage(self._folder(name)) for name in names}
+        found = {name: job_folder.last_usage(self._folder(name)) for name in names}
         return {name: usage_of(record) for name, record in found.items() if record is not None}
 
     def own_cpu_s(self) -> float:
@@ -164,7 +165,7 @@ class LocalExecutor:
 
     async def _submit(self, launch: Launch) -> Launched:
         name, folder = launch.name, self._folder(launch.name)
-        if os.path.exists(f"{folder}/{bundle.PID}") or os.path.exists(f"{folder}/{bundle.EXIT}"):
+        if os.path.exists(f"{folder}/{job_folder.PID}") or os.path.exists(f"{folder}/{job_folder.EXIT}"):
             found = self._look(name)
             return Launched(found.phase.value if found.pid is None else str(found.pid), found.how)
         spec: dict[str, Any] = stamp() | {each: getattr(launch, each) for each in _LAUNCH}
@@ -173,12 +174,12 @@ class LocalExecutor:
             **launch.extra_env,
             "CRO_JOB_ID": str(launch.job_id),
             "CRO_ATTEMPT": str(launch.attempt),
-            "CRO_OUTPUT_DIR": f"{folder}/{bundle.OUTPUT}",
-            "CRO_EVENTS": f"{folder}/{bundle.EVENTS}",
+            "CRO_OUTPUT_DIR": f"{folder}/{job_folder.OUTPUT}",
+            "CRO_EVENTS": f"{folder}/{job_folder.EVENTS}",
             **checkpoints.variables(folder),
         }
-        bundle.make_folder(folder)
-        bundle.write_json(f"{folder}/{bundle.SPEC}", spec)
+        job_folder.make_folder(folder)
+        job_folder.write_json(f"{folder}/{job_folder.SPEC}", spec)
         pid, start_ticks, why_cold = await self._fork(launch, folder, spec)
         self._uncounted.add(name)
         try:
@@ -186,7 +187,7 @@ class LocalExecutor:
         except OSError:
             watched = False  # it runs all the same, and is looked for with the next poll
         if not watched or os.path.exists(
-            f"{folder}/{bundle.EXIT}"
+            f"{folder}/{job_folder.EXIT}"
         ):  # the word of its end may have come before
             asyncio.get_running_loop().call_soon(self._on_change, name)
         warm = launch.stack is not None and not why_cold
@@ -201,7 +202,7 @@ class LocalExecutor:
             if not isinstance(forked, str):
                 return *forked, ""
             why_cold = forked
-            bundle.write_json(f"{folder}/{bundle.SPEC}", {**spec, "why_cold": why_cold})
+            job_folder.write_json(f"{folder}/{job_folder.SPEC}", {**spec, "why_cold": why_cold})
         return *await self._forker.fork(folder), why_cold
 
     def _look(self, name: str) -> Status:
@@ -209,8 +210,8 @@ class LocalExecutor:
         ended = self._end(name, folder)
         if ended is not None:
             return ended
-        pids = bundle.read_json(os.path.join(folder, bundle.PID))
-        if name not in self._watched and pids is not None and pids.get("boot_id") == proctree.boot_id():
+        pids = job_folder.read_json(os.path.join(folder, job_folder.PID))
+        if name not in self._watched and pids is not None and pids.get("boot_id") == procfs.boot_id():
             supervisor = pids.get("supervisor")
             if isinstance(supervisor, dict) and self._watch(
                 name, supervisor.get("pid"), supervisor.get("start_ticks")
@@ -224,7 +225,7 @@ class LocalExecutor:
             return self._end(name, folder) or gone  # it may have ended while we looked
         if pids is None:
             return Status(Phase.PENDING, known.pid)
-        last = bundle.last_usage(folder)
+        last = job_folder.last_usage(folder)
         phase = Phase.PAUSED if last is not None and last.get("paused") else Phase.RUNNING
         used = Usage() if last is None else usage_of(last)
         started_at = pids.get("started_at")
@@ -232,11 +233,11 @@ class LocalExecutor:
         return Status(phase, known.pid, began_at, used, how=how_started(pids))
 
     def _end(self, name: str, folder: str) -> Status | None:
-        record = bundle.read_json(os.path.join(folder, bundle.EXIT))
+        record = job_folder.read_json(os.path.join(folder, job_folder.EXIT))
         if record is None or (ended := exit_of(record)) is None:
             return None
         if ended.exit_code and _has_gpus(folder):
-            with contextlib.suppress(OSError), open(os.path.join(folder, bundle.LOG), "rb") as log:
+            with contextlib.suppress(OSError), open(os.path.join(folder, job_folder.LOG), "rb") as log:
                 log.seek(max(0, os.fstat(log.fileno()).st_size - _LAST_WORDS_BYTES))
                 last_words = log.read(_LAST_WORDS_BYTES).decode("utf-8", "replace")
                 ended = replace(ended, out_of_gpu_memory=says_out_of_gpu_memory(last_words))
@@ -280,7 +281,7 @@ class LocalExecutor:
 
 
 def _has_gpus(folder: str) -> bool:
-    spec = bundle.read_json(os.path.join(folder, bundle.SPEC)) or {}
+    spec = job_folder.read_json(os.path.join(folder, job_folder.SPEC)) or {}
     extra = spec.get("extra_env")
     return isinstance(extra, dict) and bool(extra.get("CRO_GPUS", extra.get("CUDA_VISIBLE_DEVICES")))
 
@@ -292,8 +293,8 @@ def _belongs(job: Mapping[str, Any], mark: bytes, pid: int) -> bool:
     leader, since = job.get("pid"), job.get("start_ticks")
     if isinstance(leader, int) and isinstance(since, int) and leader > 0:
         if pid == leader:
-            return proctree.start_ticks(pid) == since
+            return procfs.start_ticks(pid) == since
         # a session keeps its leader's number taken; if the leader is there it must be the one of the record
-        if proctree.session(pid) == leader and proctree.start_ticks(leader) in (None, since):
-            return (proctree.start_ticks(pid) or 0) >= since
-    return mark in proctree.environment(pid)
+        if procfs.session(pid) == leader and procfs.start_ticks(leader) in (None, since):
+            return (procfs.start_ticks(pid) or 0) >= since
+    return mark in procfs.environment(pid)

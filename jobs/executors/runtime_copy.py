@@ -11,7 +11,7 @@ import os
 import shutil
 from pathlib import Path
 
-SOURCE = Path(__file__).resolve().parent.parent / "boxed"
+SOURCE = Path(__file__).resolve().parent.parent / "runtime"
 _PREFIX = "runtime-"
 
 

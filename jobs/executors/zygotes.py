@@ -14,10 +14,10 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from jobs.boxed import bundle, variables
-from jobs.executors.resident import Resident
-from jobs.ports import Launch
-from jobs.world import Stack, WarmPlan, WarmProcess
+from jobs.core.ports import Launch
+from jobs.core.world import Stack, WarmPlan, WarmProcess
+from jobs.executors.child_process import Resident
+from jobs.runtime import job_folder, start_variables
 
 log = logging.getLogger(__name__)
 START_WITHIN_S = 90.0
@@ -104,13 +104,13 @@ class Zygotes:
 
     def _start(self, stack: Stack, argv: Sequence[str], environment_path: str) -> None:
         """Start it with the variables that the first job's script will have."""
-        captured: dict[str, str] = bundle.read_json(environment_path) or {}
+        captured: dict[str, str] = job_folder.read_json(environment_path) or {}
         with contextlib.suppress(OSError, IndexError):
-            found = variables.settings(Path(argv[1]).read_bytes())
-            captured, _ = variables.with_settings(captured, found)
+            found = start_variables.settings(Path(argv[1]).read_bytes())
+            captured, _ = start_variables.with_settings(captured, found)
         environ = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
-        environ |= variables.read_at_start(captured)
-        environ |= {**variables.ONE_THREAD, "PYTHONUNBUFFERED": "1"}
+        environ |= start_variables.read_at_start(captured)
+        environ |= {**start_variables.ONE_THREAD, "PYTHONUNBUFFERED": "1"}
         environ |= {"CUDA_VISIBLE_DEVICES": "", "ROCR_VISIBLE_DEVICES": ""}
         try:
             process = Resident(

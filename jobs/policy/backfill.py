@@ -12,10 +12,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from jobs.model import Grant, Job, JobId, Needs
-from jobs.policy.fits import CPU_GRAIN
-from jobs.policy.holdings import Holding, planned_run_s
-from jobs.policy.room import Room
+from jobs.core.jobs import Grant, Job, JobId, Needs
+from jobs.policy.allocations import Holding, planned_run_s
+from jobs.policy.free_resources import Room
+from jobs.policy.limits import CPU_GRAIN
 
 NeedsKey = tuple[float, int, int, int | None]
 

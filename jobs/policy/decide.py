@@ -11,29 +11,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from jobs.model import (
-    Held,
-    Job,
-    JobId,
-    Queued,
-    Reason,
-    ReasonCode,
-    StateName,
-    Unit,
-)
+from jobs.core.jobs import Held, Job, JobId, Queued, Reason, ReasonCode, StateName, Unit
+from jobs.core.world import Plan, Start, World
 from jobs.policy.backfill import NeedsKey, Reservation, needs_key, start_pass
 from jobs.policy.dependencies import missing
 from jobs.policy.eviction import evictions, may_change_at
-from jobs.policy.fits import never_fits
-from jobs.policy.gate import next_gate, pressure_reason, reopens_at
-from jobs.policy.head import rank
+from jobs.policy.free_resources import build, readable
+from jobs.policy.limits import never_fits
+from jobs.policy.memory_relief import DISK_PAUSE_S, disks_stall, relief
+from jobs.policy.notes import Remarks
 from jobs.policy.order import Order, all_can_wait, overdue
-from jobs.policy.outlook import starts_ahead
-from jobs.policy.relief import DISK_PAUSE_S, disks_stall, relief
-from jobs.policy.remarks import Remarks
-from jobs.policy.room import build, readable
+from jobs.policy.pressure_gate import next_gate, pressure_reason, reopens_at
 from jobs.policy.shortage import Shortages
-from jobs.world import Plan, Start, World
+from jobs.policy.start_estimates import starts_ahead
+from jobs.policy.window import rank
 
 __all__ = ["decide", "decide_with_estimates", "estimate", "next_gate", "waiting_order"]
 

@@ -4,18 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from jobs.model import Dependency, DependencyKind, JobId, Reason, ReasonCode, StateName
+from jobs.core.jobs import ENDED, Dependency, DependencyKind, JobId, Reason, ReasonCode, StateName
 
-ENDED = frozenset(
-    {
-        StateName.SUCCEEDED,
-        StateName.FAILED,
-        StateName.CANCELLED,
-        StateName.TIMED_OUT,
-        StateName.OUT_OF_MEMORY,
-        StateName.LOST,
-    }
-)
 _BOTH = frozenset({DependencyKind.OK, DependencyKind.ANY})
 _ANY = frozenset({DependencyKind.ANY})
 _OK = frozenset({DependencyKind.OK})

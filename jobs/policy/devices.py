@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from jobs.machine import Device, DeviceSample, Sample
-from jobs.model import JobId, Needs
-from jobs.policy.fits import gpu_headroom_bytes
-from jobs.policy.holdings import Holding
-from jobs.rules import Rules
-from jobs.world import World
+from jobs.core.jobs import JobId, Needs
+from jobs.core.machine import Device, DeviceSample, Sample
+from jobs.core.rules import Rules
+from jobs.core.world import World
+from jobs.policy.allocations import Holding
+from jobs.policy.limits import gpu_headroom_bytes
 
 _WHOLE_FOREIGN = 0.05  # share of a device that a display server or driver may hold while it counts as idle
 _WHOLE_LEFT_OVER = 0.10  # likewise for memory that belongs to nobody any more, or not yet to somebody

@@ -13,12 +13,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from jobs.model import Job, Queued, Running
+from jobs.core.jobs import Job, Queued, Running
+from jobs.core.rules import Rules
+from jobs.core.world import Eviction, World
 from jobs.policy.backfill import fresh_holding
+from jobs.policy.free_resources import Room
 from jobs.policy.order import Order, attained_s, overdue, overdue_after_s, waited_s
-from jobs.policy.room import Room
-from jobs.rules import Rules
-from jobs.world import Eviction, World
 
 _CLAIMANTS = 8  # of the waiting jobs, the best
 _LEAST_RESTART_S = 1.0

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from jobs.model import JobId
+from jobs.core.jobs import JobId
+from jobs.core.world import World
 from jobs.policy.order import Order, Score
-from jobs.world import World
 
 _LEAST_WAIT_S = 10.0
 

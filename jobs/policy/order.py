@@ -13,11 +13,11 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from jobs.machine import Capacity
-from jobs.model import Job, Needs, Queued, Running
-from jobs.policy.holdings import planned_run_s
-from jobs.policy.predict import UNKNOWN_RUN_S
-from jobs.world import World
+from jobs.core.jobs import Job, Needs, Queued, Running
+from jobs.core.machine import Capacity
+from jobs.core.world import World
+from jobs.policy.allocations import planned_run_s
+from jobs.policy.runtime_model import UNKNOWN_RUN_S
 
 _USUAL_PRIORITY = 50
 _SMALLEST_SHARE = 1e-6

@@ -12,12 +12,12 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
 
-from jobs.model import JobId, Needs, Reason, ReasonCode, Unit
+from jobs.core.jobs import JobId, Needs, Reason, ReasonCode, Unit
+from jobs.policy.allocations import Holding
 from jobs.policy.backfill import emptied
 from jobs.policy.devices import DeviceRoom, eligible
-from jobs.policy.fits import CPU_GRAIN
-from jobs.policy.holdings import Holding
-from jobs.policy.room import Room
+from jobs.policy.free_resources import Room
+from jobs.policy.limits import CPU_GRAIN
 
 _NAMED = 8  # jobs in the way that a reason names
 

@@ -12,11 +12,11 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from jobs.machine import Capacity
-from jobs.model import GIB, MIB, JobSpec, Needs, Usage
-from jobs.policy.fits import most_gpu_mem_bytes, most_mem_bytes
-from jobs.policy.predict import exact_key, log_size, program
-from jobs.rules import Rules
+from jobs.core.jobs import GIB, MIB, JobSpec, Needs, Usage
+from jobs.core.machine import Capacity
+from jobs.core.rules import Rules
+from jobs.policy.limits import most_gpu_mem_bytes, most_mem_bytes
+from jobs.policy.runtime_model import exact_key, log_size, program
 
 MEMORY_TRIES = 3  # times that a job which ran out of memory is tried again with more
 _REMEMBERED = 32  # runs

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from jobs.model import Job, Queued, ReasonCode, Starting
-from jobs.policy.holdings import EXPECTED_WARM_BYTES
-from jobs.policy.room import build, readable
-from jobs.world import Stack, WarmPlan, World
+from jobs.core.jobs import Job, Queued, ReasonCode, Starting
+from jobs.core.world import Stack, WarmPlan, World
+from jobs.policy.allocations import EXPECTED_WARM_BYTES
+from jobs.policy.free_resources import build, readable
 
 _SHORT_OF_MEMORY = frozenset({ReasonCode.MEMORY, ReasonCode.FOREIGN_MEMORY})
 

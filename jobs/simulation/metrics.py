@@ -12,7 +12,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from jobs.machine import Capacity
+from jobs.core.machine import Capacity
 from jobs.simulation.replay import Outcome
 from jobs.simulation.trace import TraceJob, shares_of, work_s
 

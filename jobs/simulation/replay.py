@@ -15,15 +15,15 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from itertools import count
 
-from jobs.machine import Capacity, Device, DeviceSample, Sample
-from jobs.model import GIB, Forecast, Grant, Job, JobId, JobSpec, Needs, Queued, Running, Usage
+from jobs.core.jobs import GIB, Forecast, Grant, Job, JobId, JobSpec, Needs, Queued, Running, Usage
+from jobs.core.machine import Capacity, Device, DeviceSample, Sample
+from jobs.core.rules import Rules
+from jobs.core.world import Plan, World
 from jobs.policy.decide import decide
-from jobs.policy.head import choose
 from jobs.policy.order import Order, accrued, with_backlog
-from jobs.policy.predict import Moments, forecast, runtime_keys
-from jobs.rules import Rules
+from jobs.policy.runtime_model import Moments, forecast, runtime_keys
+from jobs.policy.window import choose
 from jobs.simulation.trace import TraceJob
-from jobs.world import Plan, World
 
 GPU_BYTES = 80 * GIB
 CALM = {"mem_headroom_fraction": 0.0, "mem_headroom_bytes": 0, "gpu_mem_headroom_fraction": 0.0}

@@ -11,9 +11,9 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from jobs.machine import Capacity
-from jobs.model import GIB
-from jobs.ports import BadInput
+from jobs.core.jobs import GIB
+from jobs.core.machine import Capacity
+from jobs.core.ports import BadInput
 
 SWF_FIELDS = 18
 

@@ -14,8 +14,8 @@ from contextlib import closing, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from jobs.core.versions import read_as
 from jobs.store import schema
-from jobs.versions import read_as
 
 _FILES = ("", "-wal", "-shm")
 _MAGIC = b"SQLite format 3\0"

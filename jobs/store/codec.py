@@ -15,8 +15,7 @@ from enum import StrEnum
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any, TypeVar, cast, get_args
 
-from jobs.machine import Alert, AlertKind, Capacity, Device, DeviceSample, GpuHold, Pressure, Sample
-from jobs.model import (
+from jobs.core.jobs import (
     Dependency,
     DependencyKind,
     Ended,
@@ -32,10 +31,11 @@ from jobs.model import (
     Unit,
     Usage,
 )
-from jobs.versions import Unknown, read_as, unknown_keys, with_unknown
+from jobs.core.machine import Alert, AlertKind, Capacity, Device, DeviceSample, GpuHold, Pressure, Sample
+from jobs.core.versions import Unknown, read_as, unknown_keys, with_unknown
 
 if TYPE_CHECKING:
-    from jobs.world import Gate
+    from jobs.core.world import Gate
 
 Choice = TypeVar("Choice", bound=StrEnum)
 
@@ -322,7 +322,7 @@ def load_capacity(table: Mapping[str, Any]) -> Capacity:
 
 
 def load_gate(table: Mapping[str, Any]) -> Gate:
-    from jobs.world import Gate
+    from jobs.core.world import Gate
 
     try:
         return read_as(Gate, table)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 LIVE_TALLIES = (  # as the index says it, word for word, or the index is not used
     "jobs > 0 AND state IN ('not_seen', 'queued', 'held', 'starting', 'running', 'paused')"
 )
-_PROGRAM = '"-P","-m","jobs.optimizing"'  # in the command of a controller
+_PROGRAM = '"-P","-m","jobs.optimizing"'  # in the command of a controller, as it was written then
 _TABLES = (("jobs", "id", "spec"), ("intents", "job_id", "body"))  # of an intent only submits have a lead
 
 

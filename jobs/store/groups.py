@@ -13,12 +13,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
-from jobs.model import PRUNED, Job, JobId, StateName
+from jobs.core.jobs import PRUNED, Job, JobId, StateName
+from jobs.core.requests import JobGroup
+from jobs.core.sweeps import Columns, columns_of
 from jobs.store.codec import Damaged, dump, load
 from jobs.store.group_tables import LIVE_TALLIES, retried
 from jobs.store.sections import ALONE, COLUMNS, PENDING, Section, of_group, sections
-from jobs.tracking.sweeps import Columns, columns_of
-from jobs.views import JobGroup
 
 _NOT_SEEN = "not_seen"
 _EVER = 1e300

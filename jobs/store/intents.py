@@ -16,8 +16,8 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
-from jobs.model import JobId, JobSpec, StateName
-from jobs.ports import NoSuchJob, NotNow
+from jobs.core.jobs import JobId, JobSpec, StateName
+from jobs.core.ports import NoSuchJob, NotNow
 from jobs.store import codec, schema
 
 

@@ -13,30 +13,19 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from jobs.machine import Capacity
-from jobs.model import (
-    Held,
-    Job,
-    JobId,
-    JobSpec,
-    Lost,
-    Queued,
-    Reason,
-    ReasonCode,
-    StateName,
-    Unit,
-)
-from jobs.policy.predict import forecast, runtime_keys
-from jobs.rules import Rules
+from jobs.core.jobs import Held, Job, JobId, JobSpec, Lost, Queued, Reason, ReasonCode, StateName, Unit
+from jobs.core.machine import Capacity
+from jobs.core.requests import HistoryEntry, JobGroup, JobQuery, Row, SortKey
+from jobs.core.rules import Rules
+from jobs.core.sweeps import Columns
+from jobs.policy.runtime_model import forecast, runtime_keys
 from jobs.store import groups, schema
 from jobs.store.codec import dump
 from jobs.store.group_tables import retried
+from jobs.store.history_rows import pasts, runtimes
 from jobs.store.intents import LARGEST_ID, no_such_job, printable, states_of
-from jobs.store.pasts import pasts, runtimes
 from jobs.store.rows import read_job
 from jobs.store.sections import COLUMNS, ENDED_ORDER, PENDING, WAITING_ORDER, sections
-from jobs.tracking.sweeps import Columns
-from jobs.views import HistoryEntry, JobGroup, JobQuery, Row, SortKey
 
 _ALL = f"SELECT {COLUMNS} FROM jobs UNION ALL {PENDING}"
 _THESE = "IN (SELECT value FROM json_each(?1))"  # in each arm: over the union no index would be used
@@ -204,7 +193,7 @@ class View:
 
     def foreseen(self, jobs: Sequence[Job], capacity: Capacity, rules: Rules) -> list[Job]:
         """The jobs with their forecasts, as the scheduler makes them."""
-        from jobs.policy.past import foresee
+        from jobs.policy.history import foresee
 
         known = pasts(self._connection, {key for job in jobs for key in runtime_keys(job.spec)})
         return [replace(job, forecast=foresee(job.spec, known.get, capacity, rules)) for job in jobs]

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from jobs.model import (
+from jobs.core.jobs import (
     Active,
     Held,
     Job,

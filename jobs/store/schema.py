@@ -16,9 +16,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jobs.ports import Unreachable
+from jobs.core.ports import Unreachable
+from jobs.core.versions import SCHEMA
 from jobs.store.group_tables import groups_and_tallies
-from jobs.versions import SCHEMA
 
 if TYPE_CHECKING:
     from sqlite_utils import Database

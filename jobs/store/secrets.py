@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from jobs.ports import BadInput, Unreachable
+from jobs.core.ports import BadInput, Unreachable
 from recipes.model import SECRET_NAME
 
 LONGEST_BYTES = 64 << 10

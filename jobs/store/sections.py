@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from jobs.model import StateName
+from jobs.core.jobs import StateName
 
 COLUMNS = (
     "id, state, unmet, priority, name, recipe, submitted_at, finished_at, attempts, spec, detail, reasons, "

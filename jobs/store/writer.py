@@ -16,13 +16,13 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from jobs.model import Dependency, DependencyKind, Job, JobId, JobSpec, Reason, StateName, Succeeded
-from jobs.policy.head import class_of
-from jobs.policy.past import Past
+from jobs.core.jobs import Dependency, DependencyKind, Job, JobId, JobSpec, Reason, StateName, Succeeded
+from jobs.policy.history import Past
+from jobs.policy.window import class_of
 from jobs.store import codec, schema
 from jobs.store.codec import Damaged
+from jobs.store.history_rows import dump_used, pasts
 from jobs.store.intents import IntentKind, lead_of, printable
-from jobs.store.pasts import dump_used, pasts
 from jobs.store.queries import classes
 
 _ACTIVE = "('starting', 'running', 'paused')"

@@ -6,7 +6,7 @@ import shutil
 import struct
 from pathlib import Path
 
-from jobs.sensing.amd import Paths
+from jobs.machine.amd import Paths
 
 MIB = 2**20
 DISCRETE, APU = 1, 2  # the format of the table of metrics

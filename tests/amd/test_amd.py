@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from jobs.sensing import amd
-from jobs.sensing.amd import Amd
-from jobs.sensing.drm_clients import LOOK_EVERY_S, parsed
-from jobs.sensing.gpus import FRESH_S, READ_WAIT_S, Absence, Driver, GpuReading, Gpus
+from jobs.machine import amd
+from jobs.machine.amd import Amd
+from jobs.machine.drm_clients import LOOK_EVERY_S, parsed
+from jobs.machine.gpu_driver import Absence, Driver, GpuReading
+from jobs.machine.gpus import FRESH_S, READ_WAIT_S, Gpus
 from tests.amd.kernel import APU, MIB, Kernel
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from jobs.core.jobs import Grant, JobId, Needs, Starting
+from jobs.core.machine import Device
 from jobs.daemon.recovery import _job
-from jobs.executors.environment import grant_environment
-from jobs.machine import Device
-from jobs.model import Grant, JobId, Needs, Starting
+from jobs.executors.granted_variables import grant_environment
 
 CARD = Device("GPU-1f", 0, "AMD", 1, maker="amd")
 

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 from tests.commands.conftest import CommandLine, Until
-from tests.tracking.test_pickled import Runs
+from tests.registry.test_pickled import Runs
 
 LEAVES = """
 import json, os

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs.checkup import file_system_of
+from jobs.client.doctor import file_system_of
 from tests.commands.conftest import CommandLine, Until
 
 EVIL = "\x1b]0;owned\x07[bold]na\nme\u202e"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs.ports import BadInput
+from jobs.core.ports import BadInput
 from jobs.store.secrets import keep
 from tests.commands.conftest import SMALL, CommandLine, Until
 

@@ -8,10 +8,11 @@ from contextlib import closing
 import pytest
 
 from cro_tui.present.sweep import grid, name_of, values_of
-from jobs.api import Api
-from jobs.model import JobId
-from jobs.ports import BadInput
-from jobs.settings import Home, Settings
+from jobs.client import Client
+from jobs.core.jobs import JobId
+from jobs.core.ports import BadInput
+from jobs.installation.home import Home
+from jobs.installation.settings import Settings
 from tests.commands.conftest import CommandLine, Until
 
 
@@ -128,7 +129,7 @@ def test_a_sweep_knows_its_best_and_is_cancelled_whole(cro: CommandLine, until: 
     with closing(sqlite3.connect(cro.home / "cro.db")) as store, store:
         store.execute("UPDATE groups SET judged_by = '[]'")  # as of one that was brought back
     home = Home.find({"CRO_HOME": str(cro.home)})
-    with closing(Api(home, Settings.load(home.settings_file))) as api:
+    with closing(Client(home, Settings.load(home.settings_file))) as api:
         assert api.runs(JobId(1)).better == {"loss": "min"}, "the recipe says it"
     alone = cro("sweep", "99")
     assert alone.code == 2 and "no job 99" in alone.err

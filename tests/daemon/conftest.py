@@ -13,11 +13,12 @@ from pathlib import Path
 import psutil
 import pytest
 
-from jobs.api import Api
-from jobs.model import Active, Job, JobId
-from jobs.settings import Home, Settings
+from jobs.client import Client
+from jobs.core.jobs import Active, Job, JobId
+from jobs.core.requests import JobQuery, NeedsRequest, SubmitRequest
+from jobs.installation.home import Home
+from jobs.installation.settings import Settings
 from jobs.store import schema
-from jobs.views import JobQuery, NeedsRequest, SubmitRequest
 
 # The load of the tests themselves must neither keep jobs waiting nor starve them.
 TOLERANT = """
@@ -51,7 +52,7 @@ class Installation:
             shutil.copy(database, self.home.database)
         self.settings(TOLERANT)
         environ = {"PATH": os.environ["PATH"], "SECRET": SECRET}
-        self.api = Api(self.home, Settings.load(self.home.settings_file), environ=environ)
+        self.api = Client(self.home, Settings.load(self.home.settings_file), environ=environ)
 
     def settings(self, text: str) -> None:
         self.home.settings_file.write_text(text)

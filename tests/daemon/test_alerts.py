@@ -6,8 +6,8 @@ import json
 import sys
 from pathlib import Path
 
-from jobs.machine import AlertKind
-from jobs.model import ReasonCode
+from jobs.core.jobs import ReasonCode
+from jobs.core.machine import AlertKind
 from tests.daemon.conftest import TOLERANT, Installation, command
 
 LOUD = TOLERANT.replace("[jobs]", '[jobs]\nlog_max = "1M"')

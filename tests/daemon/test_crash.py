@@ -14,12 +14,12 @@ from pathlib import Path
 
 import pytest
 
-from jobs.api import Api
-from jobs.model import Cancelled, Failed, Lost, Running, StateName, Succeeded
-from jobs.ports import Unreachable
-from jobs.settings import Settings
-from jobs.views import JobQuery
-from jobs.wakeup import Ringer
+from jobs.client import Client
+from jobs.core.jobs import Cancelled, Failed, Lost, Running, StateName, Succeeded
+from jobs.core.ports import Unreachable
+from jobs.core.requests import JobQuery
+from jobs.installation.notify import Ringer
+from jobs.installation.settings import Settings
 from tests.daemon.conftest import TOLERANT, Installation, command
 
 
@@ -251,7 +251,7 @@ def test_hundreds_at_once(installation: Installation) -> None:
 
 def test_a_submit_while_the_scheduler_leaves_is_scheduled(installation: Installation) -> None:
     installation.settings(TOLERANT + "idle_exit_s = 0.3\n")
-    with contextlib.closing(Api(installation.home, Settings())) as passer_by:  # it starts no scheduler
+    with contextlib.closing(Client(installation.home, Settings())) as passer_by:  # it starts no scheduler
         for who in (installation.api, passer_by) * 2:
             installation.start()
             installation.until(installation.home.doorbell.exists, "it to listen")

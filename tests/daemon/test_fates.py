@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs.model import (
+from jobs.core.jobs import (
     Cancelled,
     Dependency,
     DependencyKind,
@@ -20,8 +20,8 @@ from jobs.model import (
     Succeeded,
     TimedOut,
 )
-from jobs.ports import NotNow
-from jobs.views import NeedsRequest, SubmitRequest
+from jobs.core.ports import NotNow
+from jobs.core.requests import NeedsRequest, SubmitRequest
 from tests.daemon.conftest import SECRET, Installation, command
 
 

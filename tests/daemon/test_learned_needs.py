@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from jobs.model import MIB, JobId, Running
-from jobs.views import NeedsRequest, SubmitRequest
+from jobs.core.jobs import MIB, JobId, Running
+from jobs.core.requests import NeedsRequest, SubmitRequest
 from tests.daemon.conftest import Installation
 
 RECIPE = """

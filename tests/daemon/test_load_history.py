@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from jobs.load_history import CPU, EVERY_S, MEM, Point
+from jobs.records.load_history import CPU, EVERY_S, MEM, Point
 from tests.daemon.conftest import Installation
 
 

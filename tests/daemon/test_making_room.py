@@ -6,8 +6,8 @@ import sqlite3
 
 import pytest
 
-from jobs.model import JobId, Succeeded
-from jobs.store.pasts import pasts
+from jobs.core.jobs import JobId, Succeeded
+from jobs.store.history_rows import pasts
 from tests.daemon.conftest import TOLERANT, Installation, command
 
 QUICK = TOLERANT.replace(

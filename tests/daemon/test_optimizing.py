@@ -10,10 +10,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from jobs.model import JobId
-from jobs.ports import BadInput
-from jobs.tracking.sweeps import is_pruned, score
-from jobs.views import JobQuery, NeedsRequest, SubmitRequest
+from jobs.core.jobs import JobId
+from jobs.core.ports import BadInput
+from jobs.core.requests import JobQuery, NeedsRequest, SubmitRequest
+from jobs.core.sweeps import is_pruned, score
 from tests.daemon.conftest import Installation
 
 # Job 2 waits for a file. Job 5 reports worse than the others and would never end.
@@ -74,7 +74,7 @@ def _asking(data: Path) -> int:
     found = {
         process.pid: process.ppid()
         for process in psutil.process_iter(["cmdline"])
-        if "jobs.optimizing" in (words := process.info["cmdline"] or ()) and str(data) in words
+        if "jobs.programs.optimizer" in (words := process.info["cmdline"] or ()) and str(data) in words
     }
     (child,) = (pid for pid, parent in found.items() if parent in found)
     return child

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from jobs.model import JobId, StateName
-from jobs.tracking.reports import EVENTS, read
-from jobs.views import JobQuery
+from jobs.core.jobs import JobId, StateName
+from jobs.core.requests import JobQuery
+from jobs.records.events import EVENTS, read
 from tests.daemon.conftest import Installation, command
 
 MANY = 1_000

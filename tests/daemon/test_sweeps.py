@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 
-from jobs.views import SubmitRequest
+from jobs.core.requests import SubmitRequest
 from tests.daemon.conftest import SMALL, Installation, command
 
 MANY = 20_000

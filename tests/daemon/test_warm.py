@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import psutil
 
-from jobs.model import JobId, Succeeded
-from jobs.views import SubmitRequest
+from jobs.core.jobs import JobId, Succeeded
+from jobs.core.requests import SubmitRequest
 from tests.daemon.conftest import TOLERANT, Installation
 
 RECIPE = """# /// script

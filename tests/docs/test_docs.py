@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from cro_tui.commands.group import MODULES
-from jobs.settings import Settings
+from jobs.installation.settings import Settings
 from recipes.manifest import Recipe, parse
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -17,7 +17,7 @@ from tests.e2e.test_admission import wait_until, with_reason
 SCHEDULER = """
 import sys
 from pathlib import Path
-from jobs.sensing import amd
+from jobs.machine import amd
 amd.PATHS = amd.Paths(*map(Path, sys.argv[1:4]))
 from jobs.daemon.__main__ import main
 sys.exit(main(["--data", sys.argv[4]]))

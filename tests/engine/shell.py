@@ -9,6 +9,28 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
+from jobs.core.jobs import (
+    ENDED,
+    GIB,
+    TRANSITIONS,
+    Active,
+    DependencyKind,
+    Grant,
+    Held,
+    Job,
+    JobId,
+    JobSpec,
+    Needs,
+    Queued,
+    Running,
+    Starting,
+    StateName,
+    Usage,
+)
+from jobs.core.machine import Capacity, DeviceSample, Sample
+from jobs.core.ports import Exit, ExitCause
+from jobs.core.rules import Rules
+from jobs.core.world import World
 from jobs.engine.events import (
     BecameReady,
     Decide,
@@ -26,28 +48,6 @@ from jobs.engine.events import (
     WakeAt,
 )
 from jobs.engine.step import step, wants_head
-from jobs.machine import Capacity, DeviceSample, Sample
-from jobs.model import (
-    GIB,
-    TRANSITIONS,
-    Active,
-    DependencyKind,
-    Grant,
-    Held,
-    Job,
-    JobId,
-    JobSpec,
-    Needs,
-    Queued,
-    Running,
-    Starting,
-    StateName,
-    Usage,
-)
-from jobs.policy.dependencies import ENDED
-from jobs.ports import Exit, ExitCause
-from jobs.rules import Rules
-from jobs.world import World
 
 ROOMY = Capacity(cpus=4.0, mem_bytes=16 * GIB)
 

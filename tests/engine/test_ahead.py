@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from jobs.engine.ahead import starts_at, with_priority, with_runs
-from jobs.model import GIB, DependencyKind, Forecast, Job, JobId, Needs
-from jobs.rules import Rules
-from jobs.world import World
+from jobs.core.jobs import GIB, DependencyKind, Forecast, Job, JobId, Needs
+from jobs.core.rules import Rules
+from jobs.core.world import World
+from jobs.engine.lookahead import starts_at, with_priority, with_runs
 from tests.policy.worlds import NOW, held, queued, running, world
 
 LEARNED = Rules(learned_order=True)

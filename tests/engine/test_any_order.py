@@ -7,6 +7,11 @@ from dataclasses import replace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from jobs.core.jobs import GIB, Active, Dependency, DependencyKind, Job, JobId, Needs, OnReboot
+from jobs.core.machine import Capacity
+from jobs.core.ports import ExitCause
+from jobs.core.rules import Rules
+from jobs.core.world import World
 from jobs.engine.events import (
     AttemptEnded,
     AttemptMissing,
@@ -23,11 +28,6 @@ from jobs.engine.events import (
     Save,
 )
 from jobs.engine.step import step
-from jobs.machine import Capacity
-from jobs.model import GIB, Active, Dependency, DependencyKind, Job, JobId, Needs, OnReboot
-from jobs.ports import ExitCause
-from jobs.rules import Rules
-from jobs.world import World
 from tests.engine.shell import Shell, ended, exited, plain
 
 SMALL = Capacity(2.0, 6 * GIB)

@@ -6,25 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from jobs.engine.attempts import INTERRUPTED_TRIES, LAUNCH_TRIES, REBOOT_TRIES, SAVED
-from jobs.engine.events import (
-    AttemptEnded,
-    AttemptMissing,
-    CancelRequested,
-    Event,
-    ForecastsMade,
-    HoldRequested,
-    LaunchAccepted,
-    LaunchFailed,
-    PauseAttempt,
-    Rebooted,
-    ResumeAttempt,
-    StartAttempt,
-    StopAttempt,
-)
-from jobs.engine.step import unfinished, wants_head
-from jobs.machine import Capacity, Device, Pressure
-from jobs.model import (
+from jobs.core.jobs import (
     GIB,
     Cancelled,
     Dependency,
@@ -47,8 +29,26 @@ from jobs.model import (
     TimedOut,
     Usage,
 )
-from jobs.ports import Exit, ExitCause
-from jobs.rules import Rules
+from jobs.core.machine import Capacity, Device, Pressure
+from jobs.core.ports import Exit, ExitCause
+from jobs.core.rules import Rules
+from jobs.engine.attempts import INTERRUPTED_TRIES, LAUNCH_TRIES, REBOOT_TRIES, SAVED
+from jobs.engine.events import (
+    AttemptEnded,
+    AttemptMissing,
+    CancelRequested,
+    Event,
+    ForecastsMade,
+    HoldRequested,
+    LaunchAccepted,
+    LaunchFailed,
+    PauseAttempt,
+    Rebooted,
+    ResumeAttempt,
+    StartAttempt,
+    StopAttempt,
+)
+from jobs.engine.step import unfinished, wants_head
 from tests.engine.shell import Shell, calm, ended, exited, plain
 
 ONE = JobId(1)

@@ -6,6 +6,9 @@ from dataclasses import replace
 
 import pytest
 
+from jobs.core.jobs import Cancelled, Dependency, Held, JobId, Queued, Running, StateName, Succeeded
+from jobs.core.ports import Exit, ExitCause
+from jobs.core.world import Eviction, Plan, World
 from jobs.engine import step as engine
 from jobs.engine.attempts import SAVED
 from jobs.engine.events import (
@@ -21,10 +24,7 @@ from jobs.engine.events import (
     WentOn,
 )
 from jobs.engine.step import unfinished
-from jobs.model import Cancelled, Dependency, Held, JobId, Queued, Running, StateName, Succeeded
 from jobs.policy.order import waited_s
-from jobs.ports import Exit, ExitCause
-from jobs.world import Eviction, Plan, World
 from tests.engine.shell import Shell, ended, exited, plain
 
 ONE, TWO = JobId(1), JobId(2)

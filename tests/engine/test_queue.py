@@ -4,6 +4,23 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from jobs.core.jobs import (
+    GIB,
+    Cancelled,
+    Dependency,
+    DependencyKind,
+    Failed,
+    Job,
+    JobId,
+    JobSpec,
+    Needs,
+    Queued,
+    ReasonCode,
+    StateName,
+    Usage,
+)
+from jobs.core.machine import Capacity, Pressure
+from jobs.core.rules import Rules
 from jobs.engine.events import (
     AttemptEnded,
     CancelRequested,
@@ -24,23 +41,6 @@ from jobs.engine.events import (
     Submitted,
 )
 from jobs.engine.step import wants_head
-from jobs.machine import Capacity, Pressure
-from jobs.model import (
-    GIB,
-    Cancelled,
-    Dependency,
-    DependencyKind,
-    Failed,
-    Job,
-    JobId,
-    JobSpec,
-    Needs,
-    Queued,
-    ReasonCode,
-    StateName,
-    Usage,
-)
-from jobs.rules import Rules
 from tests.engine.shell import Shell, calm, exited, plain
 from tests.policy.worlds import FIRST_COME
 

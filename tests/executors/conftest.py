@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from jobs.boxed import proctree
+from jobs.core.ports import Exit, Launch, Phase, Status
 from jobs.executors.local import LocalExecutor
-from jobs.ports import Exit, Launch, Phase, Status
+from jobs.runtime import procfs
 
 PREFIX = f"cro-test{os.getpid()}"  # another test process must not end what is ours
 
@@ -97,7 +97,7 @@ class Bench:
     def left_running(self, name: str) -> list[int]:
         """Processes that carry this attempt in their environment."""
         mark = f"CRO_OUTPUT_DIR={self.executor.folder(name) / 'output'}".encode()
-        return [pid for pid in proctree.all_pids() if mark in proctree.environment(pid)]
+        return [pid for pid in procfs.all_pids() if mark in procfs.environment(pid)]
 
 
 @pytest.fixture

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from jobs.executors.environment import THREAD_LIMITS, grant_environment
-from jobs.machine import Device
-from jobs.model import Grant, Needs
+from jobs.core.jobs import Grant, Needs
+from jobs.core.machine import Device
+from jobs.executors.granted_variables import THREAD_LIMITS, grant_environment
 
 
 @pytest.mark.parametrize(("cpus", "threads"), [(0.5, "1"), (1.0, "1"), (2.9, "2"), (16.0, "16")])

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from jobs.boxed import proctree
+from jobs.core.ports import ExitCause, Phase
 from jobs.executors.local import LocalExecutor
-from jobs.ports import ExitCause, Phase
+from jobs.runtime import procfs
 from tests.executors.conftest import Bench
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -53,7 +53,7 @@ async def test_doubled_submits_leave_one_watch_and_one_word_of_the_end(bench: Be
     await bench.executor.cancel(launch.name, 5)
     await bench.until_true(lambda: bool(heard))
     assert (await bench.end(launch.name)).cause is ExitCause.CANCELLED
-    await bench.until_true(lambda: len(proctree.descendants(bench.launcher)) == 1)  # the one kept ready
+    await bench.until_true(lambda: len(procfs.descendants(bench.launcher)) == 1)  # the one kept ready
     assert heard == [launch.name]
     assert len(os.listdir("/proc/self/fd")) == before
 
@@ -148,16 +148,16 @@ async def test_the_sweep_finds_what_hid_its_environment_and_spares_the_living(be
     running = await bench.until(name, Phase.RUNNING)
     await bench.logged(name, "\n")
     hidden = int(bench.log(name))
-    await bench.until_true(lambda: proctree.environment(hidden) == [b""])
+    await bench.until_true(lambda: procfs.environment(hidden) == [b""])
     await bench.executor.sweep(name)
     assert (await bench.status(name)).phase is Phase.RUNNING
     assert running.pid is not None
     os.kill(bench.launcher, signal.SIGKILL)
     os.kill(running.pid, signal.SIGKILL)
     await bench.until(name, Phase.ORPHANED)
-    assert proctree.start_ticks(hidden) is not None
+    assert procfs.start_ticks(hidden) is not None
     await bench.executor.sweep(name)
-    await bench.until_true(lambda: proctree.start_ticks(hidden) is None)
+    await bench.until_true(lambda: procfs.start_ticks(hidden) is None)
 
 
 async def test_the_end_of_an_attempt_counts_once_as_our_own_cpu(bench: Bench) -> None:
@@ -181,7 +181,7 @@ async def test_the_launcher_holds_nothing_of_ours(bench: Bench, monkeypatch: pyt
         running = await bench.until(name, Phase.RUNNING)
         assert running.pid is not None
         for pid in (bench.launcher, running.pid):
-            assert not any(value.startswith(b"A_SECRET") for value in proctree.environment(pid))
+            assert not any(value.startswith(b"A_SECRET") for value in procfs.environment(pid))
             opened = [str(entry.readlink()) for entry in Path(f"/proc/{pid}/fd").iterdir()]
             assert held.name not in opened
             assert os.getsid(pid) == pid
@@ -193,7 +193,7 @@ OWNER = """
 import asyncio, json, sys
 from pathlib import Path
 from jobs.executors.local import LocalExecutor
-from jobs.ports import Launch
+from jobs.core.ports import Launch
 
 async def main():
     spec = json.loads(sys.argv[2])

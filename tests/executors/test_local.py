@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from jobs.boxed import cgroup, proctree
+from jobs.core.ports import ExitCause, Phase
 from jobs.executors.local import LocalExecutor
-from jobs.ports import ExitCause, Phase
+from jobs.runtime import cgroup, procfs
 from tests.executors.conftest import PREFIX, Bench
 
 MIB = 2**20
@@ -125,9 +125,9 @@ async def test_the_sweep_ends_what_is_in_the_control_group_of_a_killed_superviso
     os.kill(bench.launcher, signal.SIGKILL)
     os.kill(status.pid, signal.SIGKILL)
     await bench.until(name, Phase.ORPHANED)
-    assert any(proctree.start_ticks(pid) for pid in left)
+    assert any(procfs.start_ticks(pid) for pid in left)
     assert await bench.executor.sweep(name)
-    assert not any(proctree.start_ticks(pid) for pid in left)
+    assert not any(procfs.start_ticks(pid) for pid in left)
     assert cgroup.left(name, None) == []
 
 
@@ -253,14 +253,14 @@ async def test_another_process_with_the_same_pid_is_not_taken_for_the_supervisor
     folder = bench.executor.folder(name)
     folder.mkdir(parents=True)
     me = os.getpid()
-    identity = {"pid": me, "start_ticks": (proctree.start_ticks(me) or 0) - 1}
-    record = {"boot_id": proctree.boot_id(), "supervisor": identity, "job": identity, "started_at": 1.0}
+    identity = {"pid": me, "start_ticks": (procfs.start_ticks(me) or 0) - 1}
+    record = {"boot_id": procfs.boot_id(), "supervisor": identity, "job": identity, "started_at": 1.0}
     (folder / "pid.json").write_text(json.dumps(record))
     assert (await bench.status(name)).phase is Phase.ORPHANED
     await bench.executor.cancel(name, 0)
     await bench.executor.sweep(name)
     record["boot_id"] = "another boot"
-    record["supervisor"] = {"pid": me, "start_ticks": proctree.start_ticks(me)}
+    record["supervisor"] = {"pid": me, "start_ticks": procfs.start_ticks(me)}
     (folder / "pid.json").write_text(json.dumps(record))
     assert (await bench.status(name)).phase is Phase.ORPHANED
 
@@ -283,7 +283,7 @@ async def test_many_at_once_all_end_and_leave_no_descriptor_and_no_zombie(bench:
     assert codes == [n % 200 for n in range(1, 121)]
     assert len(os.listdir("/proc/self/fd")) == before
     assert bench.executor.own_cpu_s() > 0
-    await bench.until_true(lambda: len(proctree.descendants(bench.launcher)) == 1)  # the one kept ready
+    await bench.until_true(lambda: len(procfs.descendants(bench.launcher)) == 1)  # the one kept ready
 
 
 async def test_folders_are_for_their_owner_only(bench: Bench) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from jobs.executors.records import says_out_of_gpu_memory
+from jobs.records.exits import says_out_of_gpu_memory
 
 
 @pytest.mark.parametrize(

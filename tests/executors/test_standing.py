@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs.boxed import standing
+from jobs.runtime import niceness
 from tests.executors.conftest import Bench
 
 IOPRIO_GET = {"x86_64": 252, "aarch64": 31}.get(os.uname().machine)
@@ -18,7 +18,7 @@ CHILDREN = "sleep 600 & setsid sleep 600 & wait"
 
 def io_class(pid: int) -> int:
     assert IOPRIO_GET is not None
-    value: int = ctypes.CDLL(None, use_errno=True).syscall(IOPRIO_GET, standing.WHO_PROCESS, pid)
+    value: int = ctypes.CDLL(None, use_errno=True).syscall(IOPRIO_GET, niceness.WHO_PROCESS, pid)
     return value >> 13
 
 
@@ -47,10 +47,10 @@ async def test_the_whole_tree_goes_first_when_memory_runs_out_and_its_supervisor
 ) -> None:
     name = await bench.start(bench.launch(1, "sh", "-c", CHILDREN))
     tree = await tree_of(bench, name)
-    assert [oom_score(pid) for pid in tree] == [standing.OOM_SCORE] * 3
+    assert [oom_score(pid) for pid in tree] == [niceness.OOM_SCORE] * 3
     supervisor = (await bench.status(name)).pid
     assert supervisor is not None
-    assert oom_score(supervisor) == oom_score(os.getpid()) < standing.OOM_SCORE
+    assert oom_score(supervisor) == oom_score(os.getpid()) < niceness.OOM_SCORE
     await stop(bench, name)
 
 
@@ -64,7 +64,7 @@ async def test_the_whole_tree_has_the_disk_when_nobody_else_wants_it(bench: Benc
 @pytest.mark.skipif(not Path("/proc/self/autogroup").exists(), reason="the kernel does not group sessions")
 async def test_its_session_has_the_cpu_after_all_others(bench: Bench) -> None:
     name = await bench.start(bench.launch(1, "sleep", "600"))
-    wanted = f"nice {standing.NICE_OF_SESSION.decode()}"
+    wanted = f"nice {niceness.NICE_OF_SESSION.decode()}"
     await bench.until_true(
         lambda: any(
             Path(f"/proc/{pid}/autogroup").read_text().rstrip().endswith(wanted)
@@ -88,14 +88,14 @@ def test_a_process_that_has_gone_is_no_fault() -> None:
     if pid == 0:
         os._exit(0)
     os.waitpid(pid, 0)
-    assert standing.step_back(pid)
+    assert niceness.step_back(pid)
 
 
 def test_who_stands_further_back_already_stays_there() -> None:
     pid = os.fork()
     if pid == 0:
         Path("/proc/self/oom_score_adj").write_text("900")
-        with standing.Aside(True):
+        with niceness.Aside(True):
             within = oom_score(os.getpid())
         os._exit(0 if within == oom_score(os.getpid()) == 900 else 1)
     assert os.waitpid(pid, 0)[1] == 0
@@ -103,6 +103,6 @@ def test_who_stands_further_back_already_stays_there() -> None:
 
 def test_who_makes_the_process_comes_back() -> None:
     before = oom_score(os.getpid())
-    with standing.Aside(True):
-        assert oom_score(os.getpid()) == standing.OOM_SCORE
+    with niceness.Aside(True):
+        assert oom_score(os.getpid()) == niceness.OOM_SCORE
     assert oom_score(os.getpid()) == before

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from jobs.model import Cancelled, DependencyKind, Ended, Failed, Job, Lost, Succeeded
+from jobs.core.jobs import Cancelled, DependencyKind, Ended, Failed, Job, Lost, Succeeded
 
 
 @dataclass(slots=True)

@@ -17,11 +17,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from jobs.api import Api
-from jobs.model import Dependency, DependencyKind, JobId, StateName
-from jobs.ports import CroError, NotNow
-from jobs.settings import Home, Settings
-from jobs.views import JobQuery, NeedsRequest, SubmitRequest
+from jobs.client import Client
+from jobs.core.jobs import Dependency, DependencyKind, JobId, StateName
+from jobs.core.ports import CroError, NotNow
+from jobs.core.requests import JobQuery, NeedsRequest, SubmitRequest
+from jobs.installation.home import Home
+from jobs.installation.settings import Settings
 
 BAD_ENDS = frozenset({StateName.FAILED, StateName.LOST, StateName.TIMED_OUT})
 # The job itself says in the ledger that it began, and what it ends with: one write each, O_APPEND.
@@ -94,8 +95,8 @@ class Notes:
         return codes
 
 
-class Client:
-    def __init__(self, api: Api, notes: Notes, ledger: Path, chance: random.Random, warm: float) -> None:
+class QueueClient:
+    def __init__(self, api: Client, notes: Notes, ledger: Path, chance: random.Random, warm: float) -> None:
         self._api = api
         self._notes = notes
         self._ledger = ledger
@@ -161,8 +162,8 @@ def main() -> None:
     found = Home.find({"CRO_HOME": home})
     written = Notes(Path(notes))
     environ = {"PATH": os.environ["PATH"], "LANG": "C.UTF-8", "LEDGER": ledger}
-    with Api(found, Settings.load(found.settings_file), environ=environ) as api:
-        client = Client(api, written, Path(ledger), random.Random(seed), float(warm))
+    with Client(found, Settings.load(found.settings_file), environ=environ) as api:
+        client = QueueClient(api, written, Path(ledger), random.Random(seed), float(warm))
         while len(written.codes()) < int(count):
             with contextlib.suppress(CroError):  # the scheduler was killed just now: again
                 client.turn()

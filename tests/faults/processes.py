@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from jobs.boxed import proctree
+from jobs.runtime import procfs
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +46,9 @@ class Processes:
             pid: " ".join(one.words) or "(no command line)"
             for pid, one in everyone.items()
             if one.folder is not None
-            or any(variable.startswith(mark) for variable in proctree.environment(pid))
+            or any(variable.startswith(mark) for variable in procfs.environment(pid))
         }
-        led = {pid: text for pid in everyone if (text := ours.get(proctree.session(pid) or 0)) is not None}
+        led = {pid: text for pid in everyone if (text := ours.get(procfs.session(pid) or 0)) is not None}
         return {pid: ours.get(pid, text) for pid, text in {**led, **ours}.items()}
 
     def own(self) -> dict[int, str]:
@@ -60,9 +60,9 @@ class Processes:
 
     def _everyone(self) -> Mapping[int, Process]:
         found = {}
-        for pid in proctree.all_pids():
-            above = proctree.parent(pid)
-            if above is None or proctree.start_ticks(pid) is None:
+        for pid in procfs.all_pids():
+            above = procfs.parent(pid)
+            if above is None or procfs.start_ticks(pid) is None:
                 continue
             try:
                 words = Path(f"/proc/{pid}/cmdline").read_bytes().decode("utf-8", "replace").split("\0")
@@ -111,7 +111,7 @@ def _is_zygote(all_: Processes, one: Process, everyone: Mapping[int, Process]) -
 
 def _is_screen(all_: Processes, one: Process, everyone: Mapping[int, Process]) -> bool:
     home = f"CRO_HOME={all_.home}".encode()
-    return "cro_tui" in one.words and home in proctree.environment(one.pid)
+    return "cro_tui" in one.words and home in procfs.environment(one.pid)
 
 
 def _is_client(all_: Processes, one: Process, everyone: Mapping[int, Process]) -> bool:

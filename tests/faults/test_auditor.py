@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 import pytest
 
-from jobs.model import (
+from jobs.core.jobs import (
     Cancelled,
     Dependency,
     DependencyKind,

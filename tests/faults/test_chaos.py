@@ -18,10 +18,10 @@ from pathlib import Path
 
 import pytest
 
-from jobs.boxed import cgroup, proctree
-from jobs.model import Ended
-from jobs.ports import Unreachable
-from jobs.views import JobQuery
+from jobs.core.jobs import Ended
+from jobs.core.ports import Unreachable
+from jobs.core.requests import JobQuery
+from jobs.runtime import cgroup, procfs
 from tests.daemon.conftest import Installation
 from tests.e2e.terminal import Terminal
 from tests.faults.auditor import Figures, Ledger, audit
@@ -115,7 +115,7 @@ class Chaos:
     def _strike(self, kind: str) -> None:
         found = self.processes.of_kind(kind)
         if kind == "zygote":  # one that starts jobs, for it is not soon replaced
-            found = [one for one in found if proctree.children(one.pid)]
+            found = [one for one in found if procfs.children(one.pid)]
         if found:
             one = self._chance.choice(found)
             if kill(one.pid):

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from jobs.checkup import Level, examine
-from jobs.model import Failed, Running, Succeeded
-from jobs.ports import Unreachable
+from jobs.client.doctor import Level, examine
+from jobs.core.jobs import Failed, Running, Succeeded
+from jobs.core.ports import Unreachable
 from jobs.store import backup, schema
 from jobs.store.intents import Intents
 from tests.daemon.conftest import Installation, command

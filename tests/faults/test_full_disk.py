@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs.model import Failed, JobId, Running, Succeeded
+from jobs.core.jobs import Failed, JobId, Running, Succeeded
 from tests.daemon.conftest import Installation, command
 from tests.faults.shim import Shim
 

@@ -10,15 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from jobs.boxed import proctree
+from jobs.core.jobs import Failed, Grant, Job, JobId, JobSpec, Lost, Running, Starting
+from jobs.core.ports import Unreachable
 from jobs.daemon.attempts import Attempts
 from jobs.engine.events import AttemptEnded, AttemptMissing, LaunchFailed, StartAttempt
-from jobs.executors.forker import Forker
+from jobs.executors.launcher_client import Forker
 from jobs.executors.local import LocalExecutor
-from jobs.model import Failed, Grant, Job, JobId, JobSpec, Lost, Running, Starting
-from jobs.ports import Unreachable
-from jobs.settings import Home
-from jobs.store import environments
+from jobs.installation.home import Home
+from jobs.runtime import procfs
+from jobs.store import captured_variables
 from tests.daemon.conftest import TOLERANT, Installation, command
 from tests.faults.processes import Processes
 
@@ -55,7 +55,7 @@ class Tree:
 
     def alive(self) -> list[int]:
         pids = [int(word) for word in self._words() if word != "ready"]
-        return [pid for pid in pids if proctree.start_ticks(pid) is not None]
+        return [pid for pid in pids if procfs.start_ticks(pid) is not None]
 
 
 def lost(installation: Installation, tree: Tree) -> Lost:
@@ -103,7 +103,7 @@ def test_killed_together_with_who_would_have_stopped_the_job(
     if daemon_too:
         installation.kill()
     for pid in (launcher.pid, tree.supervisor):
-        if proctree.start_ticks(pid) is not None:
+        if procfs.start_ticks(pid) is not None:
             os.kill(pid, signal.SIGKILL)
     if daemon_too:
         installation.start()
@@ -152,7 +152,7 @@ async def test_a_start_whose_answer_was_lost_is_not_made_again(
     home.make()
     executor = LocalExecutor(home.jobs)
     attempts = Attempts(home, executor, "test", time.time, lost_after_s=0.0)
-    digest = environments.capture(home.environments, {"PATH": os.environ["PATH"]})
+    digest = captured_variables.capture(home.environments, {"PATH": os.environ["PATH"]})
     spec = JobSpec("name", ("sh", "-c", "exit 5"), "/", digest)
     job = Job(JobId(1), spec, Starting(0.0, 1, Grant()), 0.0, attempts=1)
     fork = Forker.fork

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from jobs.boxed import proctree
-from jobs.model import Cancelled, Failed, Job, JobId, Lost, ReasonCode, Running, Succeeded, TimedOut
-from jobs.views import JobQuery, SubmitRequest
+from jobs.core.jobs import Cancelled, Failed, Job, JobId, Lost, ReasonCode, Running, Succeeded, TimedOut
+from jobs.core.requests import JobQuery, SubmitRequest
+from jobs.runtime import procfs
 from tests.daemon.conftest import TOLERANT, Installation, command
 from tests.faults.processes import Processes
 from tests.faults.shim import Shim
@@ -144,7 +144,7 @@ def test_a_process_that_got_a_recorded_pid_is_never_signalled(installation: Inst
     )
     assert foreign.stdout is not None
     child = int(foreign.stdout.readline())
-    identity = {"pid": foreign.pid, "start_ticks": (proctree.start_ticks(foreign.pid) or 0) - 1}
+    identity = {"pid": foreign.pid, "start_ticks": (procfs.start_ticks(foreign.pid) or 0) - 1}
     written = json.loads(record.read_text())
     record.write_text(json.dumps({**written, "supervisor": identity, "job": identity}))
     installation.api.cancel([job_id])
@@ -152,7 +152,7 @@ def test_a_process_that_got_a_recorded_pid_is_never_signalled(installation: Inst
     (job,) = ended(installation, job_id)
     assert isinstance(job.state, Lost)
     assert foreign.poll() is None
-    assert proctree.start_ticks(child) is not None
+    assert procfs.start_ticks(child) is not None
     installation.until(lambda: not Processes(installation.home.data).left_of_jobs(), "the job to be gone")
     os.killpg(foreign.pid, signal.SIGKILL)
     foreign.wait()

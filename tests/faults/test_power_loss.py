@@ -22,8 +22,8 @@ from pathlib import Path
 
 import pytest
 
-from jobs.model import Dependency, DependencyKind, Ended, Failed, Job, JobId, Lost, Succeeded
-from jobs.views import JobQuery, SubmitRequest
+from jobs.core.jobs import Dependency, DependencyKind, Ended, Failed, Job, JobId, Lost, Succeeded
+from jobs.core.requests import JobQuery, SubmitRequest
 from tests.daemon.conftest import Installation, command
 
 ENOUGH = 120  # jobs

@@ -11,10 +11,10 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.daemon.pruning import remove
-from jobs.model import Dependency, Failed, JobId
-from jobs.policy.pruning import EndedFiles, to_remove
-from jobs.settings import KEEP
+from jobs.core.jobs import Dependency, Failed, JobId
+from jobs.daemon.retention import remove
+from jobs.installation.home import KEEP
+from jobs.upkeep.retention import EndedFiles, to_remove
 from tests.daemon.conftest import TOLERANT, Installation, command
 
 DAY_S = 86400.0

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from jobs.core.jobs import Cancelled, JobId, Lost, Running, Succeeded
+from jobs.core.ports import BadInput
 from jobs.daemon.attempts import boot_id
-from jobs.model import Cancelled, JobId, Lost, Running, Succeeded
-from jobs.ports import BadInput
 from tests.daemon.conftest import TOLERANT, Installation, command
 
 BEFORE = "00000000-0000-4000-8000-000000000000"
@@ -124,7 +124,7 @@ def test_a_policy_that_does_not_exist_is_refused(installation: Installation) -> 
 def test_a_recipe_that_can_be_repeated_is_queued_again_unless_somebody_says_otherwise(
     installation: Installation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from jobs.views import SubmitRequest
+    from jobs.core.requests import SubmitRequest
 
     folder = tmp_path / "recipes"
     folder.mkdir()

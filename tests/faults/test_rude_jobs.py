@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from jobs.model import GIB, Cancelled, Failed, JobId, Lost, Paused, Running, State, Succeeded
-from jobs.views import NeedsRequest, SubmitRequest
+from jobs.core.jobs import GIB, Cancelled, Failed, JobId, Lost, Paused, Running, State, Succeeded
+from jobs.core.requests import NeedsRequest, SubmitRequest
 from tests.daemon.conftest import Installation, command
 from tests.faults.processes import Processes
 

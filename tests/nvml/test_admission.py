@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from cro_tui.__main__ import main
-from jobs.usage_trace import read
+from jobs.records.usage_trace import read
 from tests.nvml.stand_in import Gpu, Instance, StandIn, instance_uuid_of, uuid_of
 
 SETTINGS = """\

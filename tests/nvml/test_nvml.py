@@ -12,14 +12,14 @@ from typing import Any
 
 import pytest
 
-from jobs.sensing import gpus, nvml
+from jobs.machine import gpus, nvml
 from tests.nvml.stand_in import Gpu, Instance, StandIn, instance_uuid_of, uuid_of
 
 # Reads one JSON line of {pid: job} for each reading, answers with what the sensor saw.
 READER = """
 import dataclasses, json, sys, time
-from jobs.model import Usage
-from jobs.sensing.sensor import MachineSensor
+from jobs.core.jobs import Usage
+from jobs.machine.sensor import MachineSensor
 sensor = MachineSensor()
 for line in sys.stdin:
     asked = json.loads(line)

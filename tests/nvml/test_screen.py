@@ -9,15 +9,15 @@ import sys
 import time
 from pathlib import Path
 
-from jobs.sensing import vitals
+from jobs.machine import latest_sample
 from tests.nvml.stand_in import Gpu, StandIn
 
 # Reads one JSON list of keys a line, presses them, and answers with what the screen shows then.
 SCREEN = """
 import asyncio, json, sys
 from cro_tui.app import CroApp
-from jobs.api import Api
-from jobs.settings import Home, Settings
+from jobs.client import Api
+from jobs.installation.settings import Home, Settings
 
 async def main():
     home = Home.find()
@@ -65,7 +65,9 @@ class Screen:
 def until_the_scheduler_knows_them(home: Path) -> None:
     """Until then the screen measures by itself, and one that has never seen a GPU misses none."""
     deadline = time.monotonic() + 120
-    while (found := vitals.read(home / "run" / "vitals.json")) is None or len(found.capacity.devices) < 2:
+    while (found := latest_sample.read(home / "run" / "vitals.json")) is None or len(
+        found.capacity.devices
+    ) < 2:
         assert time.monotonic() < deadline, "the scheduler to have read the GPUs"
         time.sleep(0.05)
 

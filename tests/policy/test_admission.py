@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from jobs.model import GIB, Needs, ReasonCode, Running, Unit
+from jobs.core.jobs import GIB, Needs, ReasonCode, Running, Unit
+from jobs.core.rules import Rules
 from jobs.policy.decide import decide
-from jobs.policy.fits import never_fits
-from jobs.rules import Rules
+from jobs.policy.limits import never_fits
 from tests.policy.worlds import NOW, codes, only, paused, queued, running, sample, started, starting, world
 
 

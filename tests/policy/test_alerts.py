@@ -7,10 +7,10 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.machine import Alert, AlertKind, Capacity, Device, DeviceSample, Pressure, Sample
-from jobs.model import GIB, JobId, ReasonCode
-from jobs.policy.alerts import LEVELS, Reading, Watch, readings_of, watched
+from jobs.core.jobs import GIB, JobId, ReasonCode
+from jobs.core.machine import Alert, AlertKind, Capacity, Device, DeviceSample, Pressure, Sample
 from jobs.policy.decide import decide
+from jobs.upkeep.alerts import LEVELS, Reading, Watch, readings_of, watched
 from tests.policy.worlds import only, queued, sample, started, world
 
 FULL = (AlertKind.MEMORY, "full")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from jobs.model import GIB, JobId, Needs, ReasonCode
+from jobs.core.jobs import GIB, JobId, Needs, ReasonCode
 from jobs.policy.decide import decide, decide_with_estimates
 from tests.policy.worlds import NOW, codes, gpu, only, paused, queued, running, sample, started, world
 

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jobs.model import GIB, Forecast, Job, JobId, Needs, Queued, Running
+from jobs.core.jobs import GIB, Forecast, Job, JobId, Needs, Queued, Running
+from jobs.core.rules import Rules
+from jobs.core.world import World
 from jobs.policy.decide import decide
 from jobs.policy.order import Order, overdue_after_s, with_backlog
-from jobs.rules import Rules
-from jobs.world import World
 from tests.policy.worlds import NOW, paused, queued, running, world
 
 RULES = Rules(learned_order=True, evict=True)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from jobs.model import GIB, JobId, Needs
+from jobs.core.jobs import GIB, JobId, Needs
+from jobs.core.rules import Rules
 from jobs.policy.explain import estimate_error, factors
-from jobs.rules import Rules
 from tests.policy.worlds import queued, world
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from jobs.machine import Device
-from jobs.model import GIB, Job, JobId, Needs, ReasonCode, Unit
+from jobs.core.jobs import GIB, Job, JobId, Needs, ReasonCode, Unit
+from jobs.core.machine import Device
+from jobs.core.rules import Rules
+from jobs.core.world import Plan
 from jobs.policy.decide import decide
-from jobs.policy.fits import never_fits
-from jobs.rules import Rules
-from jobs.world import Plan
+from jobs.policy.limits import never_fits
 from tests.policy.worlds import (
     NOW,
     codes,

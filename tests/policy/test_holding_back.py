@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from jobs.machine import Pressure
-from jobs.model import DependencyKind, JobId, Needs, ReasonCode, StateName, Unit
+from jobs.core.jobs import DependencyKind, JobId, Needs, ReasonCode, StateName, Unit
+from jobs.core.machine import Pressure
+from jobs.core.rules import Rules
+from jobs.core.world import Gate
 from jobs.policy.decide import decide, next_gate
-from jobs.rules import Rules
-from jobs.world import Gate
 from tests.policy.worlds import NOW, codes, held, only, queued, running, sample, started, world
 
 OK, ANY = DependencyKind.OK, DependencyKind.ANY

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.model import Forecast, JobSpec, Needs
-from jobs.policy.predict import UNKNOWN_RUN_S, Moments, forecast, program, runtime_keys
+from jobs.core.jobs import Forecast, JobSpec, Needs
+from jobs.policy.runtime_model import UNKNOWN_RUN_S, Moments, forecast, program, runtime_keys
 
 
 def spec(*argv: str, user: str = "ann", recipe: str | None = None, limit_s: float | None = None) -> JobSpec:

@@ -14,7 +14,7 @@ from random import Random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jobs.model import (
+from jobs.core.jobs import (
     GIB,
     Forecast,
     Grant,
@@ -28,9 +28,9 @@ from jobs.model import (
     Running,
     Starting,
 )
+from jobs.core.rules import Rules
+from jobs.core.world import World
 from jobs.policy.decide import decide, decide_with_estimates, waiting_order
-from jobs.rules import Rules
-from jobs.world import World
 from tests.policy.worlds import (
     FIRST_COME,
     NOW,

@@ -7,11 +7,11 @@ from dataclasses import replace
 
 import pytest
 
-from jobs.machine import Pressure
-from jobs.model import GIB, Job, JobId, Needs, ReasonCode
+from jobs.core.jobs import GIB, Job, JobId, Needs, ReasonCode
+from jobs.core.machine import Pressure
+from jobs.core.rules import Rules
+from jobs.core.world import World
 from jobs.policy.decide import decide
-from jobs.rules import Rules
-from jobs.world import World
 from tests.policy.worlds import NOW, queued, running, sample, world
 
 TIGHT = Pressure(memory_full_avg10=35.0)

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from jobs.model import GIB, Forecast, Job, JobId, Needs, Reason, ReasonCode, Running, Unit
+from jobs.core.jobs import GIB, Forecast, Job, JobId, Needs, Reason, ReasonCode, Running, Unit
+from jobs.core.rules import Rules
+from jobs.core.world import World
 from jobs.policy.decide import decide
-from jobs.rules import Rules
-from jobs.world import World
 from tests.policy.worlds import NOW, codes, queued, running, sample, started, world
 
 LEARNED = Rules(learned_order=True)

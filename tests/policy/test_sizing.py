@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.machine import Capacity
-from jobs.model import GIB, MIB, JobSpec, Needs, Usage
-from jobs.policy.past import UNKNOWN, Past, after_restart, after_run, after_save, foresee
+from jobs.core.jobs import GIB, MIB, JobSpec, Needs, Usage
+from jobs.core.machine import Capacity
+from jobs.core.rules import Rules
+from jobs.policy.history import UNKNOWN, Past, after_restart, after_run, after_save, foresee
 from jobs.policy.sizing import History, Used, sized, used, with_run
-from jobs.rules import Rules
 from tests.policy.worlds import gpu
 
 BOX = Capacity(16.0, 64 * GIB, (gpu(0, 24),))

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from jobs.model import MIB, Job, Needs, Reason, ReasonCode
-from jobs.policy.room import build
+from jobs.core.jobs import MIB, Job, Needs, Reason, ReasonCode
+from jobs.core.world import Stack, WarmProcess, World
+from jobs.policy.free_resources import build
 from jobs.policy.warm import warm_plan
-from jobs.world import Stack, WarmProcess, World
 from tests.policy.worlds import NOW, queued, running, world
 
 SKLEARN, TENSORFLOW = Stack("sklearn", "/env/python"), Stack("tensorflow", "/env/python")

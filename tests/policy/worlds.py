@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from jobs.machine import Capacity, Device, DeviceSample, Pressure, Sample
-from jobs.model import (
+from jobs.core.jobs import (
     GIB,
     Dependency,
     DependencyKind,
@@ -25,8 +24,9 @@ from jobs.model import (
     StateName,
     Usage,
 )
-from jobs.rules import Rules
-from jobs.world import Plan, World
+from jobs.core.machine import Capacity, Device, DeviceSample, Pressure, Sample
+from jobs.core.rules import Rules
+from jobs.core.world import Plan, World
 
 NOW = 1_000.0
 FIRST_COME = Rules(learned_order=False, evict=False)

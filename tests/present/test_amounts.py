@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cro_tui import present
-from jobs.amounts import parse_duration, parse_mem
-from jobs.model import GIB, MIB, Unit
-from jobs.ports import BadInput
+from jobs.core.amounts import parse_duration, parse_mem
+from jobs.core.jobs import GIB, MIB, Unit
+from jobs.core.ports import BadInput
 
 NASTY = st.text(
     st.one_of(

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from cro_tui.present.compare import head, outcome_sentence, rows
-from jobs.model import Job, JobId, JobSpec, Queued, Succeeded, Usage
-from jobs.tracking.model import Provenance
-from jobs.views import FirstRun
+from jobs.core.jobs import Job, JobId, JobSpec, Queued, Succeeded, Usage
+from jobs.core.requests import FirstRun
+from jobs.core.tracking import Provenance
 
 DONE = Succeeded(0.0, 61.0, Usage(cpu_s=12.0))
 

@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from cro_tui.present.headroom import headroom_lines, headroom_row
-from jobs.model import GIB, JobId, Reason, ReasonCode
-from jobs.views import Headroom
+from jobs.core.jobs import GIB, JobId, Reason, ReasonCode
+from jobs.core.requests import Headroom
 from tests.screen.fake import NOW, a_day, a_sample, gpu_capacity
 
 NEXT = next(job for job in a_day() if job.id == JobId(42))

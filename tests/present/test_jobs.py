@@ -8,8 +8,7 @@ from dataclasses import replace
 import pytest
 
 from cro_tui import present
-from jobs.machine import Capacity, Device
-from jobs.model import (
+from jobs.core.jobs import (
     GIB,
     MIB,
     Cancelled,
@@ -36,6 +35,7 @@ from jobs.model import (
     Unit,
     Usage,
 )
+from jobs.core.machine import Capacity, Device
 
 NOW = 1_764_000_000.0
 SPEC = JobSpec("forest", ("python", "forest.py"), "/tmp", "d", Needs(2, 8 * GIB), recipe="sklearn_forest")

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from cro_tui import present
-from jobs.machine import Capacity, Device, DeviceSample, Sample
-from jobs.model import GIB, StateName
-from jobs.views import DaemonStatus
+from jobs.core.jobs import GIB, StateName
+from jobs.core.machine import Capacity, Device, DeviceSample, Sample
+from jobs.core.requests import DaemonStatus
 
 CAPACITY = Capacity(
     16, 64 * GIB, (Device("GPU-1", 0, "A100\x1b[2J", 24 * GIB), Device("GPU-2", 1, "T4", GIB))

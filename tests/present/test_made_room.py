@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from cro_tui.present import why_lines
-from jobs.model import GIB, Succeeded, Usage
+from jobs.core.jobs import GIB, Succeeded, Usage
 from tests.policy.worlds import NOW, queued
 
 

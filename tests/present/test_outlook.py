@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from cro_tui.present import learned_text, outlook_lines
-from jobs.model import GIB, Job, JobId, JobSpec, Needs, Queued
-from jobs.views import Outlook
+from jobs.core.jobs import GIB, Job, JobId, JobSpec, Needs, Queued
+from jobs.core.requests import Outlook
 
 NOW = 1_700_000_000.0
 JOB = Job(JobId(4), JobSpec("x", ("x",), "/", "", Needs(mem_bytes=12 * GIB)), Queued(NOW), NOW)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from cro_tui import present
-from jobs.model import GIB, JobId, Reason, ReasonCode, Unit
+from jobs.core.jobs import GIB, JobId, Reason, ReasonCode, Unit
 
 NOW = 1_764_000_000.0
 J = tuple(JobId(number) for number in (41, 39, 38, 7, 8))

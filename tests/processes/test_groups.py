@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from cro_tui.present.process_filter import process_filter
-from jobs.model import GIB, JobId
-from jobs.processes import Group, Kind, Process, groups, ordered
+from jobs.core.jobs import GIB, JobId
+from jobs.machine.process_groups import Group, Kind, Process, groups, ordered
 
 SUPERVISOR, TRAIN, WORKER, SHELL, EDITOR = 50, 51, 52, 70, 71
 

@@ -12,13 +12,13 @@ from typing import Any
 
 import pytest
 
-from jobs.boxed import bundle
-from jobs.executors import checkpoints
-from jobs.executors.environment import grant_environment
+from jobs.core.jobs import Grant, JobId, Needs
+from jobs.core.ports import Exit, Launch, Phase
+from jobs.core.world import Stack, WarmPlan
+from jobs.executors.granted_variables import grant_environment
 from jobs.executors.local import LocalExecutor
-from jobs.model import Grant, JobId, Needs
-from jobs.ports import Exit, Launch, Phase
-from jobs.world import Stack, WarmPlan
+from jobs.records import checkpoints
+from jobs.runtime import job_folder
 from recipes.discover import library_folder
 
 DEADLINE_S = 120
@@ -38,7 +38,7 @@ class Queue:
         self.executor = LocalExecutor(folder / "jobs")
         self.environment = str(folder / "environment.json")
         # as if it were queued from within a job that was resumed
-        bundle.write_json(self.environment, {**os.environ, "CRO_RESUME": "/of/another/job"})
+        job_folder.write_json(self.environment, {**os.environ, "CRO_RESUME": "/of/another/job"})
         self.folder = folder
 
     def warm(self, name: str) -> None:
@@ -73,7 +73,7 @@ class Queue:
         end = time.monotonic() + DEADLINE_S
         while (status := (await self.executor.poll([launch.name]))[launch.name]).phase is not Phase.ENDED:
             assert time.monotonic() < end
-            log = folder / bundle.LOG
+            log = folder / job_folder.LOG
             if stop and log.exists() and shows in log.read_text():
                 await self.executor.cancel(launch.name, GRACE_S)
                 stop = False
@@ -95,13 +95,13 @@ async def test_evicted_and_started_again(tmp_path: Path, stack: str) -> None:
             (whole, at_once), (stopped, first) = await asyncio.gather(
                 queue.run(2 * number + 1, 1, name), queue.run(2 * number + 2, 1, name, stop=True)
             )
-            assert whole.exit_code == 0 and "going on" not in (at_once / bundle.LOG).read_text()
-            assert stopped.exit_code == 75, (first / bundle.LOG).read_text()
+            assert whole.exit_code == 0 and "going on" not in (at_once / job_folder.LOG).read_text()
+            assert stopped.exit_code == 75, (first / job_folder.LOG).read_text()
             assert checkpoints.saved_at(str(first)) is not None
             assert not (first / "output" / "metrics.json").exists()
 
             ended, second = await queue.run(2 * number + 2, 2, name)
-            log = (second / bundle.LOG).read_text()
+            log = (second / job_folder.LOG).read_text()
             assert ended.exit_code == 0 and "going on after " in log and "note:" not in log, log
             assert metrics(second) == metrics(at_once)
             assert checkpoints.saved_at(str(first)) is None, "a finished run leaves no checkpoint behind"
@@ -119,9 +119,9 @@ async def test_texts_are_learned_and_evaluated_warm(tmp_path: Path) -> None:
         ended, measured = await queue.run(
             2, 1, "sklearn_evaluate", "--model", model, "--data", "docstrings"
         )
-        assert ended.exit_code == 0, (measured / bundle.LOG).read_text()
+        assert ended.exit_code == 0, (measured / job_folder.LOG).read_text()
         assert metrics(measured)["accuracy"] == metrics(trained)["accuracy"]
-        told = (measured / bundle.EVENTS).read_text()
+        told = (measured / job_folder.EVENTS).read_text()
         assert all(name in told for name in ("confusion.png", "roc.png", "importance.png", "roc.csv"))
         assert (measured / "output" / "importance.png").stat().st_size > 5_000
     finally:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from jobs.ports import BadInput
-from jobs.recipe_check import check as check_file
-from jobs.recipe_check import write_new
+from jobs.client.recipe_check import check as check_file
+from jobs.client.recipe_check import write_new
+from jobs.core.ports import BadInput
 from recipes import skeleton
 from recipes.discover import library_folder
 from recipes.lint import check, has_parser

@@ -12,7 +12,7 @@ import pytest
 from textual.pilot import Pilot
 
 from cro_tui.app import CroApp
-from jobs.settings import Settings
+from jobs.installation.settings import Settings
 from tests.screen.fake import FakeSource, a_day, a_sample
 
 WIDE, NARROW = (120, 40), (80, 24)

@@ -14,9 +14,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from jobs.load_history import Point
-from jobs.machine import Capacity, Device, DeviceSample, Pressure, Sample
-from jobs.model import (
+from jobs.core.jobs import (
     GIB,
     MIB,
     Cancelled,
@@ -40,15 +38,9 @@ from jobs.model import (
     Unit,
     Usage,
 )
-from jobs.ports import CroError
-from jobs.processes import Group, Kind, Process
-from jobs.serving.model import Service
-from jobs.tracking.curves import read_curves
-from jobs.tracking.model import Curve, ModelCard, RegisteredModel
-from jobs.tracking.registry import Registry
-from jobs.tracking.sweeps import Columns, Runs, Sweep, columns_of, runs_of, sweep_of
-from jobs.usage_trace import Moment
-from jobs.views import (
+from jobs.core.machine import Capacity, Device, DeviceSample, Pressure, Sample
+from jobs.core.ports import CroError
+from jobs.core.requests import (
     DaemonStatus,
     FirstRun,
     Headroom,
@@ -63,6 +55,14 @@ from jobs.views import (
     SortKey,
     SubmitRequest,
 )
+from jobs.core.sweeps import Columns, Runs, Sweep, columns_of, runs_of, sweep_of
+from jobs.core.tracking import Curve, ModelCard, RegisteredModel
+from jobs.kinds.service import Service
+from jobs.machine.process_groups import Group, Kind, Process
+from jobs.records.curves import read_curves
+from jobs.records.load_history import Point
+from jobs.records.usage_trace import Moment
+from jobs.registry.store import Registry
 
 NOW = 1_764_072_240.0
 

@@ -9,11 +9,11 @@ import pytest
 from rich.cells import cell_len
 
 from cro_tui.widgets.job_list import JobList
-from jobs.load_history import CPU, MEM, Point
-from jobs.model import GIB, JobId, Queued
-from jobs.ports import CroError
-from jobs.settings import ScreenSettings, Settings
-from jobs.views import DaemonStatus, Headroom, SortKey
+from jobs.core.jobs import GIB, JobId, Queued
+from jobs.core.ports import CroError
+from jobs.core.requests import DaemonStatus, Headroom, SortKey
+from jobs.installation.settings import ScreenSettings, Settings
+from jobs.records.load_history import CPU, MEM, Point
 from tests.screen.conftest import NARROW, WIDE, opened
 from tests.screen.fake import NOW, FakeSource, a_sample, gpu_capacity, job
 

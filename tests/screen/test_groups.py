@@ -8,9 +8,9 @@ import pytest
 from rich.cells import cell_len
 
 from cro_tui.screens.runs import RunsScreen
-from jobs.model import JobId, StateName
-from jobs.settings import ScreenSettings, Settings
-from jobs.tracking.sweeps import Columns, columns_of, runs_of
+from jobs.core.jobs import JobId, StateName
+from jobs.core.sweeps import Columns, columns_of, runs_of
+from jobs.installation.settings import ScreenSettings, Settings
 from tests.screen.conftest import NARROW, WIDE, opened
 from tests.screen.fake import FakeSource, a_sweep
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from cro_tui.widgets.log_view import LogView
-from jobs.model import JobId
+from jobs.core.jobs import JobId
 from tests.screen.conftest import Screen, opened
 from tests.screen.fake import FakeSource
 

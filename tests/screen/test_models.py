@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from jobs.model import Job, JobId, Queued
-from jobs.serving.model import PROGRAM, Service
-from jobs.tracking.model import CHAMPION, Column
+from jobs.core.jobs import Job, JobId, Queued
+from jobs.core.tracking import CHAMPION, Column
+from jobs.kinds.service import PROGRAM, Service
 from tests.screen.conftest import NARROW, WIDE, opened
 from tests.screen.fake import NOW, FakeSource, a_sweep, job
 

@@ -9,11 +9,11 @@ from typing import Any, cast
 import pytest
 from textual.message import Message
 
-from cro_tui import feed as feeding
-from cro_tui.feed import Feed
+from cro_tui import poller as feeding
+from cro_tui.poller import Feed
 from cro_tui.source import Source
-from jobs.model import JobId, Queued, Succeeded, Usage
-from jobs.views import JobGroup, JobQuery, Row, Snapshot
+from jobs.core.jobs import JobId, Queued, Succeeded, Usage
+from jobs.core.requests import JobGroup, JobQuery, Row, Snapshot
 from tests.screen.conftest import opened
 from tests.screen.fake import FakeSource, job
 

@@ -17,10 +17,10 @@ from textual.widgets import Input
 
 from cro_tui.app import CroApp
 from cro_tui.widgets.lines import HeaderLine
-from jobs.model import GIB, JobId
-from jobs.settings import ScreenSettings, Settings
-from jobs.usage_trace import Moment
-from jobs.views import Headroom
+from jobs.core.jobs import GIB, JobId
+from jobs.core.requests import Headroom
+from jobs.installation.settings import ScreenSettings, Settings
+from jobs.records.usage_trace import Moment
 from tests.screen.conftest import NARROW, WIDE, Screen
 from tests.screen.fake import NOW, FakeSource, a_sample, a_sweep, gpu_capacity, idle_machine
 from tests.screen.test_models import filled

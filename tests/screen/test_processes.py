@@ -8,11 +8,11 @@ import pytest
 from rich.cells import cell_len
 
 from cro_tui.widgets.process_list import ProcessList
-from jobs.machine import GpuHold
-from jobs.model import GIB, JobId
-from jobs.processes import UNSEEN, Group, Kind, Process
-from jobs.settings import ScreenSettings, Settings
-from jobs.views import Headroom
+from jobs.core.jobs import GIB, JobId
+from jobs.core.machine import GpuHold
+from jobs.core.requests import Headroom
+from jobs.installation.settings import ScreenSettings, Settings
+from jobs.machine.process_groups import UNSEEN, Group, Kind, Process
 from tests.screen.conftest import NARROW, WIDE, opened
 from tests.screen.fake import NOW, FakeSource, a_machine, a_sample, gpu_capacity, idle_machine
 

@@ -8,9 +8,9 @@ from textual.widgets import Input
 from cro_tui.screens.form import QueueForm
 from cro_tui.screens.pick import Pick
 from cro_tui.widgets.job_list import JobList
-from jobs.model import GIB, Dependency, DependencyKind, JobId, Needs, Reason, ReasonCode, Unit
-from jobs.ports import Unreachable
-from jobs.views import Preview
+from jobs.core.jobs import GIB, Dependency, DependencyKind, JobId, Needs, Reason, ReasonCode, Unit
+from jobs.core.ports import Unreachable
+from jobs.core.requests import Preview
 from tests.screen.conftest import NARROW, Screen, opened
 from tests.screen.fake import NOW, FakeSource
 

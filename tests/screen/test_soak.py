@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from cro_tui import feed
+from cro_tui import poller
 from cro_tui.app import CroApp
-from jobs.views import JobQuery, Snapshot
+from jobs.core.requests import JobQuery, Snapshot
 from tests.screen.conftest import Screen, opened
 from tests.screen.fake import FakeSource, a_day, a_sample
 
@@ -60,7 +60,7 @@ def kept() -> int:
 
 async def growth(folder: Path, looks: int, monkeypatch: pytest.MonkeyPatch) -> int:
     """Objects more after so many looks, once it has settled."""
-    monkeypatch.setattr(feed, "_GAP_S", 0.0)
+    monkeypatch.setattr(poller, "_GAP_S", 0.0)
     source = Counted(folder, sample=a_sample())
     source.add(*a_day())
     async with opened(source) as screen:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from jobs.model import GIB, JobId
-from jobs.usage_trace import Moment
+from jobs.core.jobs import GIB, JobId
+from jobs.records.usage_trace import Moment
 from tests.screen.conftest import opened
 from tests.screen.fake import NOW, FakeSource
 

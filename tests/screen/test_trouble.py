@@ -10,11 +10,11 @@ from textual.app import ScreenStackError
 
 from cro_tui.app import CroApp
 from cro_tui.widgets.job_list import JobList
-from jobs.machine import Alert, AlertKind
-from jobs.model import Failed, Grant, Held, Queued, Running, Usage
-from jobs.ports import Unreachable
-from jobs.settings import ScreenSettings, Settings
-from jobs.views import DaemonStatus
+from jobs.core.jobs import Failed, Grant, Held, Queued, Running, Usage
+from jobs.core.machine import Alert, AlertKind
+from jobs.core.ports import Unreachable
+from jobs.core.requests import DaemonStatus
+from jobs.installation.settings import ScreenSettings, Settings
 from tests.screen.conftest import NARROW, WIDE, opened
 from tests.screen.fake import NOW, FakeSource, job
 

@@ -17,11 +17,11 @@ from typing import Any
 
 import pytest
 
-from jobs.serving.model import Service, service_of
-from jobs.tracking.model import ModelCard
-from jobs.tracking.registry import Registry
-from jobs.tracking.reports import read
-from jobs.tracking.signature import signature_of
+from jobs.core.tracking import ModelCard
+from jobs.kinds.service import Service, service_of
+from jobs.records.events import read
+from jobs.registry.signature import signature_of
+from jobs.registry.store import Registry
 
 LIBRARY = Path(__file__).parents[2] / "recipes" / "library"
 JSON = {"Content-Type": "application/json"}
@@ -71,7 +71,7 @@ class Running:
         output.mkdir(exist_ok=True)
         self.output, self._log = output, output / "log"
         environ = {**os.environ, "CRO_OUTPUT_DIR": str(output), "CRO_EVENTS": str(output / "events.jsonl")}
-        command = [sys.executable, "-P", "-m", "jobs.serving", "--models", str(models), *words]
+        command = [sys.executable, "-P", "-m", "jobs.programs.serving", "--models", str(models), *words]
         with self._log.open("wb") as log:
             self.process = subprocess.Popen(
                 command, env=environ, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
@@ -161,10 +161,10 @@ def forests(tmp_path_factory: pytest.TempPathFactory) -> tuple[Trained, Trained]
 NETWORKS = """
 import importlib.util, json, os, sys
 from pathlib import Path
-from jobs.serving import compiling, loading
-from jobs.serving.rows import read
-from jobs.tracking.registry import Registry
-from jobs.tracking.reports import read as reported
+from jobs.programs.serving import compiling, loading
+from jobs.programs.serving.rows import read
+from jobs.registry.store import Registry
+from jobs.records.events import read as reported
 from tests.serving.conftest import Trained
 
 base, library = Path(sys.argv[1]), sys.argv[2]

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import threading
 
-from jobs.serving.batching import MOST_ROWS, Batcher
-from jobs.serving.engines import Answer, Engine
-from jobs.serving.rows import Refused, Rows
+from jobs.programs.serving.batching import MOST_ROWS, Batcher
+from jobs.programs.serving.engines import Answer, Engine
+from jobs.programs.serving.rows import Refused, Rows
 
 
 class Doubling(Engine):

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 import uvicorn
 
-from jobs.serving import connections
-from jobs.serving.connections import Connection
+from jobs.programs.serving import connections
+from jobs.programs.serving.connections import Connection
 
 WHOLE = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n"
 

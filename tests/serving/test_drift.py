@@ -7,8 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from jobs.serving.drift import FEWEST_ROWS, WINDOW_ROWS, Recent, drift_sentence, spreads
-from jobs.serving.rows import Rows
+from jobs.programs.serving.drift import FEWEST_ROWS, WINDOW_ROWS, Recent, drift_sentence, spreads
+from jobs.programs.serving.rows import Rows
 
 TOLD = {
     "a": {"cuts": [0.0, 1.0, 2.0], "counts": [100, 200, 100, 0], "missing": 0},

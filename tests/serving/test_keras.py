@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from jobs.serving import compiled
-from jobs.tracking.registry import Registry
+from jobs.programs.serving import compiled
+from jobs.registry.store import Registry
 from tests.serving.conftest import Client, Networks, Running, Start
 
 pytestmark = pytest.mark.tensorflow

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from jobs.serving.engines import Answer
-from jobs.serving.prediction_log import FILE, OLDER_FILES, PredictionLog
-from jobs.serving.rows import Rows
+from jobs.programs.serving.engines import Answer
+from jobs.programs.serving.prediction_log import FILE, OLDER_FILES, PredictionLog
+from jobs.programs.serving.rows import Rows
 
 ROWS = Rows(2, {"a": [1.0, None], "b": ["x", "\x1b[31m"]})
 ANSWER = Answer(["yes", "no"], [[0.2, 0.8], [0.7, 0.3]])

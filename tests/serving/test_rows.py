@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.serving.rows import Refused, read
-from jobs.tracking.model import Column
+from jobs.core.tracking import Column
+from jobs.programs.serving.rows import Refused, read
 
 TAKES = (Column("a", "number"), Column("b", "text"))
 ROW = {"a": 1.5, "b": "x"}

@@ -17,10 +17,10 @@ import joblib
 import pandas
 import pytest
 
-from jobs.ports import BadInput
-from jobs.serving import compiled, compiling
-from jobs.serving.loading import native
-from jobs.tracking.registry import Registry
+from jobs.core.ports import BadInput
+from jobs.programs.serving import compiled, compiling
+from jobs.programs.serving.loading import native
+from jobs.registry.store import Registry
 from tests.serving.conftest import JSON, Client, Start, Trained, train
 
 CHAMPION = "wine@champion"

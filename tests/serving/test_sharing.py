@@ -11,17 +11,17 @@ from typing import Any
 import joblib
 import pytest
 
-from jobs.ports import BadInput, NotNow
-from jobs.serving.asked import shared
-from jobs.serving.engines import SklearnEngine
-from jobs.serving.guarded import NotShown, only
-from jobs.serving.loading import load, native
-from jobs.tracking.importing import main_file, take
-from jobs.tracking.looking import look
-from jobs.tracking.model import ModelCard
-from jobs.tracking.registry import Registry
+from jobs.client.share import shared
+from jobs.core.ports import BadInput, NotNow
+from jobs.core.tracking import ModelCard
+from jobs.programs.serving.engines import SklearnEngine
+from jobs.programs.serving.loading import load, native
+from jobs.programs.serving.pickle_allowlist import NotShown, only
+from jobs.registry.imports import main_file, take
+from jobs.registry.inspect import look
+from jobs.registry.store import Registry
+from tests.registry.test_pickled import Runs
 from tests.serving.conftest import Trained
-from tests.tracking.test_pickled import Runs
 
 
 def imported(registry: Registry, path: Path, **more: Any) -> ModelCard:

@@ -9,9 +9,9 @@ import joblib
 import pandas
 import pytest
 
-from jobs.serving import compiled, loading
-from jobs.serving.rows import Refused, read
-from jobs.tracking.registry import Registry
+from jobs.programs.serving import compiled, loading
+from jobs.programs.serving.rows import Refused, read
+from jobs.registry.store import Registry
 from tests.serving.conftest import Networks, train
 
 

@@ -10,6 +10,10 @@ import heapq
 from dataclasses import dataclass, field, replace
 from itertools import count
 
+from jobs.core.jobs import ENDED, GIB, Active, Grant, Job, JobId, JobSpec, Running, Usage
+from jobs.core.machine import Capacity, DeviceSample, Sample
+from jobs.core.ports import Exit, ExitCause
+from jobs.core.rules import Rules
 from jobs.engine.events import (
     AttemptEnded,
     CancelRequested,
@@ -24,11 +28,6 @@ from jobs.engine.events import (
     StartAttempt,
     StopAttempt,
 )
-from jobs.machine import Capacity, DeviceSample, Sample
-from jobs.model import GIB, Active, Grant, Job, JobId, JobSpec, Running, Usage
-from jobs.policy.dependencies import ENDED
-from jobs.ports import Exit, ExitCause
-from jobs.rules import Rules
 from tests.engine.shell import Shell
 from tests.policy.worlds import FIRST_COME
 

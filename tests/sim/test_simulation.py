@@ -7,9 +7,8 @@ from random import Random
 
 import pytest
 
-from jobs.machine import Capacity, Device
-from jobs.model import GIB, Dependency, DependencyKind, JobId, Needs, ReasonCode, StateName
-from jobs.policy.dependencies import ENDED
+from jobs.core.jobs import ENDED, GIB, Dependency, DependencyKind, JobId, Needs, ReasonCode, StateName
+from jobs.core.machine import Capacity, Device
 from tests.engine.shell import plain
 from tests.sim.simulator import Simulator, Work, with_times
 

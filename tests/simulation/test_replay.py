@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import pytest
 
-from jobs.model import GIB, Grant, Queued
-from jobs.rules import Rules
+from jobs.core.jobs import GIB, Grant, Queued
+from jobs.core.rules import Rules
+from jobs.core.world import Plan, Start, World
 from jobs.simulation.metrics import bound_s, figures, wait_bound_s
 from jobs.simulation.replay import Knowledge, Setting, box, calm, replay
 from jobs.simulation.trace import TraceJob, on_box
-from jobs.world import Plan, Start, World
 from tests.simulation.traces import heavy_tailed
 
 BOX = box(16, 64, 4)

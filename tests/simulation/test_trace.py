@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from jobs.model import GIB
-from jobs.ports import BadInput
+from jobs.core.jobs import GIB
+from jobs.core.ports import BadInput
 from jobs.simulation.replay import box
 from jobs.simulation.trace import on_box, read_csv, read_swf, work_s
 from tests.simulation.traces import heavy_tailed

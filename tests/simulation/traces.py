@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from jobs.model import GIB
+from jobs.core.jobs import GIB
 from jobs.simulation.trace import TraceJob
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs.model import JobSpec
+from jobs.core.jobs import JobSpec
 from jobs.store.intents import Intents
 from jobs.store.queries import Queries
 from jobs.store.writer import Store

@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.machine import Capacity, Device, DeviceSample, Pressure, Sample
-from jobs.model import (
+from jobs.core.jobs import (
     Cancelled,
     Dependency,
     DependencyKind,
@@ -35,6 +34,7 @@ from jobs.model import (
     Unit,
     Usage,
 )
+from jobs.core.machine import Capacity, Device, DeviceSample, Pressure, Sample
 from jobs.store import codec
 from jobs.store.codec import Damaged
 

@@ -10,14 +10,25 @@ from pathlib import Path
 
 import pytest
 
-from jobs.model import Failed, Grant, Job, JobId, Queued, Running, State, StateName, Succeeded, Usage
-from jobs.optimizing.model import Plan, argv
-from jobs.policy.dependencies import ENDED
+from jobs.core.jobs import (
+    ENDED,
+    Failed,
+    Grant,
+    Job,
+    JobId,
+    Queued,
+    Running,
+    State,
+    StateName,
+    Succeeded,
+    Usage,
+)
+from jobs.core.requests import JobGroup, JobQuery, Row
+from jobs.kinds.optimization import Plan, argv
 from jobs.store import codec, group_tables, schema
 from jobs.store.intents import IntentKind, Intents, NewGroup
 from jobs.store.queries import Queries
 from jobs.store.writer import Store
-from jobs.views import JobGroup, JobQuery, Row
 from tests.store.conftest import spec
 
 FOLDED = JobQuery(folded=True)

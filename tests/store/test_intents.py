@@ -10,18 +10,18 @@ from pathlib import Path
 
 import pytest
 
-from jobs.model import Dependency, Held, JobId, Queued, ReasonCode, StateName
-from jobs.ports import NoSuchJob, NotNow
+from jobs.core.jobs import Dependency, Held, JobId, Queued, ReasonCode, StateName
+from jobs.core.ports import NoSuchJob, NotNow
+from jobs.core.requests import JobQuery
 from jobs.store.intents import IntentKind, Intents
 from jobs.store.queries import Queries
-from jobs.views import JobQuery
 from tests.store.conftest import spec
 
 SUBMITTER = """
 import sys
 from pathlib import Path
 from jobs.store.intents import Intents
-from jobs.model import JobSpec
+from jobs.core.jobs import JobSpec
 intents = Intents(Path(sys.argv[1]))
 for number in range(int(sys.argv[3])):
     ids = intents.submit([JobSpec(f"{sys.argv[2]}-{number}", ("true",), "/", "0")] * 2, 1.0)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs.ports import Unreachable
+from jobs.core.ports import Unreachable
 from jobs.store import schema
 from jobs.store.queries import Queries
 

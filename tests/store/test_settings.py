@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from jobs.amounts import parse_mem
-from jobs.model import GIB
-from jobs.ports import BadInput
-from jobs.settings import Home, Settings
+from jobs.core.amounts import parse_mem
+from jobs.core.jobs import GIB
+from jobs.core.ports import BadInput
+from jobs.installation.home import Home
+from jobs.installation.settings import Settings
 
 
 def load(folder: Path, text: str) -> Settings:

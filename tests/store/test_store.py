@@ -11,8 +11,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
 
-from jobs.machine import Capacity
-from jobs.model import (
+from jobs.core.jobs import (
     GIB,
     Cancelled,
     Dependency,
@@ -28,13 +27,14 @@ from jobs.model import (
     Succeeded,
     Usage,
 )
-from jobs.policy.past import after_run
-from jobs.policy.predict import runtime_keys
-from jobs.rules import Rules
+from jobs.core.machine import Capacity
+from jobs.core.requests import JobQuery, SortKey
+from jobs.core.rules import Rules
+from jobs.policy.history import after_run
+from jobs.policy.runtime_model import runtime_keys
 from jobs.store.intents import IntentKind, Intents
 from jobs.store.queries import Queries
 from jobs.store.writer import Store
-from jobs.views import JobQuery, SortKey
 from tests.store.conftest import spec
 
 OK, ANY = DependencyKind.OK, DependencyKind.ANY

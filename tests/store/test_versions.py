@@ -9,9 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from jobs import versions
-from jobs.machine import Capacity, Pressure, Sample
-from jobs.model import (
+from jobs.core import versions
+from jobs.core.jobs import (
     Grant,
     Job,
     JobId,
@@ -24,14 +23,15 @@ from jobs.model import (
     Running,
     Usage,
 )
-from jobs.ports import Unreachable
-from jobs.sensing import vitals
-from jobs.sensing.vitals import Vitals
+from jobs.core.machine import Capacity, Pressure, Sample
+from jobs.core.ports import Unreachable
+from jobs.core.tracking import ModelCard, card_of, card_table
+from jobs.core.world import Gate
+from jobs.machine import latest_sample
+from jobs.machine.latest_sample import Vitals
 from jobs.store import codec, schema
 from jobs.store.codec import Damaged
 from jobs.store.schema import Outdated
-from jobs.tracking.model import ModelCard, card_of, card_table
-from jobs.world import Gate
 
 SPEC = JobSpec("train", ("python", "train.py"), "/home", "digest", Needs(cpus=2), secrets=("KEY",))
 RUNNING = Running(100.0, 1, Grant(("GPU-1",)), 4711)
@@ -135,14 +135,14 @@ def test_a_published_sample_says_who_wrote_it_and_keeps_what_is_known(tmp_path: 
     path = tmp_path / "sample.json"
     sample = Sample(at=5.0, cpu_busy=0.5, per_core=(0.5,), mem_total_bytes=8, mem_available_bytes=4)
     said = Vitals(1, 5.0, Capacity(1.0, 8), Gate(), sample)
-    vitals.write(path, said)
+    latest_sample.write(path, said)
     table = json.loads(path.read_text())
     assert (table["version"], table["schema"]) == (versions.PACKAGE, versions.SCHEMA)
     table["weather"] = table["sample"]["weather"] = table["sample"]["pressure"]["io"] = 1
     table["sample"]["alerts"] = [{"kind": "flood", "subject": "", "text": "", "since_at": 1.0}]
     table["capacity"]["tapes"] = table["gate"]["latch"] = 2
     path.write_text(json.dumps(table))
-    found = vitals.read(path)
+    found = latest_sample.read(path)
     assert found is not None and found.version == versions.Version(versions.PACKAGE, versions.SCHEMA)
     assert found.sample == sample and found.sample.pressure == Pressure()
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs.wakeup import Bell, Ringer, Watcher
+from jobs.installation.notify import Bell, Ringer, Watcher
 
 
 @pytest.fixture(params=["short", "x" * 150])
@@ -59,7 +59,7 @@ def test_a_full_bell_never_blocks(folder: Path, ringer: Ringer) -> None:
 
 def test_watchers_hear_and_dead_ones_go(folder: Path, ringer: Ringer) -> None:
     script = (
-        "import os, sys; from pathlib import Path; from jobs.wakeup import Watcher\n"
+        "import os, sys; from pathlib import Path; from jobs.installation.notify import Watcher\n"
         "Watcher(Path(sys.argv[1])); os._exit(0)"
     )
     subprocess.run([sys.executable, "-c", script, str(folder)], check=True)

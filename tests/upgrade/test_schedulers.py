@@ -15,23 +15,24 @@ from pathlib import Path
 
 import pytest
 
-from jobs import versions
-from jobs.api import Api
-from jobs.daemon import presence
-from jobs.model import Running, Succeeded
-from jobs.ports import Unreachable
-from jobs.settings import Home, Settings
+from jobs.client import Client
+from jobs.core import versions
+from jobs.core.jobs import Running, Succeeded
+from jobs.core.ports import Unreachable
+from jobs.core.requests import NeedsRequest, SubmitRequest
+from jobs.installation import daemon_lock
+from jobs.installation.home import Home
+from jobs.installation.settings import Settings
 from jobs.store import schema
 from jobs.store.schema import Outdated
-from jobs.views import NeedsRequest, SubmitRequest
 from tests.daemon.conftest import SMALL, TOLERANT
 
 ARCHIVE = Path(__file__).parent.parent / "data" / "engine-schema-3.tar.gz"
 ROOT = Path(__file__).parents[2]
 SUBMIT = """
-from jobs.api import Api
-from jobs.settings import Home, Settings
-from jobs.views import NeedsRequest, SubmitRequest
+from jobs.client import Api
+from jobs.installation.settings import Home, Settings
+from jobs.core.requests import NeedsRequest, SubmitRequest
 home = Home.find()
 with Api(home, Settings.load(home.settings_file)) as api:
     needs = NeedsRequest(cpus=0.1, mem_bytes=32 << 20)
@@ -66,8 +67,8 @@ def home(tmp_path: Path) -> Home:
 
 
 @pytest.fixture
-def api(home: Home) -> Iterator[Api]:
-    api = Api(home, Settings.load(home.settings_file), environ={"PATH": os.environ["PATH"]})
+def api(home: Home) -> Iterator[Client]:
+    api = Client(home, Settings.load(home.settings_file), environ={"PATH": os.environ["PATH"]})
     with api:
         yield api
         api.readonly = False
@@ -100,7 +101,7 @@ def engine_before(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def running_under(engine: Path, home: Home, api: Api) -> int:
+def running_under(engine: Path, home: Home, api: Client) -> int:
     """Have the old scheduler start one job; its pid."""
     pid = int(run_old(engine, home, SUBMIT))
     until(lambda: '"supervisor"' in _text(home.attempt(1, 1) / "pid.json"), "the job to run")
@@ -112,7 +113,7 @@ def _text(path: Path) -> str:
 
 
 def test_who_reads_an_older_database_replaces_its_scheduler_and_its_job_runs_on(
-    engine_3: Path, home: Home, api: Api
+    engine_3: Path, home: Home, api: Client
 ) -> None:
     pid = running_under(engine_3, home, api)
     (job,) = api.jobs()
@@ -130,7 +131,7 @@ def test_who_reads_an_older_database_replaces_its_scheduler_and_its_job_runs_on(
 
 
 def test_a_submit_replaces_a_scheduler_that_would_pass_over_what_it_does_not_know(
-    engine_before: Path, home: Home, api: Api
+    engine_before: Path, home: Home, api: Client
 ) -> None:
     pid = running_under(engine_before, home, api)
     assert api.jobs() and api.daemon_status().pid == pid, "reading needs no other scheduler"
@@ -142,29 +143,29 @@ def test_a_submit_replaces_a_scheduler_that_would_pass_over_what_it_does_not_kno
 
 
 def test_who_may_change_nothing_leaves_an_older_database_and_its_scheduler_alone(
-    engine_3: Path, home: Home, api: Api
+    engine_3: Path, home: Home, api: Client
 ) -> None:
     pid = running_under(engine_3, home, api)
     api.readonly = True
     with pytest.raises(Outdated, match=r"earlier cro-tui \(version 3 .*\n?.*cro-tui ls"):
         api.jobs()
-    assert presence.look(home.lock).pid == pid
+    assert daemon_lock.look(home.lock).pid == pid
 
 
 def test_the_scheduler_of_somebody_else_is_not_asked_to_leave(
-    engine_3: Path, home: Home, api: Api, monkeypatch: pytest.MonkeyPatch
+    engine_3: Path, home: Home, api: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pid = running_under(engine_3, home, api)
     with monkeypatch.context() as other:
         other.setattr(os, "geteuid", lambda: os.getuid() + 4321)
         with pytest.raises(Unreachable, match="another version"):
             api.jobs()
-        assert presence.look(home.lock).pid == pid
+        assert daemon_lock.look(home.lock).pid == pid
     with pytest.raises(Outdated):
         schema.connect(home.database)
 
 
-def test_two_front_ends_at_once_change_the_tables_once(engine_3: Path, home: Home, api: Api) -> None:
+def test_two_front_ends_at_once_change_the_tables_once(engine_3: Path, home: Home, api: Client) -> None:
     running_under(engine_3, home, api)
     code = SUBMIT.replace("print", "api.jobs(); print")
     environ = {**os.environ, "PYTHONPATH": str(ROOT), "CRO_HOME": str(home.data)}
@@ -180,7 +181,7 @@ def test_two_front_ends_at_once_change_the_tables_once(engine_3: Path, home: Hom
 
 
 def test_a_scheduler_whose_package_was_upgraded_under_it_still_starts_jobs(
-    engine_before: Path, home: Home, api: Api
+    engine_before: Path, home: Home, api: Client
 ) -> None:
     pid = running_under(engine_before, home, api)
     away = engine_before / "jobs" / "boxed"
@@ -192,7 +193,7 @@ def test_a_scheduler_whose_package_was_upgraded_under_it_still_starts_jobs(
             [SubmitRequest(argv=("true",), needs=NeedsRequest(cpus=0.1, mem_bytes=2**25))]
         )
         assert isinstance(api.wait([after], timeout_s=60)[0].state, Succeeded)
-        assert presence.look(home.lock).pid == pid
+        assert daemon_lock.look(home.lock).pid == pid
         assert len(list(home.run.glob("runtime-*"))) == 1
     finally:
         away.with_name("renamed").rename(away)

@@ -9,12 +9,12 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
-from jobs.boxed import bundle
-from jobs.executors.environment import grant_environment
+from jobs.core.jobs import Grant, JobId, Needs
+from jobs.core.ports import Launch, Phase
+from jobs.core.world import Stack, WarmPlan
+from jobs.executors.granted_variables import grant_environment
 from jobs.executors.local import LocalExecutor
-from jobs.model import Grant, JobId, Needs
-from jobs.ports import Launch, Phase
-from jobs.world import Stack, WarmPlan
+from jobs.runtime import job_folder
 
 AT_ONCE = 2
 
@@ -36,7 +36,7 @@ class Bench:
         self.python = python
         self.environment = folder / "environment.json"
         environ = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}
-        bundle.write_json(str(self.environment), {**environ, "CAPTURED": "at submit"})
+        job_folder.write_json(str(self.environment), {**environ, "CAPTURED": "at submit"})
         self.executor = LocalExecutor(folder / "jobs")
         self._next = 0
         self._places = asyncio.Semaphore(AT_ONCE)
@@ -92,7 +92,7 @@ class Bench:
                 status = (await self.executor.poll([launch.name]))[launch.name]
             assert status.exit is not None
             job = self.executor.folder(launch.name)
-            started = bundle.read_json(str(job / bundle.PID)) or {}
+            started = job_folder.read_json(str(job / job_folder.PID)) or {}
             left = job / "output" / "left"
             output = (job / "output.log").read_text("utf-8", "backslashreplace")
             return Ran(

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from jobs.boxed import bundle
+from jobs.core.world import Stack, WarmPlan
 from jobs.executors import zygotes
-from jobs.world import Stack, WarmPlan
+from jobs.runtime import job_folder
 from tests.warm.bench import Bench
 
 SKLEARN = Stack("sklearn", sys.executable)
@@ -96,9 +96,9 @@ async def test_variables_that_are_read_once(bench: Bench) -> None:
 
 async def test_no_locale_is_named(bench: Bench) -> None:
     """The interpreter then sets LC_CTYPE itself, cold and warm."""
-    environ = bundle.read_json(str(bench.environment)) or {}
+    environ = job_folder.read_json(str(bench.environment)) or {}
     named = {name: value for name, value in environ.items() if not name.startswith(("LC_", "LANG"))}
-    bundle.write_json(str(bench.environment), named)
+    job_folder.write_json(str(bench.environment), named)
     bench.warm("sklearn")
     script = "import os, sys\nprint(os.environ.get('LC_CTYPE'), sys.stdout.encoding)\n"
     cold, warm = await asyncio.gather(*(bench.run(script, stack) for stack in (None, "sklearn")))

@@ -1,0 +1,79 @@
+"""Recipes on the disk that are being written: a new one, and whether one agrees with itself.
+
+A check reads the file and may start it with `--help`, in a process of its own that ends after a while.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+from jobs.core.ports import BadInput
+from jobs.environments.build import BuildFailed
+from recipes import lint, notebook, skeleton
+from recipes.model import Problem
+
+START_S = 60.0
+_LARGEST_BYTES = 4 << 20
+
+
+def write_new(name: str, folder: Path, *, notebook: bool = False) -> Path:
+    """Write a recipe to begin with, a script or a notebook.
+
+    Raises BadInput for a name that cannot be one, or is taken.
+    """
+    if not skeleton.NAME.fullmatch(name):
+        raise BadInput(f"{name[:40]!r} cannot name a recipe.", "Use letters, digits and _, a letter first.")
+    path = folder / f"{name}.{'ipynb' if notebook else 'py'}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with path.open("x", encoding="utf-8") as file:
+            file.write(skeleton.notebook(name) if notebook else skeleton.script(name))
+    except FileExistsError:
+        raise BadInput(f"There is a file {path} already.", "Choose another name, or remove it.") from None
+    except OSError as error:
+        raise BadInput(f"{path} cannot be written: {error.strerror}.", "Name another --folder.") from error
+    return path
+
+
+def check(path: Path, python: Callable[[], str] | None) -> tuple[Problem, ...]:
+    """What is wrong with the recipe, by line.
+
+    A start is tried only when its text is right, with the interpreter that `python` finds, or builds; None:
+    no start. Raises BadInput.
+    """
+    try:
+        with path.open("rb") as file:
+            text = file.read(_LARGEST_BYTES).decode("utf-8")
+    except UnicodeDecodeError:
+        return (Problem(1, "It is no UTF-8 text: save it as UTF-8."),)
+    except OSError as error:
+        raise BadInput(f"{path} cannot be read: {error.strerror}.", "Name the file of a recipe.") from error
+    if path.suffix == ".ipynb" or notebook.is_percent(text):
+        return notebook.check(text, path)
+    problems = lint.check(text, path)
+    if problems or python is None or not lint.has_parser(text):
+        return problems
+    try:
+        return _started(path, python())
+    except (BadInput, BuildFailed) as error:
+        return (Problem(1, str(error)),)
+
+
+def _started(path: Path, python: str) -> tuple[Problem, ...]:
+    argv = [python, str(path.absolute()), "--help"]
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("CRO_")}
+    try:
+        done = subprocess.run(
+            argv, env=environ, stdin=subprocess.DEVNULL, capture_output=True, timeout=START_S, check=False
+        )
+    except subprocess.TimeoutExpired:
+        return (
+            Problem(1, f"Started with --help it has not ended after {START_S:g} s: parse the flags first."),
+        )
+    if done.returncode == 0:
+        return ()
+    last = (done.stderr.decode(errors="replace").strip().splitlines() or ["it printed nothing"])[-1]
+    return (Problem(1, f"Started with --help it ends with {done.returncode}: {last[:300]}"),)

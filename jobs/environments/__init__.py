@@ -1,0 +1,1 @@
+"""Environments of recipes whose packages are not installed here: what they need, and where they lie."""

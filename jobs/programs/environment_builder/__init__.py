@@ -1,0 +1,1 @@
+"""Builds the environment of a recipe, as a job."""

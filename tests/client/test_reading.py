@@ -1,0 +1,152 @@
+"""Reading stays possible and quick whatever others do, and costs nothing at start-up."""
+
+from __future__ import annotations
+
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from jobs.client import Client
+from jobs.core.jobs import JobId, ReasonCode, StateName
+from jobs.core.ports import NoSuchJob, Unreachable
+from jobs.core.requests import JobQuery, SubmitRequest
+
+TRUE = SubmitRequest(argv=("true",))
+
+
+def test_without_a_scheduler_every_waiting_job_says_so(api: Client) -> None:
+    (job_id,) = api.submit([TRUE])
+    assert [reason.code for reason in api.explain(job_id).reasons] == [ReasonCode.NO_SCHEDULER]
+    assert not api.daemon_status().running
+    snapshot = api.snapshot()
+    assert not snapshot.daemon.running
+    assert snapshot.counts == {StateName.QUEUED: 1}
+    assert snapshot.matched == 1
+    assert snapshot.sample is not None
+    assert snapshot.capacity is not None
+    assert snapshot.note == ""
+
+
+def test_reading_works_while_another_process_holds_the_write_lock(api: Client) -> None:
+    (job_id,) = api.submit([TRUE])
+    script = (
+        "import sqlite3, sys; c = sqlite3.connect(sys.argv[1], isolation_level=None)\n"
+        "c.execute('BEGIN IMMEDIATE'); c.execute(\"UPDATE meta SET value = '1' WHERE key = 'draining'\")\n"
+        "print('held', flush=True); sys.stdin.readline(); c.execute('ROLLBACK'); c.close()"
+    )
+    command = [sys.executable, "-c", script, str(api.home.database)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        assert [job.id for job in api.jobs()] == [job_id]
+        assert api.snapshot().note == ""
+        assert not api.daemon_status().draining
+        holder.communicate("done\n")
+
+
+def test_a_locked_database_makes_a_stale_snapshot_and_never_a_hang(api: Client) -> None:
+    (job_id,) = api.submit([TRUE])
+    assert api.snapshot().matched == 1
+    api.close()
+    holder = sqlite3.connect(api.home.database, isolation_level=None)
+    holder.execute("PRAGMA locking_mode = EXCLUSIVE")
+    holder.execute("BEGIN EXCLUSIVE")
+    holder.execute("UPDATE meta SET value = '0' WHERE key = 'draining'")
+    stale = api.snapshot()
+    assert "locked" in stale.note
+    assert [job.id for job in stale.jobs] == [job_id]
+    assert stale.sample is not None
+    with pytest.raises(Unreachable, match="locked"):
+        api.jobs()
+    holder.execute("ROLLBACK")
+    holder.close()
+    assert api.snapshot().note == ""
+
+
+def test_a_damaged_database_is_unreachable_with_what_to_do(api: Client) -> None:
+    api.home.database.write_bytes(b"no database at all, for sure" * 400)
+    with pytest.raises(Unreachable, match="damaged") as refused:
+        api.jobs()
+    assert "cro-tui daemon" in refused.value.detail
+    assert "damaged" in api.snapshot().note
+
+
+def test_unknown_jobs(api: Client) -> None:
+    for act in (api.job, api.explain, api.history, api.log_path, api.output_dir):
+        with pytest.raises(NoSuchJob, match="no job 3"):
+            act(JobId(3))
+    with pytest.raises(NoSuchJob):
+        api.wait([JobId(3)])
+
+
+def test_paths_of_a_job_that_has_not_started(api: Client) -> None:
+    (job_id,) = api.submit([TRUE])
+    assert api.log_path(job_id) == api.home.jobs / "0" / "1" / "1" / "output.log"
+    assert api.output_dir(job_id, 2) == api.home.jobs / "0" / "1" / "2" / "output"
+
+
+def test_waiting_without_a_scheduler_says_what_to_do(api: Client) -> None:
+    (job_id,) = api.submit([TRUE])
+    with pytest.raises(Unreachable, match="scheduler is not running"):
+        api.wait([job_id])
+    (job,) = api.wait([job_id], timeout_s=0)
+    assert job.state.name is StateName.QUEUED
+
+
+def test_the_catalogue_has_the_shipped_recipes_and_the_users(api: Client) -> None:
+    found = api.recipes()
+    assert found.find("counting") is not None
+    assert found.find("sklearn_forest") is not None
+    assert api.recipe("counting").title == "Counts"
+
+
+@pytest.mark.parametrize("text", ["TRU", "1", "queued"])
+def test_text_filters(api: Client, text: str) -> None:
+    api.submit([TRUE])
+    assert len(api.jobs(JobQuery(text=text))) == 1
+    assert api.jobs(JobQuery(text=text + "x")) == ()
+
+
+HEAVY = {
+    "psutil", "pynvml", "recipes", "pandas", "sqlite_utils", "platformdirs", "asyncio", "logging",
+    "subprocess", "tensorflow", "sklearn", "numpy", "textual", "rich", "click", "hashlib",
+    "jobs.policy.decide", "jobs.machine.sensor",
+}  # fmt: skip
+
+
+def loaded_after(script: str, *words: str) -> set[str]:
+    done = subprocess.run(
+        [sys.executable, "-c", script + "\nimport sys; print(*sorted(sys.modules))", *words],
+        capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2],
+    )  # fmt: skip
+    return set(done.stdout.split())
+
+
+def test_importing_the_api_loads_nothing_heavy() -> None:
+    assert not HEAVY & loaded_after("import jobs.client")
+
+
+def test_reading_and_submitting_loads_no_library_of_the_jobs(api: Client) -> None:
+    api.jobs()
+    script = (
+        "import sys; from pathlib import Path; from jobs.client import Api\n"
+        "from jobs.installation.settings import Home, Settings\n"
+        "from jobs.core.requests import SubmitRequest\n"
+        "api = Api(Home.find({'CRO_HOME': sys.argv[1]}), Settings())\n"
+        "api.submit([SubmitRequest(argv=('true',))]); api.snapshot(); api.close()"
+    )
+    heavy = {
+        "pandas",
+        "sqlite_utils",
+        "tensorflow",
+        "sklearn",
+        "numpy",
+        "textual",
+        "rich",
+        "click",
+        "asyncio",
+    }
+    assert not heavy & loaded_after(script, str(api.home.data))
