@@ -14,22 +14,22 @@ from collections.abc import Callable
 from benchmarks.measure import machine
 from jobs.core.jobs import GIB, Forecast, Grant, Job, JobId, JobSpec, Needs, Queued, Running, Usage
 from jobs.core.machine import DeviceSample, Sample
-from jobs.core.rules import Rules
+from jobs.core.rules import SchedulerSettings
 from jobs.core.world import World
 from jobs.policy.decide import decide, estimate
 from jobs.policy.order import Order
 from jobs.policy.window import choose
-from jobs.simulation.replay import box, calm
+from jobs.simulation.replay import calm_settings, machine_of
 
 NOW = 1e7
 TIMES = 15
-RULES = calm(Rules(learned_order=True, evict=True))
+RULES = calm_settings(SchedulerSettings(learned_order=True, evict=True))
 SHAPES = [(1.0, 4, 0), (2.0, 8, 0), (4.0, 16, 0), (8.0, 32, 0), (4.0, 16, 1), (8.0, 32, 2), (16.0, 64, 4)]
 
 
 def world(jobs: dict[JobId, Job], beyond: int) -> World:
     """64 cores, 256 GiB, 8 GPUs."""
-    capacity = box(64, 256, 8)
+    capacity = machine_of(64, 256, 8)
     live = {job_id: Usage(mem_bytes=2 * GIB) for job_id, job in jobs.items() if running_state(job)}
     sample = Sample(
         NOW,

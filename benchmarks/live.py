@@ -28,8 +28,8 @@ from jobs.client import Client
 from jobs.core.jobs import GIB, Ended, Job, JobId, Running, StateName, Succeeded
 from jobs.core.machine import Capacity
 from jobs.core.requests import JobQuery, NeedsRequest, SubmitRequest
-from jobs.core.rules import Rules
-from jobs.simulation.replay import GPU_BYTES, Knowledge, Setting, box, replay
+from jobs.core.rules import SchedulerSettings
+from jobs.simulation.replay import GPU_BYTES, Knowledge, Setting, machine_of, replay
 from jobs.simulation.trace import TraceJob, on_box, read_csv, read_swf
 from tests.nvml.stand_in import Gpu, StandIn
 
@@ -59,7 +59,7 @@ for first in range(0, len(held), 1 << 24):  # bit by bit, so that a signal is he
 time.sleep(max(0.0, float(os.environ["LIVE_S"]) - (time.monotonic() - began)))
 """
 
-RULES = Rules(
+RULES = SchedulerSettings(
     mem_headroom_fraction=0.0,
     mem_headroom_bytes=HEADROOM_BYTES,
     foreign_cpu_tolerance=1.0,
@@ -95,7 +95,7 @@ class Lived:
 
 def stretch(file: Path, mem_bytes: int, minutes: float, count: int, load: float) -> tuple[TraceJob, ...]:
     """The last jobs of the trace on a small machine: sizes scaled to it, time compressed to `minutes`."""
-    text, large = file.read_text(), box(64, 256, GPUS)
+    text, large = file.read_text(), machine_of(64, 256, GPUS)
     jobs = on_box(read_swf(text) if file.suffix == ".swf" else read_csv(text), large, load, last=count)
     factor = max(job.submit_s for job in jobs) / (60 * minutes)
     return tuple(
@@ -280,8 +280,8 @@ def one(file: Path, options: argparse.Namespace) -> None:
     with scratch() as folder:
         settings = "[jobs]\nstand_back = false\n[admission]\n" + "".join(
             f"{key} = {str(value).lower() if isinstance(value, bool) else value}\n"
-            for key in Rules.__dataclass_fields__
-            if (value := getattr(RULES, key)) != getattr(Rules(), key)
+            for key in SchedulerSettings.__dataclass_fields__
+            if (value := getattr(RULES, key)) != getattr(SchedulerSettings(), key)
         )
         with running_api(folder, settings) as api:
             whole = api.capacity()

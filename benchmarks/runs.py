@@ -20,7 +20,7 @@ from cro_tui.widgets.parallel import axes_of, drawn_of, line_of, picture
 from jobs.client import Client
 from jobs.core.jobs import Job, JobId, JobSpec, Queued, Succeeded, Usage
 from jobs.core.requests import JobGroup, JobQuery
-from jobs.core.sweeps import Runs, ranked
+from jobs.core.sweeps import GroupRuns, ranked
 from jobs.installation.home import Home
 from jobs.installation.settings import Settings
 from jobs.store.intents import Intents, NewGroup
@@ -83,7 +83,7 @@ def measured(name: str, aim: str, work: Callable[[], object], times: int = TIMES
     return f"| {name} | {aim} | {statistics.median(cpu):.1f} | {spread} | {statistics.median(wall):.1f} |"
 
 
-def drawn(runs: Runs, size: tuple[int, int]) -> int:
+def drawn(runs: GroupRuns, size: tuple[int, int]) -> int:
     """What the dialog does with the runs: ranks them and draws their lines."""
     metric = runs.metrics[0]
     order = ranked(runs, metric)

@@ -21,13 +21,13 @@ from benchmarks.measure import machine
 from benchmarks.packing import packing_bound_s
 from jobs.core.jobs import Job, Queued
 from jobs.core.machine import Capacity
-from jobs.core.rules import Rules
+from jobs.core.rules import SchedulerSettings
 from jobs.core.world import Plan, Start, World
-from jobs.policy.backfill import fresh_holding, start_pass
-from jobs.policy.free_resources import build
+from jobs.policy.backfill import new_allocation, start_pass
+from jobs.policy.free_resources import free_resources
 from jobs.policy.order import Order
 from jobs.simulation.metrics import Figures, bound_s, figures
-from jobs.simulation.replay import Knowledge, Setting, box, calm, replay
+from jobs.simulation.replay import Knowledge, Setting, calm_settings, machine_of, replay
 from jobs.simulation.trace import TraceJob, on_box, read_csv, read_swf
 
 BOXES = {"A": (64, 256, 8), "B": (16, 64, 2)}
@@ -47,7 +47,7 @@ def waiting(world: World) -> list[Job]:
 
 def lanes(world: World, split: Callable[[Job], bool]) -> Plan:
     """First come first served, one lane for each side of the split; nobody passes anybody in a lane."""
-    room, starts = build(world), list[Start]()
+    room, starts = free_resources(world), list[Start]()
     for side in (True, False):
         for job in waiting(world):
             if split(job) is not side:
@@ -55,7 +55,7 @@ def lanes(world: World, split: Callable[[Job], bool]) -> Plan:
             grant = room.place(job.spec.needs)
             if grant is None:
                 break
-            room.take(fresh_holding(job.id, job.spec.needs, grant, None, world.now))
+            room.take(new_allocation(job.id, job.spec.needs, grant, None, world.now))
             starts.append(Start(job.id, grant))
     return Plan(tuple(starts))
 
@@ -102,7 +102,7 @@ def multifactor(world: World) -> Plan:
 
 
 def ordered(world: World, jobs: Sequence[Job], reserved: int) -> Plan:
-    result = start_pass(build(world), jobs, world.now, reserved)
+    result = start_pass(free_resources(world), jobs, world.now, reserved)
     return Plan(tuple(Start(job.id, grant) for job, grant in result.starts))
 
 
@@ -112,8 +112,8 @@ def run_s(job: Job) -> float:
     return job.spec.needs.time_limit_s or 600.0
 
 
-OURS = calm(Rules(learned_order=True, evict=True))
-PLAIN = calm(Rules(learned_order=False, evict=False))
+OURS = calm_settings(SchedulerSettings(learned_order=True, evict=True))
+PLAIN = calm_settings(SchedulerSettings(learned_order=False, evict=False))
 
 
 def other(
@@ -161,7 +161,7 @@ class Scenario:
         return f"{self.file.stem} {self.window} {load}" + (f" shaken {self.shake}" if self.shake else "")
 
     def load_trace(self) -> tuple[Capacity, tuple[TraceJob, ...]]:
-        text, capacity = self.file.read_text(), box(*BOXES[self.size])
+        text, capacity = self.file.read_text(), machine_of(*BOXES[self.size])
         trace = read_swf(text) if self.file.suffix == ".swf" else read_csv(text)
         if self.window == "first":
             trace = on_box(trace, capacity, 1.0, last=len(trace))

@@ -89,9 +89,9 @@ def main() -> int:
     from jobs.daemon.attempts import Attempts
     from jobs.daemon.cycle import Cycle
     from jobs.daemon.loop import Daemon
-    from jobs.executors.launcher_client import Forker
+    from jobs.executors.launcher_client import LauncherClient
     from jobs.executors.local import LocalExecutor
-    from jobs.installation.notify import Ringer
+    from jobs.installation.notify import Notifier
     from jobs.runtime import job_folder
 
     folder, file = Path(sys.argv[1]), Path(sys.argv[2])
@@ -101,9 +101,9 @@ def main() -> int:
         (Cycle, ("take_intents", "decide", "commit")),
         (Attempts, ("perform",)),
         (LocalExecutor, ("_submit", "_watch")),
-        (Forker, ("fork",)),
+        (LauncherClient, ("fork",)),
         (job_folder, ("make_folder", "write_json")),
-        (Ringer, ("ring_all",)),
+        (Notifier, ("ring_all",)),
     ):
         for name in names:
             clocked(owner, name, spans)

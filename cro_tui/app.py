@@ -19,14 +19,14 @@ from textual.filter import LineFilter
 from textual.screen import Screen
 
 from cro_tui.actions import Where, bindings, first_key, unknown_ids
-from cro_tui.background_calls import Errands, Returned
-from cro_tui.key_queue import TypeAhead
-from cro_tui.palette import Commands
-from cro_tui.poller import Feed, Looked, Picture
+from cro_tui.background_calls import BackgroundCalls, CallFinished
+from cro_tui.key_queue import KeyQueue
+from cro_tui.palette import CommandProvider
+from cro_tui.poller import Poller, ScreenState, SnapshotReady
 from cro_tui.present import counted
 from cro_tui.screen_host import Notice
-from cro_tui.screens.ask import Answer, Ask
-from cro_tui.screens.base_screen import Place
+from cro_tui.screens.ask import ConfirmDialog, DialogChoice
+from cro_tui.screens.base_screen import BaseScreen
 from cro_tui.screens.dashboard import Dashboard
 from cro_tui.source import Source, UsableRecipe
 from cro_tui.widgets.ascii import ASCII
@@ -34,12 +34,12 @@ from cro_tui.widgets.job_list import JobList
 from cro_tui.widgets.strips import plain
 from jobs.core.jobs import JobId, StateName
 from jobs.core.machine import Sample
-from jobs.core.ports import CroError, NotNow
+from jobs.core.ports import CroError, WrongState
 from jobs.core.requests import DaemonStatus, JobQuery, Snapshot
 from jobs.installation.settings import Settings
 
 if TYPE_CHECKING:
-    from cro_tui.screens.form import Queued
+    from cro_tui.screens.form import JobsQueued
 
 Result = TypeVar("Result")
 _NEWS_S = 8.0
@@ -72,7 +72,7 @@ class CroApp(App[str]):
     CSS_PATH = "cro.tcss"
     TITLE = "cro-tui"
     BINDINGS: ClassVar[list[BindingType]] = [*bindings(Where.APP)]
-    COMMANDS: ClassVar[set[Any]] = {Commands}
+    COMMANDS: ClassVar[set[Any]] = {CommandProvider}
     MODES: ClassVar[dict[str, Any]] = {
         "jobs": Dashboard,
         "recipes": _recipes_screen,
@@ -90,13 +90,13 @@ class CroApp(App[str]):
         super().__init__()
         self.source = source
         self.settings = settings
-        self.picture = Picture(Snapshot(0.0))
+        self.picture = ScreenState(Snapshot(0.0))
         self.now = clock
         self._notice: Notice | None = None
-        self._feed = Feed(source, self.post_message, refresh_s=settings.screen.refresh_s, clock=clock)
-        self._reads = Errands("reads", self.post_message)
-        self._writes = Errands("writes", self.post_message)
-        self._keys = TypeAhead(self, super().on_event)
+        self._feed = Poller(source, self.post_message, refresh_s=settings.screen.refresh_s, clock=clock)
+        self._reads = BackgroundCalls("reads", self.post_message)
+        self._writes = BackgroundCalls("writes", self.post_message)
+        self._keys = KeyQueue(self, super().on_event)
         self._colours, self._styled = self._themes, WeakSet[Screen[Any]]()
 
     # --- beginning and end ----------------------------------------------------------------------
@@ -156,7 +156,7 @@ class CroApp(App[str]):
 
     # --- pictures and errands -------------------------------------------------------------------
 
-    def on_looked(self, event: Looked) -> None:
+    def on_looked(self, event: SnapshotReady) -> None:
         before, self.picture = self.picture, event.picture
         self._raise_alarm(before.snapshot.sample, self.picture.snapshot.sample)
         for screen in self._places():
@@ -177,12 +177,12 @@ class CroApp(App[str]):
             form = f"9;cro-tui: {text}" if settings.notify == "osc9" else f"777;notify;cro-tui;{text}"
             self._driver.write(f"\x1b]{form}\x07")
 
-    def on_returned(self, event: Returned) -> None:
+    def on_returned(self, event: CallFinished) -> None:
         with suppress(NoMatches):  # whoever asked is being taken down
             event.deliver()
 
-    def _places(self) -> list[Place[None]]:
-        return [screen for screen in self.screen_stack if isinstance(screen, Place) and screen.ready]
+    def _places(self) -> list[BaseScreen[None]]:
+        return [screen for screen in self.screen_stack if isinstance(screen, BaseScreen) and screen.ready]
 
     def read(
         self,
@@ -204,7 +204,7 @@ class CroApp(App[str]):
         """Do something that changes the queue or the machine; a screen that only shows says so instead."""
         if self.settings.screen.readonly:
             (failed or self._failed)(
-                NotNow("This screen only shows.", "Open one without --readonly to change something.")
+                WrongState("This screen only shows.", "Open one without --readonly to change something.")
             )
             return
         self._writes.run(call, done, failed or self._failed)
@@ -268,7 +268,7 @@ class CroApp(App[str]):
 
         self.push_screen(QueueForm(recipe), self._queued)
 
-    def _queued(self, queued: Queued | None) -> None:
+    def _queued(self, queued: JobsQueued | None) -> None:
         if queued is None:
             return
         job_id = queued.ids[0]
@@ -288,7 +288,8 @@ class CroApp(App[str]):
 
         lines = ["Running jobs go on to their end; nothing new starts", "until you let the queue go on."]
         self.push_screen(
-            Ask("Pause the queue?", lines, [Answer("P", "pause the queue", "drain")]), answered
+            ConfirmDialog("Pause the queue?", lines, [DialogChoice("P", "pause the queue", "drain")]),
+            answered,
         )
 
     def _drained(self, said: str) -> None:
@@ -318,7 +319,7 @@ class CroApp(App[str]):
         if not said:
             self.exit("")
             return
-        if isinstance(self.screen, Ask):
+        if isinstance(self.screen, ConfirmDialog):
             return
 
         def answered(answer: str | None) -> None:
@@ -326,7 +327,7 @@ class CroApp(App[str]):
                 self.exit(self._parting())
 
         lines = ["Leaving stops nothing: the engine and the jobs go on without this screen."]
-        self.push_screen(Ask(said, lines, [Answer("q", "leave", "leave")]), answered)
+        self.push_screen(ConfirmDialog(said, lines, [DialogChoice("q", "leave", "leave")]), answered)
 
     def _parting(self) -> str:
         """What goes on without the screen; empty when nothing does."""

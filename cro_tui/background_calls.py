@@ -18,14 +18,14 @@ from jobs.core.ports import CroError
 
 
 @dataclass(frozen=True, slots=True)
-class Errand:
+class BackgroundCall:
     call: Callable[[], Any]
     done: Callable[[Any], None]
     failed: Callable[[CroError], None]
     key: str
 
 
-class Returned(Message):
+class CallFinished(Message):
     """One errand has come back; `deliver` is to be called on the screen's thread."""
 
     def __init__(self, deliver: Callable[[], None]) -> None:
@@ -33,13 +33,13 @@ class Returned(Message):
         self.deliver = deliver
 
 
-class Errands:
+class BackgroundCalls:
     """One thread's queue. An errand with a `key` replaces one with the same key that has not begun."""
 
     def __init__(self, name: str, post: Callable[[Message], bool]) -> None:
         self._name = name
         self._post = post
-        self._waiting: deque[Errand] = deque()
+        self._waiting: deque[BackgroundCall] = deque()
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
         self._closed = False
@@ -56,7 +56,7 @@ class Errands:
         with self._changed:
             if key:
                 self._waiting = deque(each for each in self._waiting if each.key != key)
-            self._waiting.append(Errand(call, done, failed, key))
+            self._waiting.append(BackgroundCall(call, done, failed, key))
             if self._thread is None:
                 self._thread = threading.Thread(target=self._work, name=self._name, daemon=True)
                 self._thread.start()
@@ -79,10 +79,10 @@ class Errands:
                     return
                 errand = self._waiting.popleft()
                 self.busy = True
-            self._post(Returned(_outcome(errand)))
+            self._post(CallFinished(_outcome(errand)))
 
 
-def _outcome(errand: Errand) -> Callable[[], None]:
+def _outcome(errand: BackgroundCall) -> Callable[[], None]:
     try:
         result = errand.call()
     except CroError as error:

@@ -20,7 +20,7 @@ _PATIENCE_S = 1.0  # a handler that never comes back must not swallow the keyboa
 _PASSES = 8
 
 
-class TypeAhead:
+class KeyQueue:
     """The keys of an app that have not been handed on yet. Used on the app's thread only."""
 
     def __init__(self, app: App[Any], hand_on: Callable[[Key | Paste], Awaitable[None]]) -> None:

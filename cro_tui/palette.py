@@ -9,12 +9,12 @@ from textual.command import DiscoveryHit, Hit, Hits, Provider
 from textual.dom import DOMNode
 
 from cro_tui.actions import ACTIONS, Action, Where, keys_of
-from cro_tui.screen_host import Desk
-from cro_tui.screens.base_screen import Place
+from cro_tui.screen_host import ScreenHost
+from cro_tui.screens.base_screen import BaseScreen
 from cro_tui.widgets.log_view import LogView
 
 
-class Commands(Provider):
+class CommandProvider(Provider):
     """Acts on the screen below the palette."""
 
     async def discover(self) -> Hits:
@@ -29,7 +29,7 @@ class Commands(Provider):
                 yield Hit(score, matcher.highlight(name), self._act(action, owner), help=action.help)
 
     def _there(self) -> Iterator[tuple[Action, DOMNode, str]]:
-        desk = cast(Desk, self.app)
+        desk = cast(ScreenHost, self.app)
         for action in ACTIONS:
             if not action.palette:
                 continue
@@ -41,7 +41,7 @@ class Commands(Provider):
     def _owner(self, action: Action) -> DOMNode | None:
         if Where.APP in action.where:
             return self.app
-        if isinstance(self.screen, Place) and self.screen.WHERE in action.where:
+        if isinstance(self.screen, BaseScreen) and self.screen.WHERE in action.where:
             return self.screen
         if isinstance(self.focused, LogView) and Where.LOG in action.where:
             return self.focused

@@ -16,10 +16,10 @@ from dataclasses import dataclass, field, replace
 
 from textual.message import Message
 
-from cro_tui.source import Bell, Progress, Reports, Source
+from cro_tui.source import Progress, Reports, Source, Subscription
 from jobs.core.jobs import Active, Ended, Job, JobId, Running, StateName
 from jobs.core.ports import CroError
-from jobs.core.requests import JobGroup, JobQuery, Row, Snapshot, SortKey
+from jobs.core.requests import JobGroup, JobQuery, ListRow, Snapshot, SortKey
 from jobs.core.tracking import Reported
 from jobs.records.events import EventsFile
 from jobs.records.logs import LogFile
@@ -34,7 +34,7 @@ _EVENTS_BYTES = 1 << 20  # of one job in one look
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class ScreenState:
     """One look: the snapshot, how far running jobs say they are (0..1), what they report, and when it was.
 
     `active` is what holds something now, whatever the query shows; `fresh_at` is when the store was last
@@ -49,18 +49,18 @@ class Picture:
     note: str = ""
 
 
-class Looked(Message):
+class SnapshotReady(Message):
     """A new picture; one that has not been shown yet is replaced by it."""
 
-    def __init__(self, picture: Picture) -> None:
+    def __init__(self, picture: ScreenState) -> None:
         super().__init__()
         self.picture = picture
 
     def can_replace(self, message: Message) -> bool:
-        return isinstance(message, Looked)
+        return isinstance(message, SnapshotReady)
 
 
-class Feed:
+class Poller:
     """Start it once, `ask` for other jobs, `close` it. All methods may be called from any thread."""
 
     def __init__(
@@ -76,14 +76,16 @@ class Feed:
         self._refresh_s = min(5.0, max(0.5, refresh_s))
         self._clock = clock
         self._query = JobQuery(folded=True)
-        self._last = Picture(Snapshot(0.0))
+        self._last = ScreenState(Snapshot(0.0))
         self._more = False  # whether another page is wanted
         self._limit = self._query.limit
-        self._older: tuple[Row, ...] = ()  # ended before what the query itself shows; that never changes
+        self._older: tuple[
+            ListRow, ...
+        ] = ()  # ended before what the query itself shows; that never changes
         self._logs: dict[JobId, tuple[int, LogFile]] = {}
         self._events: dict[JobId, tuple[int, EventsFile]] = {}
         self._progress: dict[JobId, float] = {}
-        self._bell: Bell | None = None
+        self._bell: Subscription | None = None
         self._closed = threading.Event()
         self._wake_read, self._wake_write = os.pipe()
         os.set_blocking(self._wake_write, False)
@@ -127,12 +129,12 @@ class Feed:
             while not self._closed.is_set():
                 begun = time.monotonic()
                 self._last = self._look()
-                self._post(Looked(self._last))
+                self._post(SnapshotReady(self._last))
                 self._wait(begun)
         finally:
             self._let_go()
 
-    def _look(self) -> Picture:
+    def _look(self) -> ScreenState:
         query = self._query
         try:
             snapshot = self._paged(query)
@@ -149,7 +151,7 @@ class Feed:
         reported = self._read_events(snapshot.jobs)
         progress = self._read_progress(snapshot.jobs)
         told = {job_id: said.progress for job_id, said in reported.items() if said.progress is not None}
-        return Picture(snapshot, active, {**progress, **told}, reported, snapshot.at)
+        return ScreenState(snapshot, active, {**progress, **told}, reported, snapshot.at)
 
     def _paged(self, query: JobQuery) -> Snapshot:
         """What the query shows, and the pages below it that were asked for.
@@ -176,7 +178,7 @@ class Feed:
             self._older = older
         return replace(snapshot, rows=_joined(snapshot.rows, older))
 
-    def _page_after(self, query: JobQuery, row: Row, size: int) -> tuple[Row, ...]:
+    def _page_after(self, query: JobQuery, row: ListRow, size: int) -> tuple[ListRow, ...]:
         end = _end_of(row)
         return () if end is None else self._source.snapshot(replace(query, before=end, limit=size)).rows
 
@@ -251,24 +253,24 @@ class Feed:
             os.close(self._wake_write)
 
 
-def _end_of(row: Row) -> tuple[float, int] | None:
+def _end_of(row: ListRow) -> tuple[float, int] | None:
     """When a row's job ended, and its id: what comes after it in the list ended before."""
     job = row.foremost if isinstance(row, JobGroup) else row
     return (job.state.finished_at, job.id) if isinstance(job.state, Ended) else None
 
 
-def _stands_alone(row: Row) -> bool:
+def _stands_alone(row: ListRow) -> bool:
     """Whether it is no job below the row of its group."""
     return isinstance(row, JobGroup) or row.spec.sweep is None
 
 
-def _joins(last: Row, first: Row) -> bool:
+def _joins(last: ListRow, first: ListRow) -> bool:
     """Whether no row can be missing between the first page and those below it."""
     above, below = _end_of(last), _end_of(first)
     return above is not None and below is not None and above <= below
 
 
-def _joined(rows: tuple[Row, ...], older: Sequence[Row]) -> tuple[Row, ...]:
+def _joined(rows: tuple[ListRow, ...], older: Sequence[ListRow]) -> tuple[ListRow, ...]:
     if not older:
         return rows
     shown = {(isinstance(row, JobGroup), row.id) for row in rows}

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
-from cro_tui.poller import Picture
+from cro_tui.poller import ScreenState
 from cro_tui.source import Source, UsableRecipe
 from jobs.core.jobs import JobId
 from jobs.core.ports import CroError
@@ -28,10 +28,10 @@ class Notice:
     until: float | None = None
 
 
-class Desk(Protocol):
+class ScreenHost(Protocol):
     source: Source
     settings: Settings
-    picture: Picture
+    picture: ScreenState
 
     def now(self) -> float:
         """Unix seconds."""

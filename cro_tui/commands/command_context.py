@@ -15,21 +15,21 @@ from typing import Any
 from cro_tui.present import cells, cut, pad
 from jobs.client import Client
 from jobs.core.jobs import Cancelled, Ended, Failed, Job, Lost, OutOfMemory, Succeeded, TimedOut
-from jobs.core.ports import Unreachable
+from jobs.core.ports import StateUnavailable
 from jobs.installation.home import Home
 from jobs.installation.settings import Settings
 
 TIMED_OUT, LOST, COULD_NOT_START, CANCELLED, OUT_OF_MEMORY, SIGNALLED = 124, 125, 127, 130, 137, 128
 STILL_GOING = 4
 NARROWEST, NARROWEST_COLUMN = 40, 12
-FATES_HELP = (
+EXIT_CODES_HELP = (
     "Exit code: the job's own when it succeeded or failed, 128 + the signal that ended it, 124 at its time "
     "limit, 125 lost, 127 when it could not start, 130 cancelled, 137 out of memory."
 )
 
 
 @contextmanager
-def opened() -> Iterator[Client]:
+def open_client() -> Iterator[Client]:
     """The api of this installation. Raises BadInput for settings that cannot be used."""
     home = Home.find()
     with Client(home, Settings.load(home.settings_file)) as api:
@@ -44,7 +44,7 @@ def with_scheduler(api: Client) -> None:
     """Start a scheduler unless one runs; when that fails, say so and go on: what was asked for is kept."""
     try:
         api.ensure_daemon()
-    except Unreachable as error:
+    except StateUnavailable as error:
         note(f"It is written down and will be done once a scheduler runs. {error}")
 
 
@@ -65,7 +65,7 @@ def now_s() -> float:
     return time.time()
 
 
-def fate_code(job: Job) -> int:
+def exit_code_of(job: Job) -> int:
     """The exit code that stands for a job's end; STILL_GOING while it has not ended."""
     match job.state:
         case Succeeded():
@@ -88,9 +88,9 @@ def fate_code(job: Job) -> int:
             return STILL_GOING
 
 
-def fate_codes(jobs: Iterable[Job]) -> int:
+def exit_code_of_all(jobs: Iterable[Job]) -> int:
     """0 when all succeeded, else the first that is not 0; a job that has not ended counts last."""
-    codes = [fate_code(job) for job in jobs]
+    codes = [exit_code_of(job) for job in jobs]
     ended = [code for code in codes if code not in (0, STILL_GOING)]
     return next(iter(ended), max(codes, default=0))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from cro_tui.commands.command_context import now_s, opened, print_json, print_table
+from cro_tui.commands.command_context import now_s, open_client, print_json, print_table
 from cro_tui.commands.options import ids_argument, json_option
 from cro_tui.present.compare import head, rows
 from jobs.core.jobs import JobId
@@ -27,7 +27,7 @@ def compare(ids: tuple[JobId, ...], as_json: bool) -> int:
     chosen = tuple(dict.fromkeys(ids))
     if not 2 <= len(chosen) <= _MOST:
         raise BadInput(f"Name 2 to {_MOST} jobs to compare.", "cro-tui ls shows their ids.")
-    with opened() as api:
+    with open_client() as api:
         jobs = [api.job(job_id) for job_id in chosen]
         better = api.better_metrics(jobs[0])
     found = rows(jobs, better, now_s())

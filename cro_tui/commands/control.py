@@ -7,7 +7,7 @@ from functools import partial
 
 import click
 
-from cro_tui.commands.command_context import opened, with_scheduler
+from cro_tui.commands.command_context import open_client, with_scheduler
 from cro_tui.commands.options import ids_argument, job_id
 from cro_tui.present import counted, jobs_text
 from jobs.client import Client
@@ -40,7 +40,7 @@ def cancel(ids: tuple[JobId, ...], every: bool, sweep: JobId | None) -> int:
       cro-tui cancel --all
       cro-tui cancel --sweep 12
     """
-    with opened() as api:
+    with open_client() as api:
         if sweep is not None:
             return _whole(api, sweep, every or bool(ids), api.cancel_group, "Stopping")
         chosen = _chosen(api, ids, every, _STOPPABLE)
@@ -61,7 +61,7 @@ def hold(ids: tuple[JobId, ...], every: bool, sweep: JobId | None) -> int:
       cro-tui hold 12
       cro-tui hold --sweep 12
     """
-    with opened() as api:
+    with open_client() as api:
         if sweep is not None:
             return _whole(api, sweep, every or bool(ids), api.hold_group, "Holding")
         chosen = _chosen(api, ids, every, frozenset({StateName.QUEUED}))
@@ -80,7 +80,7 @@ def release(ids: tuple[JobId, ...], every: bool, sweep: JobId | None) -> int:
       cro-tui release 12
       cro-tui release --sweep 12
     """
-    with opened() as api:
+    with open_client() as api:
         if sweep is not None:
             return _whole(api, sweep, every or bool(ids), api.release_group, "Releasing")
         chosen = _chosen(api, ids, every, frozenset({StateName.HELD, StateName.PAUSED}))
@@ -110,7 +110,7 @@ def priority(ids: tuple[JobId, ...], value: str, sweep: JobId | None) -> int:
     if not (value[1:] if shift else value).isdecimal() or len(value) > 9:
         raise BadInput(f"{value[:40]!r} is no priority: write a number from 0 to 100, or +5 or -5.")
     wanted, delta = (None, int(value)) if shift else (int(value), None)
-    with opened() as api:
+    with open_client() as api:
         if sweep is not None:
             act = partial(api.set_group_priority, value=wanted, delta=delta)
             return _whole(api, sweep, bool(ids), act, f"Priority {value} for")

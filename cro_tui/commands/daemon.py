@@ -8,11 +8,11 @@ from pathlib import Path
 
 import click
 
-from cro_tui.commands.command_context import now_s, opened, print_json
+from cro_tui.commands.command_context import now_s, open_client, print_json
 from cro_tui.commands.options import json_option
 from cro_tui.present import daemon_json, daemon_line
 from jobs.client import Client
-from jobs.core.ports import BadInput, NotNow
+from jobs.core.ports import BadInput, WrongState
 from jobs.installation.home import Home
 
 
@@ -35,7 +35,7 @@ def daemon(stop: bool, status: bool, start: bool, drain: bool | None, as_json: b
         raise BadInput("Say one thing: --stop, --status, --start, --drain or --no-drain.")
     if as_json and not status:
         raise BadInput("--json belongs to --status.", "Try: cro-tui daemon --status --json")
-    with opened() as api:
+    with open_client() as api:
         if status:
             return _status(api, as_json)
         if stop:
@@ -50,7 +50,7 @@ def daemon(stop: bool, status: bool, start: bool, drain: bool | None, as_json: b
             return 0
         found = api.daemon_status()
         if found.running:
-            raise NotNow(
+            raise WrongState(
                 f"A scheduler runs already (process {found.pid}).", "Stop it with: cro-tui daemon --stop"
             )
         home = api.home

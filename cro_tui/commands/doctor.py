@@ -32,7 +32,7 @@ def doctor(as_json: bool) -> int:
     \b
       cro-tui doctor
     """
-    from jobs.client.doctor import Level, examine
+    from jobs.client.doctor import Severity, examine
 
     findings = [*examine(Home.find()), *_terminal()]
     if as_json:
@@ -42,14 +42,14 @@ def doctor(as_json: bool) -> int:
             print(f"{finding.level.value:<4}  {finding.check:<9}  {clean(finding.text, 1000)}")
             if finding.remedy:
                 print(f"{'':<17}{clean(finding.remedy, 1000)}")
-    return int(any(finding.level is Level.FAIL for finding in findings))
+    return int(any(finding.level is Severity.FAIL for finding in findings))
 
 
 def _terminal() -> Iterator[Finding]:
-    from jobs.client.doctor import Finding, Level
+    from jobs.client.doctor import Finding, Severity
 
     if not sys.stdout.isatty():
-        yield Finding("terminal", Level.OK, "output goes to no terminal; nothing to check")
+        yield Finding("terminal", Severity.OK, "output goes to no terminal; nothing to check")
         return
     size = shutil.get_terminal_size()
     term = os.environ.get("TERM", "")
@@ -57,20 +57,20 @@ def _terminal() -> Iterator[Finding]:
     if size.columns < SMALLEST[0] or size.lines < SMALLEST[1]:
         yield Finding(
             "terminal",
-            Level.WARN,
+            Severity.WARN,
             f"{size.columns} columns and {size.lines} lines are few for the screen.",
             "Make the window at least 80 by 24.",
         )
     elif term in ("", "dumb"):
         yield Finding(
-            "terminal", Level.WARN, "TERM names no terminal.", "Set it, for example: TERM=xterm-256color"
+            "terminal", Severity.WARN, "TERM names no terminal.", "Set it, for example: TERM=xterm-256color"
         )
     else:
-        yield Finding("terminal", Level.OK, f"{term}, {size.columns} by {size.lines}{inside}")
+        yield Finding("terminal", Severity.OK, f"{term}, {size.columns} by {size.lines}{inside}")
     if (sys.stdout.encoding or "").lower().replace("-", "") != "utf8":
         yield Finding(
             "letters",
-            Level.WARN,
+            Severity.WARN,
             f"The terminal's encoding is {sys.stdout.encoding}, not UTF-8.",
             'Set LANG=C.UTF-8, or graph = "ascii" under [screen] in the settings.',
         )

@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 import click
 
-from cro_tui.commands.command_context import note, now_s, opened, print_json, print_table
+from cro_tui.commands.command_context import note, now_s, open_client, print_json, print_table
 from cro_tui.commands.options import json_option
 from cro_tui.present import ago, bytes_text, clean
 
@@ -24,7 +24,7 @@ def environments(removed: tuple[str, ...], prune: bool, as_json: bool) -> int:
       cro-tui environments
       cro-tui environments --remove 3fa2
     """
-    with opened() as api:
+    with open_client() as api:
         gone = [each.digest for each in api.remove_environments(removed)] if removed else []
         if prune:
             gone += api.prune_environments()

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 import click
 
-from jobs.core.ports import CroError, Unreachable
+from jobs.core.ports import CroError, StateUnavailable
 
 BAD_INPUT, UNREACHABLE, INTERRUPTED, BROKEN_PIPE = 2, 3, 130, 141
 
@@ -49,7 +49,7 @@ MODULES = {
 }
 
 
-class Commands(click.Group):
+class LazyCommands(click.Group):
     """Imports a command's module only when it is asked for."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -75,7 +75,7 @@ class Commands(click.Group):
 
 
 @click.group(
-    cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+    cls=LazyCommands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
 )
 @click.version_option(package_name="cro-tui", message="cro-tui %(version)s")
 def group() -> None:
@@ -104,7 +104,7 @@ def run(words: Sequence[str]) -> int:
     except click.exceptions.Exit as left:
         return left.exit_code
     except CroError as error:
-        return _fail(str(error), UNREACHABLE if isinstance(error, Unreachable) else BAD_INPUT)
+        return _fail(str(error), UNREACHABLE if isinstance(error, StateUnavailable) else BAD_INPUT)
     except click.ClickException as error:
         return _fail(_sentence(error), BAD_INPUT)
     except (KeyboardInterrupt, click.Abort):  # click's own for a question that got no answer

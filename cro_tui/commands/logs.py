@@ -16,12 +16,12 @@ from pathlib import Path
 import click
 
 from cro_tui.commands.command_context import (
-    FATES_HELP,
-    fate_code,
+    EXIT_CODES_HELP,
+    exit_code_of,
     has_ended,
     note,
     now_s,
-    opened,
+    open_client,
     print_json,
     with_scheduler,
 )
@@ -41,7 +41,7 @@ TELL_AFTER_S = 1.0  # of waiting, before it says why
 _CLEAR_LINE = "\r\x1b[K"
 
 
-@click.command(short_help="Print what a job printed.", epilog=f"With --follow: {FATES_HELP}")
+@click.command(short_help="Print what a job printed.", epilog=f"With --follow: {EXIT_CODES_HELP}")
 @click.argument("id_", metavar="ID", type=job_id)
 @click.option("-f", "--follow", is_flag=True, help="Go on until it ends, and leave with its fate.")
 @click.option(
@@ -63,7 +63,7 @@ def logs(  # noqa: PLR0917 - click calls it by keyword
         raise BadInput(f"The number of lines must be 0 or more, not {lines}.")
     if as_json and (follow or raw):
         raise BadInput("--json prints what is there now: leave out --follow and --raw.")
-    with opened() as api:
+    with open_client() as api:
         job = api.explain(id_)
         if attempt is not None and not 1 <= attempt <= max(1, job.attempts):
             raise BadInput(
@@ -121,7 +121,7 @@ def follow_job(
                 watcher.wait(LOOK_EVERY_S)
         printer.finish()
         note(ending(job))
-        return fate_code(job)
+        return exit_code_of(job)
     except KeyboardInterrupt:
         if printer is not None:
             printer.finish()

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import click
 
-from cro_tui.commands.command_context import note, now_s, opened, print_json, print_table
+from cro_tui.commands.command_context import note, now_s, open_client, print_json, print_table
 from cro_tui.commands.options import json_option, whole
 from cro_tui.present import MISSING, STATE_WORDS, cut, job_json, job_row, percent_text, reported_text
 from cro_tui.present.groups import group_row
 from jobs.client import Client
 from jobs.core.jobs import Job, Running, StateName
 from jobs.core.ports import BadInput
-from jobs.core.requests import JobGroup, JobQuery, Row, SortKey
+from jobs.core.requests import JobGroup, JobQuery, ListRow, SortKey
 from jobs.records.events import read
 from jobs.records.logs import LogFile
 from jobs.records.text import progress_of_lines
@@ -71,7 +71,7 @@ def ls(  # noqa: PLR0917 - click calls it by keyword
     most = limit or (_EVERY if every else _DEFAULT_LIMIT)
     query = JobQuery(states=_states(states), text=text, sort=SortKey(sort), limit=most + 1)
     query = replace(query, folded=not unfold and not as_json)
-    with opened() as api:
+    with open_client() as api:
         found = api.rows(query)
         active = api.jobs(JobQuery(states=_ACTIVE, limit=_EVERY)) if query.folds else ()
         rows = [] if as_json else [_row(api, row, now_s(), active) for row in found[:most]]
@@ -88,7 +88,7 @@ def ls(  # noqa: PLR0917 - click calls it by keyword
     return 0
 
 
-def _row(api: Client, job: Row, now: float, active: Sequence[Job]) -> tuple[str, ...]:
+def _row(api: Client, job: ListRow, now: float, active: Sequence[Job]) -> tuple[str, ...]:
     if isinstance(job, JobGroup):
         of_it = [each for each in active if each.spec.sweep is not None and each.spec.sweep[0] == job.id]
         row = group_row(job, now, of_it)

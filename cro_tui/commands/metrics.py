@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from cro_tui.commands.command_context import opened
+from cro_tui.commands.command_context import open_client
 from cro_tui.present.metrics import metrics_text
 from jobs.core.jobs import StateName
 from jobs.core.requests import JobQuery
@@ -23,7 +23,7 @@ def metrics() -> int:
 
     A text collector, or a timer that writes such a file, passes it on.
     """
-    with opened() as api:
+    with open_client() as api:
         snapshot, headroom = api.snapshot(JobQuery(states=_ACTIVE, limit=1000)), api.headroom()
     sys.stdout.write(metrics_text(snapshot, headroom))
     return 0

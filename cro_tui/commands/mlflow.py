@@ -7,9 +7,9 @@ import sys
 
 import click
 
-from cro_tui.commands.command_context import opened, print_json
+from cro_tui.commands.command_context import open_client, print_json
 from cro_tui.commands.options import json_option
-from jobs.core.ports import BadInput, Unreachable
+from jobs.core.ports import BadInput, StateUnavailable
 from jobs.kinds.mlflow_run import INSTALL, MISSING, PROGRAM
 from jobs.records.mlflow_prepared import address
 
@@ -29,7 +29,7 @@ def mlflow(as_json: bool) -> int:
 
     if find_spec("mlflow") is None:
         raise BadInput(MISSING, INSTALL)
-    with opened() as api:
+    with open_client() as api:
         home = api.home
     answer = subprocess.run(
         [sys.executable, *PROGRAM, str(home.data), "--once"],
@@ -40,7 +40,7 @@ def mlflow(as_json: bool) -> int:
     )
     if answer.returncode:
         last = answer.stderr.decode(errors="replace").strip().splitlines()[-1:] or ["it said nothing"]
-        raise Unreachable(f"MLflow's store could not be written: {last[0][:300]}", "Try again.")
+        raise StateUnavailable(f"MLflow's store could not be written: {last[0][:300]}", "Try again.")
     if as_json:
         print_json({"uri": address(home.mlflow)})
     else:

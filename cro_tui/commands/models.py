@@ -7,7 +7,7 @@ import sys
 import click
 
 from cro_tui.commands.command_context import note as note_
-from cro_tui.commands.command_context import now_s, opened, print_json, print_pairs, print_table
+from cro_tui.commands.command_context import now_s, open_client, print_json, print_pairs, print_table
 from cro_tui.commands.options import job_id, json_option
 from cro_tui.present import ago
 from cro_tui.present.models import (
@@ -33,7 +33,7 @@ def models(as_json: bool) -> int:
     \b
       cro-tui models
     """
-    with opened() as api:
+    with open_client() as api:
         found = api.models()
     now = now_s()
     if as_json:
@@ -83,7 +83,7 @@ def register(  # noqa: PLR0917 - click calls it by keyword
       cro-tui model register 12 digits
       cro-tui model register 12 digits --as champion
     """
-    with opened() as api:
+    with open_client() as api:
         card, is_new = api.register_model(id_, name, file=file, note=note, licence=licence)
         if alias:
             api.promote_model(reference_text(card), alias)
@@ -127,7 +127,7 @@ def import_(  # noqa: PLR0917 - click calls it by keyword
       cro-tui model import ./digits-3 digits --as challenger
       cro-tui model import model.skops digits --sample rows.json --trust
     """
-    with opened() as api:
+    with open_client() as api:
         seen = api.look_at_model(file)
         if seen.needs_trust:
             note_(asked_text(seen.path, seen.types or ()))
@@ -160,7 +160,7 @@ def show(name: str, as_json: bool) -> int:
       cro-tui model show digits@champion
       cro-tui model show digits:2
     """
-    with opened() as api:
+    with open_client() as api:
         card, found = api.model(name)
         services = api.services()
     if as_json:
@@ -185,7 +185,7 @@ def compare(one: str, other: str, as_json: bool) -> int:
     \b
       cro-tui model compare digits@champion digits@challenger
     """
-    with opened() as api:
+    with open_client() as api:
         cards = api.model(one)[0], api.model(other)[0]
     rows = compared(*cards)
     if as_json:
@@ -207,7 +207,7 @@ def promote(name: str, alias: str) -> int:
       cro-tui model promote digits:3
       cro-tui model promote digits:3 --as challenger
     """
-    with opened() as api:
+    with open_client() as api:
         card = api.promote_model(name, alias)
     print(f"{alias} means {reference_text(card)} now.")
     return 0
@@ -222,7 +222,7 @@ def rollback(name: str, alias: str) -> int:
     \b
       cro-tui model rollback digits
     """
-    with opened() as api:
+    with open_client() as api:
         card = api.roll_back_model(name, alias)
     print(f"{alias} means {reference_text(card)} again.")
     return 0
@@ -245,7 +245,7 @@ def export(name: str, folder: str | None, share: bool) -> int:
       cro-tui model export digits@champion --to /tmp/digits
       cro-tui model export digits@champion --share --to ~/for-ana
     """
-    with opened() as api:
+    with open_client() as api:
         card, _ = api.model(name)
         place = folder or f"{card.name}-{card.version}"
         if share:

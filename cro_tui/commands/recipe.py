@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from cro_tui.commands.command_context import note, opened, print_json
+from cro_tui.commands.command_context import note, open_client, print_json
 from cro_tui.commands.options import json_option
 from cro_tui.present import clean
 
@@ -27,7 +27,7 @@ def new(name: str, folder: str, notebook: bool) -> int:
       cro-tui recipe new my_forest
       cro-tui recipe new my_study --notebook
     """
-    with opened() as api:
+    with open_client() as api:
         path = api.new_recipe(name, folder, notebook=notebook)
     written = clean(str(path), 1000)
     print(f"{written} is written. Change it, then: cro-tui recipe check {written}")
@@ -46,7 +46,7 @@ def check(file: str, no_start: bool, as_json: bool) -> int:
     \b
       cro-tui recipe check recipes/my_forest.py
     """
-    with opened() as api:
+    with open_client() as api:
         problems = api.check_recipe(
             file, start=not no_start, say=lambda phase: note(f"its environment: {phase} ...")
         )

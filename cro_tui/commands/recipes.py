@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from cro_tui.commands.command_context import fit, note, opened, print_json, print_pairs, print_table
+from cro_tui.commands.command_context import fit, note, open_client, print_json, print_pairs, print_table
 from cro_tui.commands.options import json_option
 from cro_tui.present import bytes_text, clean, number_text, span_text
 
@@ -21,7 +21,7 @@ def recipes(name: str | None, as_json: bool) -> int:
       cro-tui recipes
       cro-tui recipes sklearn_forest
     """
-    with opened() as api:
+    with open_client() as api:
         if name is not None:
             recipe = api.recipe(name)
             if as_json:

@@ -6,14 +6,14 @@ from typing import Any
 
 import click
 
-from cro_tui.commands.command_context import FATES_HELP, now_s, opened, print_json, with_scheduler
+from cro_tui.commands.command_context import EXIT_CODES_HELP, now_s, open_client, print_json, with_scheduler
 from cro_tui.commands.options import ids_argument, job_id, json_option, needs_options, needs_request
 from cro_tui.present import job_json, name_text
 from jobs.core.jobs import JobId
 from jobs.core.ports import BadInput
 
 
-@click.command(short_help="Queue ended jobs again.", epilog=f"With --wait: {FATES_HELP}")
+@click.command(short_help="Queue ended jobs again.", epilog=f"With --wait: {EXIT_CODES_HELP}")
 @ids_argument
 @click.option(
     "--sweep", type=job_id, metavar="ID", help="The jobs that failed of the sweep that this job belongs to."
@@ -34,7 +34,7 @@ def retry(ids: tuple[JobId, ...], sweep: JobId | None, waits: bool, as_json: boo
     """
     if bool(ids) == (sweep is not None):
         raise BadInput("Name at least one job, or a sweep.", "cro-tui ls shows their ids.")
-    with opened() as api:
+    with open_client() as api:
         if sweep is not None:
             ids = tuple(job.id for job in api.failed_in_group(sweep))
             if not ids:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import click
 
-from cro_tui.commands.command_context import opened
+from cro_tui.commands.command_context import open_client
 from jobs.core.ports import BadInput
 
 
@@ -21,7 +21,7 @@ def screen(readonly: bool) -> int:
     """
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise BadInput("The screen needs a terminal.", "Without one, try: cro-tui status")
-    with opened() as api:
+    with open_client() as api:
         from cro_tui.app import run
 
         settings = api.settings

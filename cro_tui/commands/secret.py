@@ -7,7 +7,7 @@ from dataclasses import asdict
 
 import click
 
-from cro_tui.commands.command_context import note, now_s, opened, print_json, print_table
+from cro_tui.commands.command_context import note, now_s, open_client, print_json, print_table
 from cro_tui.commands.options import json_option
 from cro_tui.present import ago, clean
 
@@ -35,7 +35,7 @@ def set_(name: str) -> int:
         )
     else:
         value = sys.stdin.read().removesuffix("\n").removesuffix("\r")
-    with opened() as api:
+    with open_client() as api:
         api.set_secret(name, value)
     print(f"{name} is set.")
     return 0
@@ -49,7 +49,7 @@ def list_(as_json: bool) -> int:
     \b
       cro-tui secret list
     """
-    with opened() as api:
+    with open_client() as api:
         found = api.secrets()
     if as_json:
         print_json([asdict(each) for each in found])
@@ -70,7 +70,7 @@ def remove(name: str) -> int:
     \b
       cro-tui secret remove HF_TOKEN
     """
-    with opened() as api:
+    with open_client() as api:
         api.remove_secret(name)
     print(f"{name} is removed.")
     return 0

@@ -9,17 +9,17 @@ import click
 from cro_tui.commands.command_context import (
     has_ended,
     note,
-    opened,
+    open_client,
     print_json,
     print_table,
     with_scheduler,
 )
 from cro_tui.commands.options import cores, json_option, mem_bytes, whole
-from cro_tui.present import fate_sentence, reason_short
+from cro_tui.present import reason_short, result_sentence
 from cro_tui.present.serving import curl_text, served_text, service_json, service_rows
 from jobs.client import Client
 from jobs.core.jobs import Held, Job, JobId, Queued
-from jobs.core.ports import BadInput, NotNow, Unreachable
+from jobs.core.ports import BadInput, StateUnavailable, WrongState
 from jobs.core.requests import NeedsRequest
 from jobs.kinds.service import Service, reference_of
 
@@ -71,7 +71,7 @@ def serve(  # noqa: PLR0917 - click calls it by keyword
       cro-tui serve --list
       cro-tui serve --stop digits@champion
     """
-    with opened() as api:
+    with open_client() as api:
         if lists:
             return _list(api, as_json=as_json)
         if stops:
@@ -132,14 +132,18 @@ def _until_ready(api: Client, job_id: JobId) -> tuple[Job, Service]:
         if service is not None:
             return job, service
         if has_ended(job):
-            raise NotNow(f"Job {job_id} is not serving: {fate_sentence(job)}. {_said(api, job_id)}".strip())
+            raise WrongState(
+                f"Job {job_id} is not serving: {result_sentence(job)}. {_said(api, job_id)}".strip()
+            )
         if isinstance(job.state, (Queued, Held)) and job.reasons:
             why = reason_short(job.reasons[0])
             if why != told:
                 note(f"#{job_id} waits: {why}")
                 told = why
         if not api.daemon_status().running:
-            raise Unreachable(f"Job {job_id} waits, and no scheduler runs.", "Start one: cro-tui daemon")
+            raise StateUnavailable(
+                f"Job {job_id} waits, and no scheduler runs.", "Start one: cro-tui daemon"
+            )
         time.sleep(_LOOK_EVERY_S)
 
 
@@ -173,7 +177,7 @@ def _list(api: Client, *, as_json: bool) -> int:
 def _stop(api: Client, name: str | None, *, as_json: bool) -> int:
     jobs = [job for job, _ in api.services() if name is None or reference_of(job) == name]
     if not jobs:
-        raise NotNow(
+        raise WrongState(
             f"{name} is not served." if name else "Nothing is served.",
             "cro-tui serve --list shows what is.",
         )

@@ -7,7 +7,7 @@ import time
 
 import click
 
-from cro_tui.commands.command_context import now_s, opened, print_json, print_pairs
+from cro_tui.commands.command_context import now_s, open_client, print_json, print_pairs
 from cro_tui.commands.options import job_id, json_option
 from cro_tui.present import (
     ago,
@@ -16,7 +16,6 @@ from cro_tui.present import (
     counted,
     duration_text,
     elapsed_s,
-    fate_sentence,
     finished_at,
     flagged_text,
     history_json,
@@ -29,6 +28,7 @@ from cro_tui.present import (
     reason_sentence,
     reported_json,
     reported_text,
+    result_sentence,
     started_at,
     state_word,
 )
@@ -52,7 +52,7 @@ def show(id_: JobId, as_json: bool) -> int:
       cro-tui show 12
     """
     now = now_s()
-    with opened() as api:
+    with open_client() as api:
         job, history = api.explain(id_), api.history(id_)
         log, output = str(api.log_path(id_)), str(api.output_dir(id_))
         removed_at = api.files_removed_at(id_)
@@ -69,7 +69,7 @@ def show(id_: JobId, as_json: bool) -> int:
     if removed_at is not None:
         log = output = f"removed {_when(removed_at, now)} to make room"
     print(f"#{job.id} {name_text(job)}  {state_word(job)}")
-    fate, step = fate_sentence(job), next_step(job)
+    fate, step = result_sentence(job), next_step(job)
     print_pairs(
         [
             ("State", fate or job.state.name.value),

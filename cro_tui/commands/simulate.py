@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cro_tui.commands.command_context import note, opened, print_json, print_table
+from cro_tui.commands.command_context import note, open_client, print_json, print_table
 from cro_tui.commands.options import cores, json_option, mem_bytes, whole
 from cro_tui.present.amounts import bytes_text, counted, number_text, span_text
 from cro_tui.present.replayed import HEADS, replayed_rows
@@ -77,7 +77,7 @@ def simulate(
         raise BadInput(f"The load must be more than 0, not {load:g}.", "Write it like --load 0.9.")
     if last < 1:
         raise BadInput("--last must be 1 or more.")
-    with opened() as api:
+    with open_client() as api:
         here = _size_of(api.capacity()) if on is None else on
         changed = _changed(here, cpus, mem, gpus)
         found = api.replayed(

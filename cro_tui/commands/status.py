@@ -7,7 +7,7 @@ import time
 
 import click
 
-from cro_tui.commands.command_context import note, now_s, opened, print_json
+from cro_tui.commands.command_context import note, now_s, open_client, print_json
 from cro_tui.commands.options import duration_s, json_option
 from cro_tui.present import (
     capacity_json,
@@ -39,7 +39,7 @@ def status(every: float, *, watch: bool, as_json: bool) -> int:
     """
     if every < 0.2:
         raise BadInput("--every must be 0.2s or more.")
-    with opened() as api:
+    with open_client() as api:
         while watch:
             print(json.dumps(_table(api)), flush=True)
             time.sleep(every)

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from cro_tui.commands.command_context import FATES_HELP, now_s, opened, print_json, with_scheduler
+from cro_tui.commands.command_context import EXIT_CODES_HELP, now_s, open_client, print_json, with_scheduler
 from cro_tui.commands.options import (
     dependencies,
     duration_s,
@@ -42,7 +42,7 @@ class _Submit(click.Command):
 @click.command(
     short_help="Queue a recipe, or any command.",
     cls=_Submit,
-    epilog=f"With --wait or --follow: {FATES_HELP}",
+    epilog=f"With --wait or --follow: {EXIT_CODES_HELP}",
 )
 @click.argument("words", metavar="RECIPE | -- COMMAND...", nargs=-1)
 @click.option("-p", "--param", "params", multiple=True, metavar="NAME=VALUE", help="A recipe's parameter.")
@@ -135,7 +135,7 @@ def submit(  # noqa: PLR0917 - click calls it by keyword
         raise BadInput("--trials is for --optimize: name the metric, like --optimize accuracy.")
     if follow and as_json:
         raise BadInput("--follow prints what the job prints: leave out --json, or use --wait.")
-    with opened() as api:
+    with open_client() as api:
         request = SubmitRequest(
             recipe=_recipe(words, command, params),
             argv=command,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from cro_tui.commands.command_context import note, now_s, opened, print_json, print_pairs, print_table
+from cro_tui.commands.command_context import note, now_s, open_client, print_json, print_pairs, print_table
 from cro_tui.commands.options import job_id, json_option, whole
 from cro_tui.present import clean, job_json, state_word
 from cro_tui.present.sweep import sweep_line
@@ -30,7 +30,7 @@ def sweep(id_: JobId, limit: int | None, as_json: bool) -> int:
     most = _LIMIT if limit is None else limit
     if most < 1:
         raise BadInput(f"The limit must be 1 or more, not {most}.")
-    with opened() as api:
+    with open_client() as api:
         found = api.sweep(id_)
     if as_json:
         table = {

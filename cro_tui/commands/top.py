@@ -7,7 +7,7 @@ import time
 
 import click
 
-from cro_tui.commands.command_context import fit, now_s, opened
+from cro_tui.commands.command_context import fit, now_s, open_client
 from cro_tui.commands.options import duration_s
 from cro_tui.present import counts_line, job_row, machine_lines
 from cro_tui.present.headroom import headroom_lines
@@ -37,7 +37,7 @@ def top(every: float, *, once: bool) -> int:
     if every < 0.2:
         raise BadInput("--every must be 0.2s or more.")
     painted = 0
-    with opened() as api:
+    with open_client() as api:
         while True:
             lines = [fit(line) for line in _lines(api)]
             if painted:

@@ -5,16 +5,16 @@ from __future__ import annotations
 import click
 
 from cro_tui.commands.command_context import (
-    FATES_HELP,
-    fate_codes,
+    EXIT_CODES_HELP,
+    exit_code_of_all,
     has_ended,
     note,
     now_s,
-    opened,
+    open_client,
     print_json,
 )
 from cro_tui.commands.options import duration_s, ids_argument, json_option
-from cro_tui.present import fate_sentence, job_json, jobs_text, name_text
+from cro_tui.present import job_json, jobs_text, name_text, result_sentence
 from jobs.client import Client
 from jobs.core.jobs import Job, JobId
 from jobs.core.ports import BadInput
@@ -22,7 +22,7 @@ from jobs.core.ports import BadInput
 
 @click.command(
     short_help="Wait for jobs and leave with their fate.",
-    epilog=f"{FATES_HELP} Of several jobs, the first named that did not succeed. 4 when --timeout is over.",
+    epilog=f"{EXIT_CODES_HELP} With several jobs, the first one that did not succeed counts. 4: --timeout is over.",
 )
 @ids_argument
 @click.option(
@@ -38,7 +38,7 @@ def wait(ids: tuple[JobId, ...], timeout: float | None, as_json: bool) -> int:
     """
     if not ids:
         raise BadInput("Name at least one job.", "cro-tui ls shows their ids.")
-    with opened() as api:
+    with open_client() as api:
         return wait_for(api, ids, timeout_s=timeout, as_json=as_json)
 
 
@@ -67,9 +67,9 @@ def wait_for(
     else:
         for job in jobs:
             print(ending(job))
-    return fate_codes(jobs)
+    return exit_code_of_all(jobs)
 
 
 def ending(job: Job) -> str:
     """ "#12 sklearn_forest: failed: exit code 7"."""
-    return f"#{job.id} {name_text(job)}: {fate_sentence(job) or 'still ' + job.state.name.value}"
+    return f"#{job.id} {name_text(job)}: {result_sentence(job) or 'still ' + job.state.name.value}"

@@ -4,9 +4,16 @@ from __future__ import annotations
 
 import click
 
-from cro_tui.commands.command_context import now_s, opened, print_json
+from cro_tui.commands.command_context import now_s, open_client, print_json
 from cro_tui.commands.options import job_id, json_option
-from cro_tui.present import job_json, name_text, outlook_json, outlook_lines, state_word, why_lines
+from cro_tui.present import (
+    job_json,
+    name_text,
+    start_estimate_json,
+    start_estimate_lines,
+    state_word,
+    why_lines,
+)
 from jobs.core.jobs import JobId
 
 
@@ -23,15 +30,15 @@ def why(id_: JobId, as_json: bool) -> int:
       cro-tui why 12
     """
     now = now_s()
-    with opened() as api:
+    with open_client() as api:
         job, capacity, outlook = api.explain(id_), api.capacity(), api.outlook(id_)
     lines = why_lines(job, now, capacity)
-    more = () if outlook is None else outlook_lines(job, outlook, now)
+    more = () if outlook is None else start_estimate_lines(job, outlook, now)
     if as_json:
         table = job_json(job, now)
         keys = ("id", "name", "state", "needs", "reasons", "estimated_start_at", "fate")
         table = {key: table[key] for key in keys}
-        table["outlook"] = None if outlook is None else outlook_json(outlook)
+        table["outlook"] = None if outlook is None else start_estimate_json(outlook)
         print_json(table | {"lines": [*(str(line) for line in lines), *more]})
         return 0
     print(f"#{job.id} {name_text(job)}  {state_word(job)}")

@@ -11,18 +11,18 @@ from jobs.core.jobs import Ended, Job
 from jobs.core.requests import FirstRun
 from jobs.core.tracking import Curve, Provenance
 
-Row = tuple[str, ...]
+TableRow = tuple[str, ...]
 _CELL = 200
 _MOST_PACKAGES = 4  # that are named
 
 
-def head(jobs: Sequence[Job]) -> Row:
+def head(jobs: Sequence[Job]) -> TableRow:
     return ("WHAT", *(f"#{job.id}" for job in jobs))
 
 
-def rows(jobs: Sequence[Job], better: Mapping[str, str] = {}, now: float = 0.0) -> list[Row]:
+def rows(jobs: Sequence[Job], better: Mapping[str, str] = {}, now: float = 0.0) -> list[TableRow]:
     """The state, what differs, then every metric: the best is marked with * where `better` says which."""
-    made: list[Row] = [("state", *(state_word(job) for job in jobs))]
+    made: list[TableRow] = [("state", *(state_word(job) for job in jobs))]
     for label, cells in (
         ("recipe", [clean(job.spec.recipe or "", _CELL) for job in jobs]),
         ("folder", [clean(job.spec.cwd, _CELL) for job in jobs]),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from cro_tui.present.amounts import MISSING, bytes_text, clean, duration_text, number_text
-from cro_tui.present.jobs import STATE_WORDS, JobRow, elapsed_s, fate_short, state_word
+from cro_tui.present.jobs import STATE_WORDS, JobRow, elapsed_s, result_short, state_word
 from cro_tui.present.reasons import reason_short
 from jobs.core.jobs import Ended, Job, StateName, Succeeded, Waiting
 from jobs.core.requests import JobGroup
@@ -100,7 +100,7 @@ def shorter_texts(group: JobGroup) -> tuple[str, ...]:
 
 def _fate(group: JobGroup) -> str:
     lead = controller_of(group)
-    return "" if lead is None or isinstance(lead.state, Succeeded) else fate_short(lead)
+    return "" if lead is None or isinstance(lead.state, Succeeded) else result_short(lead)
 
 
 def _done(group: JobGroup) -> str:

@@ -137,7 +137,7 @@ def needs_text(needs: Needs) -> str:
     return ", ".join(parts)
 
 
-def fate_short(job: Job) -> str:
+def result_short(job: Job) -> str:
     """How it ended, in about 24 cells."""
     state = job.state
     match state:
@@ -166,7 +166,7 @@ def fate_short(job: Job) -> str:
             return ""
 
 
-def fate_sentence(job: Job) -> str:
+def result_sentence(job: Job) -> str:
     """How it ended, without its id: "failed: exit code 7"; empty while it has not."""
     state = job.state
     match state:
@@ -298,7 +298,7 @@ def job_row(
         state_word(job),
         name_text(job),
         str(job.spec.priority),
-        fate_short(job) if ended else _doing(job) or (reported_text(reported) if reported else ""),
+        result_short(job) if ended else _doing(job) or (reported_text(reported) if reported else ""),
         number_text(_cores(job)),
         bytes_text(mem),
         duration_text(elapsed_s(job, now)),

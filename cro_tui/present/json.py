@@ -10,11 +10,11 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from cro_tui.present.jobs import fate_sentence, finished_at, started_at, state_word
+from cro_tui.present.jobs import finished_at, result_sentence, started_at, state_word
 from cro_tui.present.reasons import reason_sentence, reason_short
 from jobs.core.jobs import Ended, Job, Needs, Reason, Running, StateName, Waiting
 from jobs.core.machine import Capacity, Sample
-from jobs.core.requests import DaemonStatus, HistoryEntry, Outlook
+from jobs.core.requests import DaemonStatus, HistoryEntry, StartEstimate
 
 if TYPE_CHECKING:
     from jobs.core.tracking import Reported
@@ -33,7 +33,7 @@ def job_json(job: Job, now: float) -> Json:
         "word": state_word(job),
         "exit_code": getattr(state, "exit_code", None),
         "signal": getattr(state, "signal", None),
-        "fate": fate_sentence(job) or None,
+        "fate": result_sentence(job) or None,
         "priority": spec.priority,
         "needs": needs_json(spec.needs),
         "reserves": needs_json(job.needs),
@@ -88,7 +88,7 @@ def reason_json(reason: Reason, now: float) -> Json:
     }
 
 
-def outlook_json(outlook: Outlook) -> Json:
+def start_estimate_json(outlook: StartEstimate) -> Json:
     return asdict(outlook)
 
 

@@ -10,15 +10,15 @@ import operator
 import re
 from collections.abc import Callable
 
-from jobs.machine.process_groups import Group, Kind
+from jobs.machine.process_groups import GroupKind, ProcessGroup
 
-_Test = Callable[[Group], bool]
+_Test = Callable[[ProcessGroup], bool]
 _TERM = re.compile(r"(\w+)(==|!=|>=|<=|>|<|=)(.*)")
 _COMPARE: dict[str, Callable[[float, float], bool]] = {
     ">": operator.gt, "<": operator.lt, ">=": operator.ge, "<=": operator.le,
     "==": operator.eq, "=": operator.eq, "!=": operator.ne,
 }  # fmt: skip
-_NUMBERS: dict[str, Callable[[Group], float | None]] = {
+_NUMBERS: dict[str, Callable[[ProcessGroup], float | None]] = {
     "cpu": lambda group: group.cpus,
     "mem": lambda group: group.mem_bytes,
     "vram": lambda group: group.gpu_mem_bytes,
@@ -27,7 +27,7 @@ _NUMBERS: dict[str, Callable[[Group], float | None]] = {
     "job": lambda group: None if group.job_id is None else float(group.job_id),
 }
 _SIZES = frozenset({"mem", "vram", "io"})
-_TEXTS: dict[str, Callable[[Group], str]] = {
+_TEXTS: dict[str, Callable[[ProcessGroup], str]] = {
     "user": lambda group: group.user or "",
     "kind": lambda group: group.kind.value,
 }
@@ -66,14 +66,14 @@ def _term(word: str) -> tuple[_Test, str]:
         return _everything, _wrong(word)
     measured, compare = _NUMBERS[name], _COMPARE[sign]
 
-    def test(group: Group) -> bool:
+    def test(group: ProcessGroup) -> bool:
         there = measured(group)
         return there is not None and compare(there, number)
 
     return test, ""
 
 
-def _everything(_: Group) -> bool:
+def _everything(_: ProcessGroup) -> bool:
     return True
 
 
@@ -81,11 +81,11 @@ def _wrong(word: str) -> str:
     return f"{word[:30]!r} cannot be read. {EXAMPLE}"
 
 
-def _named(group: Group, word: str) -> bool:
+def _named(group: ProcessGroup, word: str) -> bool:
     if group.job_id is not None and word == f"#{group.job_id}":
         return True
     if word == "foreign":
-        return not group.ours and group.kind is not Kind.KERNEL
+        return not group.ours and group.kind is not GroupKind.KERNEL
     if word == "ours":
         return group.ours
     hay = (
@@ -97,7 +97,7 @@ def _named(group: Group, word: str) -> bool:
     return any(word in text.lower() for text in hay)
 
 
-def _has_pid(group: Group, value: str, sign: str) -> bool:
+def _has_pid(group: ProcessGroup, value: str, sign: str) -> bool:
     there = any(str(process.pid) == value for process in group.processes)
     return there != (sign == "!=")
 

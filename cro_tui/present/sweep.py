@@ -16,7 +16,7 @@ from jobs.core.jobs import ParamValue
 from jobs.core.ports import BadInput
 
 if TYPE_CHECKING:
-    from jobs.core.sweeps import Sweep
+    from jobs.core.sweeps import SweepSummary
 
 
 def values_of(text: str) -> tuple[str, ...]:
@@ -43,7 +43,7 @@ def name_of(base: str, params: Mapping[str, Sequence[str]], point: Mapping[str, 
     return " ".join([base, *told])
 
 
-def sweep_line(sweep: Sweep) -> str:
+def sweep_line(sweep: SweepSummary) -> str:
     """ "#12 to #17: 3 of 6 ended (DONE 3, RUN 1, WAIT 2); best #14 accuracy 0.972, n_estimators=100"."""
     from jobs.core.sweeps import score
 

@@ -18,7 +18,7 @@ from cro_tui.present.amounts import (
     number_text,
     span_text,
 )
-from cro_tui.present.jobs import elapsed_s, ends_at, fate_sentence, next_step
+from cro_tui.present.jobs import elapsed_s, ends_at, next_step, result_sentence
 from cro_tui.present.reasons import reason_name, reason_sentence
 from jobs.core.jobs import (
     DependencyKind,
@@ -35,7 +35,7 @@ from jobs.core.jobs import (
     Waiting,
 )
 from jobs.core.machine import Capacity
-from jobs.core.requests import Outlook
+from jobs.core.requests import StartEstimate
 
 _TELLS = 0.02  # a factor closer to 1 says nothing
 
@@ -159,7 +159,7 @@ def learned_text(asked: Needs, learned: Needs, runs: int) -> str:
     return f"{'; '.join(said)} ({counted(runs, 'run')})" if said else ""
 
 
-def outlook_lines(job: Job, outlook: Outlook, now: float) -> tuple[str, ...]:
+def start_estimate_lines(job: Job, outlook: StartEstimate, now: float) -> tuple[str, ...]:
     """What stands behind its place, what is foreseen, and how good such estimates were."""
     lines = []
     learned = job.spec.needs if outlook.learned is None else outlook.learned
@@ -187,7 +187,7 @@ def outlook_lines(job: Job, outlook: Outlook, now: float) -> tuple[str, ...]:
     return tuple(lines)
 
 
-def _between(outlook: Outlook, now: float) -> str:
+def _between(outlook: StartEstimate, now: float) -> str:
     if outlook.starts_at is None or outlook.soonest_at is None or outlook.latest_at is None:
         return ""
     said = f"Starts about {clock_text(outlook.starts_at, now)} ({estimate_text(outlook.starts_at, now)})"
@@ -279,7 +279,7 @@ def _standing(job: Job, now: float, keys: bool) -> Sequence[str]:
     if isinstance(state, Ended):
         step = next_step(job)
         following = step.sentence if keys else f"{step.command}  {step.what}"
-        return [fate_sentence(job).capitalize() + ".", *_on_the_way(job), f"{following}."]
+        return [result_sentence(job).capitalize() + ".", *_on_the_way(job), f"{following}."]
     if isinstance(state, Starting | Queued | Held):
         return ["It is being started."]
     lines = [f"Runs since {clock_text(state.started_at, now)} ({duration_text(elapsed_s(job, now))})."]

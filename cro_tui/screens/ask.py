@@ -20,7 +20,7 @@ from textual.widgets.option_list import Option
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class DialogChoice:
     """`key` is one character; the first answer is the one that `enter` takes."""
 
     key: str
@@ -28,13 +28,13 @@ class Answer:
     value: str
 
 
-class Ask(ModalScreen[str | None]):
+class ConfirmDialog(ModalScreen[str | None]):
     """Ask once; `esc` leaves everything as it is."""
 
     BINDINGS: ClassVar[list[BindingType]] = [("escape", "close", "Leave it")]
 
     def __init__(
-        self, title: str, lines: Sequence[str], answers: Sequence[Answer], chosen: int = 0
+        self, title: str, lines: Sequence[str], answers: Sequence[DialogChoice], chosen: int = 0
     ) -> None:
         super().__init__()
         self._title = title

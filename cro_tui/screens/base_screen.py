@@ -13,10 +13,10 @@ from textual.screen import Screen
 from textual.timer import Timer
 
 from cro_tui.actions import Where
-from cro_tui.poller import Picture
+from cro_tui.poller import ScreenState
 from cro_tui.present import clock_text, counts_line, span_text
 from cro_tui.present.machine import health_line
-from cro_tui.screen_host import Desk
+from cro_tui.screen_host import ScreenHost
 from cro_tui.widgets.lines import HeaderLine, NoticeLine
 from jobs.core.jobs import StateName
 
@@ -25,7 +25,7 @@ _SHORT = 7  # letters of a place's name on a narrow screen
 _PLACES = (("jobs", "Jobs"), ("recipes", "Recipes"), ("models", "Models"), ("processes", "Processes"))
 
 
-class Place(Screen[_Answer], Generic[_Answer]):
+class BaseScreen(Screen[_Answer], Generic[_Answer]):
     """Subclasses yield `HeaderLine(id="header")` and `NoticeLine(id="notice")`, and name their mode."""
 
     MODE = ""
@@ -37,8 +37,8 @@ class Place(Screen[_Answer], Generic[_Answer]):
         self._clocks: list[Timer] = []
 
     @property
-    def desk(self) -> Desk:
-        return cast(Desk, self.app)
+    def desk(self) -> ScreenHost:
+        return cast(ScreenHost, self.app)
 
     def on_mount(self) -> None:
         self.ready = True
@@ -64,7 +64,7 @@ class Place(Screen[_Answer], Generic[_Answer]):
             self.show_header()
             self.show_notice()
 
-    def show_picture(self, picture: Picture) -> None:
+    def show_picture(self, picture: ScreenState) -> None:
         """Show what changed; a place of its own adds to this."""
         self.show_header()
         self.show_notice()

@@ -17,11 +17,11 @@ from textual.containers import Container
 from textual.widgets import Input
 
 from cro_tui.actions import Where, bindings, footer_items
-from cro_tui.poller import Picture
-from cro_tui.present import clock_text, counted, fate_sentence, next_step, reason_short, start_sentence
+from cro_tui.poller import ScreenState
+from cro_tui.present import clock_text, counted, next_step, reason_short, result_sentence, start_sentence
 from cro_tui.present.groups import group_sentence
-from cro_tui.screens.ask import Answer, Ask
-from cro_tui.screens.job_actions import JobActs
+from cro_tui.screens.ask import ConfirmDialog, DialogChoice
+from cro_tui.screens.job_actions import JobActions
 from cro_tui.screens.log_pane import LogPane
 from cro_tui.widgets.headroom_line import HeadroomLine
 from cro_tui.widgets.job_list import JobList
@@ -31,8 +31,8 @@ from cro_tui.widgets.meters import Meters
 from cro_tui.widgets.strips import plain
 from cro_tui.widgets.why_panel import WhyPanel
 from jobs.core.jobs import Ended, Job, JobId, ReasonCode, Succeeded, Waiting
-from jobs.core.requests import Headroom, JobGroup, JobQuery, Outlook, Row, SortKey
-from jobs.core.sweeps import Runs
+from jobs.core.requests import Headroom, JobGroup, JobQuery, ListRow, SortKey, StartEstimate
+from jobs.core.sweeps import GroupRuns
 from jobs.core.tracking import Curve
 from jobs.records.load_history import EVERY_S, Point
 
@@ -50,7 +50,7 @@ _LOOK_AHEAD_S = 30.0
 _ROOM_EVERY_S = 5.0  # what is free for the next job takes a decision's work to tell
 
 
-class Dashboard(LogPane, JobActs):
+class Dashboard(LogPane, JobActions):
     """Two size classes share one set of widgets; the style sheet does the rest."""
 
     MODE = "jobs"
@@ -65,7 +65,7 @@ class Dashboard(LogPane, JobActs):
         self._room: Headroom | None = None
         self._room_of: tuple[object, ...] = ()
         self._room_at = -math.inf
-        self._outlook: Outlook | None = None
+        self._outlook: StartEstimate | None = None
         self._outlook_of: JobId | None = None
         self._looked_for: tuple[JobId, tuple[ReasonCode, ...]] | None = None
         self._looked_at = 0.0
@@ -85,7 +85,7 @@ class Dashboard(LogPane, JobActs):
         yield FooterLine(footer_items(Where.DASHBOARD, settings.keys), id="footer")
 
     @property
-    def targets(self) -> tuple[Row, ...]:
+    def targets(self) -> tuple[ListRow, ...]:
         return self.query_one(JobList).targets
 
     def action_compare(self) -> None:
@@ -115,7 +115,7 @@ class Dashboard(LogPane, JobActs):
         """All runs of a sweep, as lines through its parameters and metrics."""
         source = self.desk.source
 
-        def came(runs: Runs) -> None:
+        def came(runs: GroupRuns) -> None:
             from cro_tui.screens.runs import RunsScreen
 
             self.app.push_screen(RunsScreen(runs))
@@ -147,7 +147,7 @@ class Dashboard(LogPane, JobActs):
 
     # --- showing ------------------------------------------------------------------------------
 
-    def show_picture(self, picture: Picture) -> None:
+    def show_picture(self, picture: ScreenState) -> None:
         super().show_picture(picture)
         snapshot, now = picture.snapshot, self.desk.now()
         self.query_one(Meters).show(snapshot.sample, snapshot.capacity, picture.active)
@@ -172,7 +172,7 @@ class Dashboard(LogPane, JobActs):
         snapshot = self.desk.picture.snapshot
         self.query_one(HeadroomLine).show(self._room, snapshot.capacity, snapshot.sample, self.desk.now())
 
-    def _measure_room(self, picture: Picture, now: float) -> None:
+    def _measure_room(self, picture: ScreenState, now: float) -> None:
         """Ask what is free for the next job: when jobs came or went, and every few seconds."""
         asked = tuple(sorted(picture.snapshot.counts.items()))
         if asked == self._room_of and 0 <= now - self._room_at < _ROOM_EVERY_S:
@@ -186,7 +186,7 @@ class Dashboard(LogPane, JobActs):
 
         self.desk.read(self.desk.source.headroom, came, key="headroom", failed=lambda _: None)
 
-    def _empty_text(self, picture: Picture) -> str:
+    def _empty_text(self, picture: ScreenState) -> str:
         if self._query.text:
             return f'No job matches "{plain(self._query.text, 40)}". esc shows all.'
         if not picture.fresh_at:
@@ -194,7 +194,7 @@ class Dashboard(LogPane, JobActs):
         new, keys = self.desk.key("job.new"), self.desk.key("help")
         return f"No jobs. Press {new} to queue a recipe.\n\n{keys} shows every key."
 
-    def _list_state(self, picture: Picture, marked: int) -> str:
+    def _list_state(self, picture: ScreenState, marked: int) -> str:
         total = sum(picture.snapshot.counts.values())
         rows = picture.snapshot.rows
         shown = len(rows)
@@ -240,7 +240,7 @@ class Dashboard(LogPane, JobActs):
         self._looked_for, self._looked_at = asked, now
         source = self.desk.source
 
-        def came(outlook: Outlook | None) -> None:
+        def came(outlook: StartEstimate | None) -> None:
             self._outlook, self._outlook_of = outlook, job.id
             if self.is_attached:
                 self._show_job()
@@ -267,9 +267,9 @@ class Dashboard(LogPane, JobActs):
             reason = reason_short(job.reasons[0]) if job.reasons else "not seen yet"
             return f"#{job.id} waits: {reason}. {start_sentence(job, now)}", "info"
         if isinstance(job.state, Ended) and not isinstance(job.state, Succeeded):
-            return f"#{job.id} {fate_sentence(job)}. {next_step(job).sentence}.", "info"
+            return f"#{job.id} {result_sentence(job)}. {next_step(job).sentence}.", "info"
         if isinstance(job.state, Ended) and narrow:
-            return f"#{job.id} {fate_sentence(job)}.", "info"
+            return f"#{job.id} {result_sentence(job)}.", "info"
         return "", "info"
 
     # --- acting -------------------------------------------------------------------------------
@@ -313,14 +313,14 @@ class Dashboard(LogPane, JobActs):
         jobs.frame("Jobs", self._list_state(self.desk.picture, len(jobs.marks)))
 
     def action_sort(self) -> None:
-        answers = [Answer(key, label, sort.value) for sort, key, label in _SORTS]
+        answers = [DialogChoice(key, label, sort.value) for sort, key, label in _SORTS]
         chosen = [sort for sort, _, _ in _SORTS].index(self._query.sort)
 
         def answered(answer: str | None) -> None:
             if answer is not None:
                 self._show_only(replace(self._query, sort=SortKey(answer)))
 
-        self.app.push_screen(Ask("Sort by", (), answers, chosen), answered)
+        self.app.push_screen(ConfirmDialog("Sort by", (), answers, chosen), answered)
 
     def action_filter(self) -> None:
         self.ask_line("filter", self._query.text)

@@ -22,7 +22,7 @@ from textual.widgets import Input, Static
 
 from cro_tui.actions import Where, bindings
 from cro_tui.present import bytes_text, learned_text, number_text
-from cro_tui.screen_host import Desk
+from cro_tui.screen_host import ScreenHost
 from cro_tui.screens.form_values import (
     Typed,
     default_text,
@@ -50,7 +50,7 @@ _NEEDS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Queued:
+class JobsQueued:
     """What the form did: the new jobs, and what was foreseen for them."""
 
     ids: tuple[JobId, ...]
@@ -61,7 +61,7 @@ class Queued:
         return "starts now" if self.preview.starts_now else f"waits: {said}"
 
 
-class QueueForm(ModalScreen[Queued | None]):
+class QueueForm(ModalScreen[JobsQueued | None]):
     """For a recipe, or (with None) for a command."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -82,8 +82,8 @@ class QueueForm(ModalScreen[Queued | None]):
         self._preview: Preview | None = None
 
     @property
-    def desk(self) -> Desk:
-        return cast(Desk, self.app)
+    def desk(self) -> ScreenHost:
+        return cast(ScreenHost, self.app)
 
     def compose(self) -> ComposeResult:
         defaults = self.desk.settings.defaults
@@ -247,7 +247,7 @@ class QueueForm(ModalScreen[Queued | None]):
 
         def queued(ids: tuple[JobId, ...], preview: Preview) -> None:
             if self.is_attached and self.is_current:
-                self.dismiss(Queued(ids, preview))
+                self.dismiss(JobsQueued(ids, preview))
             else:
                 self.desk.say(f"#{ids[0]} queued.")
 

@@ -12,7 +12,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from cro_tui.actions import ACTIONS, Where, keys_of
-from cro_tui.screen_host import Desk
+from cro_tui.screen_host import ScreenHost
 
 _TITLES = {
     Where.APP: "Everywhere",
@@ -33,7 +33,7 @@ class Help(ModalScreen[None]):
     BINDINGS: ClassVar[list[BindingType]] = [("escape,q,question_mark", "close", "Back")]
 
     def compose(self) -> ComposeResult:
-        keymap = cast(Desk, self.app).settings.keys
+        keymap = cast(ScreenHost, self.app).settings.keys
         parts: list[str | tuple[str, str]] = [_WORDS]
         for where, title in _TITLES.items():
             parts.append((f"\n{title}\n", "bold"))

@@ -17,14 +17,13 @@ from textual.content import Content
 from textual.widgets import Input, Static
 
 from cro_tui.actions import Where, bindings, footer_items
-from cro_tui.poller import Picture
+from cro_tui.poller import ScreenState
 from cro_tui.present import (
     bytes_text,
     clean,
     clock_text,
     duration_text,
     elapsed_s,
-    fate_sentence,
     finished_at,
     flagged_text,
     metrics_text,
@@ -32,13 +31,14 @@ from cro_tui.present import (
     needs_text,
     number_text,
     reported_text,
+    result_sentence,
     started_at,
     state_word,
     why_lines,
 )
 from cro_tui.present.compare import outcome_sentence
 from cro_tui.present.sweep import sweep_line
-from cro_tui.screens.job_actions import JobActs
+from cro_tui.screens.job_actions import JobActions
 from cro_tui.screens.log_pane import LogPane
 from cro_tui.widgets.lines import FooterLine, HeaderLine, NoticeLine
 from cro_tui.widgets.log_view import LogView
@@ -47,7 +47,7 @@ from cro_tui.widgets.usage_trace import UsageTrace
 from cro_tui.widgets.why_panel import command_text
 from jobs.core.jobs import Ended, Job, Waiting
 from jobs.core.requests import FirstRun, HistoryEntry
-from jobs.core.sweeps import Sweep
+from jobs.core.sweeps import SweepSummary
 from jobs.core.tracking import Reported
 from jobs.kinds.optimization import in_sweep
 from jobs.records.usage_trace import Moment
@@ -56,7 +56,7 @@ Part = str | tuple[str, str]
 _TRACE_S = 5.0  # between two readings of a running job's trace
 
 
-class JobScreen(LogPane, JobActs):
+class JobScreen(LogPane, JobActions):
     WHERE = Where.JOB
     BINDINGS: ClassVar[list[BindingType]] = [*bindings(Where.JOB)]
     AUTO_FOCUS = "#log"
@@ -91,7 +91,7 @@ class JobScreen(LogPane, JobActs):
         self.query_one("#job-left").border_title = Content(f"Job #{self._job.id}")
         self.query_one("#job-right").border_title = Content("Why and when")
 
-    def show_picture(self, picture: Picture) -> None:
+    def show_picture(self, picture: ScreenState) -> None:
         super().show_picture(picture)
         found = next((job for job in picture.snapshot.jobs if job.id == self._job.id), None)
         if found is not None:
@@ -126,7 +126,7 @@ class JobScreen(LogPane, JobActs):
             return
         self._swept_at = now
 
-        def came(sweep: Sweep) -> None:
+        def came(sweep: SweepSummary) -> None:
             self._sweep = sweep_line(sweep)
             if self.is_attached:
                 self._show()
@@ -198,7 +198,7 @@ class JobScreen(LogPane, JobActs):
 def _facts(job: Job, now: float, reported: Reported | None, sweep: str, outcome: str) -> Content:
     usage, spec = job.usage, job.spec
     rows = [
-        ("State", f"{state_word(job)}  {fate_sentence(job)}".rstrip()),
+        ("State", f"{state_word(job)}  {result_sentence(job)}".rstrip()),
         ("Name", name_text(job, 80)),
         ("Sweep", sweep),
         ("Submitted", clock_text(job.submitted_at, now)),
@@ -231,7 +231,7 @@ def _facts(job: Job, now: float, reported: Reported | None, sweep: str, outcome:
     return Content.assemble(*parts)
 
 
-def _story(job: Job, history: Sequence[HistoryEntry], now: float, picture: Picture) -> Content:
+def _story(job: Job, history: Sequence[HistoryEntry], now: float, picture: ScreenState) -> Content:
     parts: list[Part] = [f" {line}\n" for line in why_lines(job, now, picture.snapshot.capacity, keys=True)]
     if history:
         parts.append(("\n History\n", "bold"))

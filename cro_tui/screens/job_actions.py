@@ -19,8 +19,8 @@ from cro_tui.present import (
 )
 from cro_tui.present.groups import at_work, controller_of, group_name, number_in, waiting
 from cro_tui.present.models import reference_text
-from cro_tui.screens.ask import Answer, Ask
-from cro_tui.screens.base_screen import Place
+from cro_tui.screens.ask import ConfirmDialog, DialogChoice
+from cro_tui.screens.base_screen import BaseScreen
 from cro_tui.widgets.why_panel import command_text
 from jobs.core.jobs import (
     Active,
@@ -36,14 +36,14 @@ from jobs.core.jobs import (
     Succeeded,
     Waiting,
 )
-from jobs.core.requests import JobGroup, NeedsRequest, Row
+from jobs.core.requests import JobGroup, ListRow, NeedsRequest
 
 
-class JobActs(Place[None]):
+class JobActions(BaseScreen[None]):
     """Mix in; a subclass says what the actions apply to. A group means all of its jobs."""
 
     @property
-    def targets(self) -> Sequence[Row]:
+    def targets(self) -> Sequence[ListRow]:
         raise NotImplementedError
 
     def _split(self) -> tuple[list[Job], list[JobGroup]]:
@@ -63,7 +63,7 @@ class JobActs(Place[None]):
         found, groups = self._split()
         jobs = [job for job in found if not isinstance(job.state, Ended)]
         groups = [group for group in groups if at_work(group) or waiting(group)]
-        rows: list[Row] = [*groups, *jobs]
+        rows: list[ListRow] = [*groups, *jobs]
         if not rows:
             self._nothing("has ended already: there is nothing to stop.")
             return
@@ -89,13 +89,15 @@ class JobActs(Place[None]):
                 said = f"{_these(rows)} {'is' if len(rows) == 1 else 'are'} being stopped."
                 self.desk.write(stop, lambda _: self._news(said))
 
-        self.app.push_screen(Ask(f"{what} {_these(rows)}?", lines, [Answer("x", label, "stop")]), answered)
+        self.app.push_screen(
+            ConfirmDialog(f"{what} {_these(rows)}?", lines, [DialogChoice("x", label, "stop")]), answered
+        )
 
     def action_hold(self) -> None:
         jobs, groups = self._split()
-        held: list[Row] = [job for job in jobs if isinstance(job.state, Held | Paused)]
+        held: list[ListRow] = [job for job in jobs if isinstance(job.state, Held | Paused)]
         held += [group for group in groups if _has(group, StateName.HELD, StateName.PAUSED)]
-        free: list[Row] = [job for job in jobs if isinstance(job.state, Queued | Running)]
+        free: list[ListRow] = [job for job in jobs if isinstance(job.state, Queued | Running)]
         free += [group for group in groups if _has(group, StateName.QUEUED, StateName.RUNNING)]
         source = self.desk.source
         if not held and not free:
@@ -110,7 +112,7 @@ class JobActs(Place[None]):
 
     def action_priority(self, by: int) -> None:
         jobs, groups = self._split()
-        rows: list[Row] = [job for job in jobs if isinstance(job.state, Waiting)]
+        rows: list[ListRow] = [job for job in jobs if isinstance(job.state, Waiting)]
         rows += [group for group in groups if waiting(group)]
         if not rows:
             self._nothing("does not wait: its priority no longer matters.")
@@ -126,7 +128,7 @@ class JobActs(Place[None]):
 
     def _ask_each(
         self,
-        rows: Sequence[Row],
+        rows: Sequence[ListRow],
         of_jobs: Callable[[list[JobId]], None],
         of_group: Callable[[JobId], int],
         said: str,
@@ -180,8 +182,11 @@ class JobActs(Place[None]):
                 self._retry(jobs, more if answer == "more" else {})
 
         lines = [f"#{j.id} {name_text(j, 40)}: {next_step(j).sentence}." for j in jobs if j.id in more][:6]
-        answers = [Answer("r", first, "more"), Answer("s", "retry with the same memory", "same")]
-        self.app.push_screen(Ask(f"Retry {_these(jobs)}?", lines, answers), answered)
+        answers = [
+            DialogChoice("r", first, "more"),
+            DialogChoice("s", "retry with the same memory", "same"),
+        ]
+        self.app.push_screen(ConfirmDialog(f"Retry {_these(jobs)}?", lines, answers), answered)
 
     def action_register(self) -> None:
         """Keep the model of one job under a name; of a sweep that of its best."""
@@ -265,7 +270,7 @@ def _has(group: JobGroup, *states: StateName) -> bool:
     return number_in(group, states) > 0 or (lead is not None and lead.state.name in states)
 
 
-def _these(rows: Sequence[Row], *, named: bool = True) -> str:
+def _these(rows: Sequence[ListRow], *, named: bool = True) -> str:
     """ "#12 forest", "jobs 12, 13", "sweep #40 forest", "2 sweeps and jobs 12, 13"."""
     groups = [row for row in rows if isinstance(row, JobGroup)]
     ids = [row.id for row in rows if isinstance(row, Job)]
@@ -285,7 +290,7 @@ def _kind(group: JobGroup) -> str:
     return "sweep" if group.controller is None else "optimization"
 
 
-def _loss(row: Row, now: float) -> str:
+def _loss(row: ListRow, now: float) -> str:
     if isinstance(row, JobGroup):
         head = f"{_kind(row)} #{row.id} {group_name(row, 30)}: {row.size:,} jobs."
         run = at_work(row)

@@ -11,7 +11,7 @@ from textual import on
 from textual.widgets import Input
 
 from cro_tui.present import ago, name_text
-from cro_tui.screens.base_screen import Place
+from cro_tui.screens.base_screen import BaseScreen
 from cro_tui.widgets.lines import NoticeLine
 from cro_tui.widgets.log_view import LogView, search
 from cro_tui.widgets.strips import plain
@@ -27,7 +27,7 @@ def _empty(removed_at: float | None, now: float) -> str:
     return f"Removed {ago(removed_at, now)} to make room for newer ones: see [keep] in the settings."
 
 
-class LogPane(Place[None]):
+class LogPane(BaseScreen[None]):
     """What is asked for on the prompt comes back through `line_typed` and `line_entered`."""
 
     _asking = ""

@@ -24,8 +24,8 @@ from cro_tui.present import jobs_text, name_text, state_word
 from cro_tui.present.amounts import counted
 from cro_tui.present.models import aliases_text, card_rows, compared, metric_text, reference_text
 from cro_tui.present.serving import serves, serving_rows
-from cro_tui.screens.ask import Answer, Ask
-from cro_tui.screens.base_screen import Place
+from cro_tui.screens.ask import ConfirmDialog, DialogChoice
+from cro_tui.screens.base_screen import BaseScreen
 from cro_tui.widgets.lines import FooterLine, HeaderLine, NoticeLine
 from cro_tui.widgets.strips import fit
 from jobs.core.jobs import Job
@@ -55,7 +55,7 @@ class _Card(Static):
         self.post_message(_Laid())
 
 
-class ModelsScreen(Place[None]):
+class ModelsScreen(BaseScreen[None]):
     MODE = "models"
     WHERE = Where.MODELS
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -208,7 +208,10 @@ class ModelsScreen(Place[None]):
             else f"Nothing is {alias} yet."
             for alias in (CHAMPION, CHALLENGER)
         ]
-        answers = [Answer("p", "make it the champion", CHAMPION), Answer("c", "the challenger", CHALLENGER)]
+        answers = [
+            DialogChoice("p", "make it the champion", CHAMPION),
+            DialogChoice("c", "the challenger", CHALLENGER),
+        ]
 
         def answered(alias: str | None) -> None:
             if alias is not None:
@@ -218,7 +221,7 @@ class ModelsScreen(Place[None]):
                     lambda made: f"{alias} means {made} now.",
                 )
 
-        self.app.push_screen(Ask(f"Promote {reference_text(card)}?", lines, answers), answered)
+        self.app.push_screen(ConfirmDialog(f"Promote {reference_text(card)}?", lines, answers), answered)
 
     def action_roll_back(self) -> None:
         here = self._here
@@ -229,7 +232,7 @@ class ModelsScreen(Place[None]):
             self.desk.say(f"{model.name} has no champion to roll back.", "warn")
             return
         lines = [f"The champion is {model.name}:{model.aliases[CHAMPION]} now."]
-        answers = [Answer("b", "what it was before", CHAMPION)]
+        answers = [DialogChoice("b", "what it was before", CHAMPION)]
 
         def answered(alias: str | None) -> None:
             if alias is not None:
@@ -238,7 +241,9 @@ class ModelsScreen(Place[None]):
                     lambda made: f"{alias} means {made} again.",
                 )
 
-        self.app.push_screen(Ask(f"Roll back the champion of {model.name}?", lines, answers), answered)
+        self.app.push_screen(
+            ConfirmDialog(f"Roll back the champion of {model.name}?", lines, answers), answered
+        )
 
     def action_serve(self) -> None:
         here = self._here
@@ -246,11 +251,11 @@ class ModelsScreen(Place[None]):
             return
         model, card = here
         aliases = model.aliases_of(card.version)
-        answers = [Answer("v", f"this version, {reference_text(card)}", reference_text(card))]
+        answers = [DialogChoice("v", f"this version, {reference_text(card)}", reference_text(card))]
         if aliases:
             alias = CHAMPION if CHAMPION in aliases else aliases[0]
             name = f"{card.name}@{alias}"
-            answers.insert(0, Answer("a", f"what {name} means, now and later", name))
+            answers.insert(0, DialogChoice("a", f"what {name} means, now and later", name))
         lines = [
             "It is queued as a job, answers on this machine alone, and goes on until it is stopped.",
             "Its log, and cro-tui serve --list, say its address.",
@@ -263,7 +268,7 @@ class ModelsScreen(Place[None]):
                     lambda job_id: self._served(f"#{job_id} serves {reference} once it starts."),
                 )
 
-        self.app.push_screen(Ask(f"Serve {reference_text(card)}?", lines, answers), answered)
+        self.app.push_screen(ConfirmDialog(f"Serve {reference_text(card)}?", lines, answers), answered)
 
     def action_stop_serving(self) -> None:
         here = self._here
@@ -285,7 +290,7 @@ class ModelsScreen(Place[None]):
                 )
 
         title = f"Stop serving {reference_text(here[1])}?"
-        self.app.push_screen(Ask(title, lines, [Answer("x", "stop it", "stop")]), answered)
+        self.app.push_screen(ConfirmDialog(title, lines, [DialogChoice("x", "stop it", "stop")]), answered)
 
     def _served(self, said: str) -> None:
         self.desk.say(said)

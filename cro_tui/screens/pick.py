@@ -17,9 +17,9 @@ from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
 from cro_tui.actions import Where, bindings
-from cro_tui.screen_host import Desk
+from cro_tui.screen_host import ScreenHost
 from cro_tui.screens.recipe_list import COMMAND, as_recipe, options, problems_of, refill
-from cro_tui.source import RecipeEntry, Recipes, UsableRecipe
+from cro_tui.source import RecipeCatalogue, RecipeEntry, UsableRecipe
 from cro_tui.widgets.strips import plain
 
 _COMMAND_ID = "command"
@@ -38,8 +38,8 @@ class Pick(ModalScreen[UsableRecipe | str | None]):
         self._entered = False
 
     @property
-    def desk(self) -> Desk:
-        return cast(Desk, self.app)
+    def desk(self) -> ScreenHost:
+        return cast(ScreenHost, self.app)
 
     def compose(self) -> ComposeResult:
         with Vertical(id="pick", classes="dialog"):
@@ -53,7 +53,7 @@ class Pick(ModalScreen[UsableRecipe | str | None]):
         self._fill("")
         self.desk.read(self.desk.source.recipes, self._came, key="recipes")
 
-    def _came(self, recipes: Recipes) -> None:
+    def _came(self, recipes: RecipeCatalogue) -> None:
         if not self.is_attached:
             return
         self._read = True

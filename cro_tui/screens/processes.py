@@ -17,32 +17,32 @@ from textual.binding import BindingType
 from textual.widgets import Input, Static
 
 from cro_tui.actions import Where, bindings, footer_items
-from cro_tui.poller import Picture
+from cro_tui.poller import ScreenState
 from cro_tui.present import bytes_text, counted
 from cro_tui.present.headroom import headroom_lines
 from cro_tui.present.process_filter import EXAMPLE, process_filter
-from cro_tui.screens.ask import Answer, Ask
-from cro_tui.screens.base_screen import Place
+from cro_tui.screens.ask import ConfirmDialog, DialogChoice
+from cro_tui.screens.base_screen import BaseScreen
 from cro_tui.widgets.lines import FooterLine, HeaderLine, NoticeLine
 from cro_tui.widgets.process_list import SORTS, ProcessList
 from cro_tui.widgets.strips import plain
 from jobs.core.ports import CroError
 from jobs.core.requests import Headroom
-from jobs.machine.process_groups import Group, Kind, Process
+from jobs.machine.process_groups import GroupKind, Process, ProcessGroup
 
 _SIGNALS = (
-    Answer("t", "TERM: asks it to end", "SIGTERM"),
-    Answer("i", "INT: as ctrl+c", "SIGINT"),
-    Answer("s", "STOP: pauses it", "SIGSTOP"),
-    Answer("c", "CONT: lets it go on", "SIGCONT"),
-    Answer("h", "HUP", "SIGHUP"),
-    Answer("k", "KILL: ends it at once, nothing is saved", "SIGKILL"),
+    DialogChoice("t", "TERM: asks it to end", "SIGTERM"),
+    DialogChoice("i", "INT: as ctrl+c", "SIGINT"),
+    DialogChoice("s", "STOP: pauses it", "SIGSTOP"),
+    DialogChoice("c", "CONT: lets it go on", "SIGCONT"),
+    DialogChoice("h", "HUP", "SIGHUP"),
+    DialogChoice("k", "KILL: ends it at once, nothing is saved", "SIGKILL"),
 )
 _NAMED = 6
 _HEADROOM_EVERY = 3  # looks: what is free for the next job takes a decision's work to tell
 
 
-class ProcessesScreen(Place[None]):
+class ProcessesScreen(BaseScreen[None]):
     MODE = "processes"
     WHERE = Where.PROCESSES
     BINDINGS: ClassVar[list[BindingType]] = [*bindings(Where.PROCESSES)]
@@ -50,7 +50,7 @@ class ProcessesScreen(Place[None]):
 
     def __init__(self) -> None:
         super().__init__()
-        self._groups: tuple[Group, ...] = ()
+        self._groups: tuple[ProcessGroup, ...] = ()
         self._headroom: Headroom | None = None
         self._headroom_text = ""
         self._asking = False
@@ -87,12 +87,12 @@ class ProcessesScreen(Place[None]):
         fresh, known = self._looks % _HEADROOM_EVERY == 0, self._headroom
         self._looks += 1
 
-        def look() -> tuple[tuple[Group, ...], Headroom | None]:
+        def look() -> tuple[tuple[ProcessGroup, ...], Headroom | None]:
             return source.processes(shown), source.headroom() if fresh else known
 
         self.desk.read(look, self._came, key="processes", failed=self._failed)
 
-    def _came(self, found: tuple[tuple[Group, ...], Headroom | None]) -> None:
+    def _came(self, found: tuple[tuple[ProcessGroup, ...], Headroom | None]) -> None:
         self._asking = False
         self._groups, self._headroom = found
         if self.is_attached:
@@ -102,7 +102,7 @@ class ProcessesScreen(Place[None]):
         self._asking = False
         self.desk.say(f"{plain(error.title)} {plain(error.detail)}".rstrip(), "bad")
 
-    def show_picture(self, picture: Picture) -> None:
+    def show_picture(self, picture: ScreenState) -> None:
         super().show_picture(picture)
         snapshot = picture.snapshot
         width = max(20, self.size.width - 2)
@@ -182,7 +182,7 @@ class ProcessesScreen(Place[None]):
 
     def action_sort(self) -> None:
         names = list(SORTS)
-        answers = [Answer(name[0], name, name) for name in names]
+        answers = [DialogChoice(name[0], name, name) for name in names]
 
         def answered(answer: str | None) -> None:
             if answer is not None:
@@ -190,7 +190,7 @@ class ProcessesScreen(Place[None]):
                 self.query_one(ProcessList).sort_by(answer)
                 self._show()
 
-        self.app.push_screen(Ask("Sort by", (), answers, names.index(self._sort)), answered)
+        self.app.push_screen(ConfirmDialog("Sort by", (), answers, names.index(self._sort)), answered)
 
     def action_unfold(self) -> None:
         self.query_one(ProcessList).fold()
@@ -212,7 +212,7 @@ class ProcessesScreen(Place[None]):
         ]
         if len(alive) > _NAMED:
             lines.append(f"and {len(alive) - _NAMED} more")
-        if row.group.kind is Kind.OWN:
+        if row.group.kind is GroupKind.OWN:
             lines.append(
                 "This is the scheduler, with what starts jobs: cro-tui daemon --stop ends it properly."
             )
@@ -225,7 +225,7 @@ class ProcessesScreen(Place[None]):
                 self._send(alive, Signals[answer])
 
         title = f"Signal {'them' if len(alive) > 1 else 'it'}?"
-        self.app.push_screen(Ask(title, lines, _SIGNALS), answered)
+        self.app.push_screen(ConfirmDialog(title, lines, _SIGNALS), answered)
 
     def _send(self, processes: Sequence[Process], number: Signals) -> None:
         source = self.desk.source

@@ -15,14 +15,14 @@ from textual.content import Content
 from textual.widgets import Input, OptionList, Static
 
 from cro_tui.actions import Where, bindings, footer_items
-from cro_tui.screens.base_screen import Place
+from cro_tui.screens.base_screen import BaseScreen
 from cro_tui.screens.recipe_list import as_recipe, details, options, problems_of, refill
-from cro_tui.source import RecipeEntry, Recipes
+from cro_tui.source import RecipeCatalogue, RecipeEntry
 from cro_tui.widgets.lines import FooterLine, HeaderLine, NoticeLine
 from cro_tui.widgets.strips import plain
 
 
-class RecipesScreen(Place[None]):
+class RecipesScreen(BaseScreen[None]):
     MODE = "recipes"
     WHERE = Where.RECIPES
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -56,7 +56,7 @@ class RecipesScreen(Place[None]):
     def action_reload(self) -> None:
         self.desk.read(self.desk.source.recipes, self._came, key="recipes")
 
-    def _came(self, recipes: Recipes) -> None:
+    def _came(self, recipes: RecipeCatalogue) -> None:
         if not self.is_attached:
             return
         self._entries = tuple(sorted(recipes.entries, key=lambda entry: bool(problems_of(entry))))

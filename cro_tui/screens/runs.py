@@ -15,12 +15,12 @@ from textual.content import Content
 from textual.screen import ModalScreen
 
 from cro_tui.present.amounts import clean
-from cro_tui.screen_host import Desk
+from cro_tui.screen_host import ScreenHost
 from cro_tui.widgets.parallel import MOST_LINES
 from cro_tui.widgets.run_lines import RunLines
 from cro_tui.widgets.run_table import RunTable
 from jobs.core.jobs import Job
-from jobs.core.sweeps import Runs, ranked
+from jobs.core.sweeps import GroupRuns, ranked
 
 _EVERY_S = 2.0
 
@@ -35,7 +35,7 @@ class RunsScreen(ModalScreen[None]):
         ("enter", "open", "Open"),
     ]
 
-    def __init__(self, runs: Runs) -> None:
+    def __init__(self, runs: GroupRuns) -> None:
         super().__init__()
         self._runs = runs
         self._at = 0
@@ -43,8 +43,8 @@ class RunsScreen(ModalScreen[None]):
         self._best: int | None = None
 
     @property
-    def desk(self) -> Desk:
-        return cast(Desk, self.app)
+    def desk(self) -> ScreenHost:
+        return cast(ScreenHost, self.app)
 
     @property
     def _metric(self) -> str:
@@ -67,7 +67,7 @@ class RunsScreen(ModalScreen[None]):
             return
         self.desk.read(lambda: source.runs(runs.lead), self._came, key="runs")
 
-    def _came(self, runs: Runs) -> None:
+    def _came(self, runs: GroupRuns) -> None:
         if self.is_attached and runs != self._runs:
             metric = self._metric
             self._runs = runs

@@ -25,7 +25,7 @@ from jobs.core.machine import Device, DeviceSample
 
 _LONG, _SHORT = 30, 15  # cells from which on a device gets its whole line, and its memory
 _MOST_GRAPH = 24
-Past = Callable[[int], Sequence[float | None]]
+LoadHistory = Callable[[int], Sequence[float | None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class DeviceRows(Framed, Widget):
         super().__init__(id=id)
         self._ascii = ascii_only
         self._cells: tuple[_Cell, ...] = ()
-        self._past: Mapping[str, Past] = {}
+        self._past: Mapping[str, LoadHistory] = {}
         self._span = ""
         self._graphs: dict[tuple[str, int], str] = {}
         self._total = self._number = self._longest = 0
@@ -75,7 +75,7 @@ class DeviceRows(Framed, Widget):
             self._title()
             self.refresh(layout=taller)
 
-    def look_back(self, span: str, past: Mapping[str, Past]) -> None:
+    def look_back(self, span: str, past: Mapping[str, LoadHistory]) -> None:
         """Draw that time in place of the bars; an empty `span` goes back to now."""
         self._span, self._past, self._graphs = span, past, {}
         self._title()

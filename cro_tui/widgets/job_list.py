@@ -22,10 +22,10 @@ from cro_tui.present import JobRow, job_row
 from cro_tui.present.groups import group_row, member_name
 from cro_tui.source import Progress, Reports
 from cro_tui.widgets.frame import Framed
-from cro_tui.widgets.job_rows import Columns, cells, columns, head
+from cro_tui.widgets.job_rows import ColumnWidths, cells, columns, head
 from cro_tui.widgets.strips import fit, strip
 from jobs.core.jobs import Ended, Job, JobId
-from jobs.core.requests import JobGroup, Row
+from jobs.core.requests import JobGroup, ListRow
 
 _NEAR = 20  # rows
 _NOTHING: Reports = {}
@@ -34,7 +34,7 @@ _BAD = frozenset({"FAIL", "TIME", "OOM", "LOST"})
 _LOOKS = {"RUN": "run", "START": "run", "WAIT": "wait", "HELD": "held", "PAUSE": "held", "DONE": "done"}
 
 
-def key_of(row: Row) -> RowKey:
+def key_of(row: ListRow) -> RowKey:
     return isinstance(row, JobGroup), row.id
 
 
@@ -60,7 +60,7 @@ class JobList(Framed, ScrollView, can_focus=True):
     def __init__(self, *, ascii_only: bool = False, id: str | None = None) -> None:
         super().__init__(id=id)
         self._ascii = ascii_only
-        self._rows: tuple[Row, ...] = ()
+        self._rows: tuple[ListRow, ...] = ()
         self._group_at: tuple[JobGroup | None, ...] = ()  # below which group each row stands
         self._active: dict[JobId, list[Job]] = {}  # what runs of each group
         self._now = 0.0
@@ -69,7 +69,7 @@ class JobList(Framed, ScrollView, can_focus=True):
         self._cursor = 0
         self._wanted: JobId | None = None
         self._drawn: dict[RowKey, tuple[tuple[JobRow, bool, bool], Strip]] = {}
-        self._columns: Columns = columns(80, 0)
+        self._columns: ColumnWidths = columns(80, 0)
         self._width = 0
         self._empty = ""
         self.marks: set[RowKey] = set()
@@ -77,7 +77,7 @@ class JobList(Framed, ScrollView, can_focus=True):
     # --- what it shows ------------------------------------------------------------------------
 
     @property
-    def row(self) -> Row | None:
+    def row(self) -> ListRow | None:
         """The job or group under the cursor."""
         return self._rows[self._cursor] if self._cursor < len(self._rows) else None
 
@@ -93,14 +93,14 @@ class JobList(Framed, ScrollView, can_focus=True):
         return row if row is None or isinstance(row, JobGroup) else self._group_at[self._cursor]
 
     @property
-    def targets(self) -> tuple[Row, ...]:
+    def targets(self) -> tuple[ListRow, ...]:
         """What an action applies to: the marked rows, or else the one under the cursor."""
         marked = tuple(row for row in self._rows if key_of(row) in self.marks)
         return marked or ((self.row,) if self.row else ())
 
     def show(
         self,
-        rows: Sequence[Row],
+        rows: Sequence[ListRow],
         now: float,
         progress: Progress,
         empty: str,
@@ -278,7 +278,7 @@ class JobList(Framed, ScrollView, can_focus=True):
             if known is None or known[0] != self._key(index):
                 self.refresh_line(index + 1)
 
-    def _draw_row(self, of: Row, key: tuple[JobRow, bool, bool], width: int, base: Style) -> Strip:
+    def _draw_row(self, of: ListRow, key: tuple[JobRow, bool, bool], width: int, base: Style) -> Strip:
         row, cursor, marked = key
         lead, state, rest = cells(row, self._columns, cursor=cursor, marked=marked, ascii_only=self._ascii)
         body = Style()

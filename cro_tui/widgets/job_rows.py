@@ -16,7 +16,7 @@ _WIDE_FROM = 80
 
 
 @dataclass(frozen=True, slots=True)
-class Columns:
+class ColumnWidths:
     """Widths in cells; 0 hides a column."""
 
     id: int
@@ -28,7 +28,7 @@ class Columns:
     eta: int = 6
 
 
-def columns(width: int, largest_id: int) -> Columns:
+def columns(width: int, largest_id: int) -> ColumnWidths:
     """The columns for a list of `width` cells."""
     id_cells = max(4, len(str(largest_id)) + 1)
     wide = width >= _WIDE_FROM
@@ -36,10 +36,10 @@ def columns(width: int, largest_id: int) -> Columns:
     fixed = 2 + id_cells + 11 + cpu + mem + 9 + 6
     flexible = max(16, width - fixed)
     name = max(8, min(18, flexible - 21) + max(0, flexible - 44) // 2)
-    return Columns(id_cells, name, flexible - name, cpu, mem)
+    return ColumnWidths(id_cells, name, flexible - name, cpu, mem)
 
 
-def head(cols: Columns) -> str:
+def head(cols: ColumnWidths) -> str:
     """The captions."""
     return (
         "  " + fit("ID", cols.id - 1, right=True) + " STATE " + fit("RECIPE", cols.name) + " PRI "
@@ -50,7 +50,7 @@ def head(cols: Columns) -> str:
 
 
 def cells(
-    row: JobRow, cols: Columns, *, cursor: bool, marked: bool, ascii_only: bool
+    row: JobRow, cols: ColumnWidths, *, cursor: bool, marked: bool, ascii_only: bool
 ) -> tuple[str, str, str]:
     """The row in three parts, so that the state in the middle can have a look of its own."""
     lead = (">" if cursor else " ") + ("*" if marked else " ") + fit(row.id, cols.id - 1, right=True) + " "

@@ -13,7 +13,7 @@ from cro_tui.present.machine import busy_text, idle_holds
 from cro_tui.widgets.strips import plain
 from jobs.core.jobs import Active, Job
 from jobs.core.machine import Capacity, Device, DeviceSample, Sample
-from jobs.core.rules import Rules
+from jobs.core.rules import SchedulerSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ def cpu_gauge(sample: Sample | None, capacity: Capacity | None, active: Sequence
 
 
 def mem_gauge(
-    sample: Sample | None, capacity: Capacity | None, active: Sequence[Job], rules: Rules
+    sample: Sample | None, capacity: Capacity | None, active: Sequence[Job], rules: SchedulerSettings
 ) -> Gauge:
     total = capacity.mem_bytes if capacity else None
     there = sample.mem_available_bytes if sample else None

@@ -24,14 +24,16 @@ from cro_tui.widgets.meter import Lines, Meter
 from cro_tui.widgets.strips import plain
 from jobs.core.jobs import Job
 from jobs.core.machine import Capacity, Device, Sample
-from jobs.core.rules import Rules
+from jobs.core.rules import SchedulerSettings
 from jobs.records.load_history import CPU, MEM, Point, binned
 
 
 class Meters(Container):
     """`show` takes the newest sample. The second half follows the machine: panels, a table, or pressure."""
 
-    def __init__(self, rules: Rules, *, ascii_only: bool = False, id: str | None = None) -> None:
+    def __init__(
+        self, rules: SchedulerSettings, *, ascii_only: bool = False, id: str | None = None
+    ) -> None:
         super().__init__(id=id)
         self._rules = rules
         self._ascii = ascii_only

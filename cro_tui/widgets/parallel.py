@@ -13,7 +13,7 @@ from itertools import pairwise
 
 from cro_tui.present.amounts import cells, clean, cut
 from jobs.core.jobs import ParamValue
-from jobs.core.sweeps import Runs
+from jobs.core.sweeps import GroupRuns
 
 MOST_LINES = 200
 _AXIS_CELLS = 11  # between two axes, at least
@@ -28,7 +28,7 @@ Cell = tuple[str, str]  # a character and its look
 
 
 @dataclass(frozen=True, slots=True)
-class Axis:
+class ParallelAxis:
     """One parameter or metric from its least value at the bottom to its largest, and which are named.
 
     `words` has the places of values that are no numbers. `ticks` are (place, text), 0 at the bottom to 1.
@@ -42,26 +42,26 @@ class Axis:
     ticks: Sequence[tuple[float, str]] = ()
 
 
-def axis_of(name: str, values: Iterable[ParamValue | None]) -> Axis:
+def axis_of(name: str, values: Iterable[ParamValue | None]) -> ParallelAxis:
     """Numbers by their size (by their logarithm where they span much), anything else in order of value."""
     known = set(values) - {None}
     if known and {int, float} >= set(map(type, known)):
         numbers = {value for value in known if math.isfinite(value)} or {0.0}  # type: ignore[arg-type]
         low, high = float(min(numbers)), float(max(numbers))  # type: ignore[type-var, arg-type]
         by_log = low > 0 and high / low >= _LOG_FROM
-        bare = Axis(clean(name, 40) + (" log" if by_log else ""), low, high, by_log)
+        bare = ParallelAxis(clean(name, 40) + (" log" if by_log else ""), low, high, by_log)
         named = sorted(map(float, numbers)) if len(numbers) <= _TICKS else [low, high]  # type: ignore[arg-type]
         return replace(bare, ticks=[(place_of(bare, value) or 0.0, f"{value:.4g}") for value in named])
     words = sorted({str(value) for value in known})
     step = max(1, len(words) - 1)
     places = {word: at / step if len(words) > 1 else 0.5 for at, word in enumerate(words)}
     named_words = words if len(words) <= _TICKS else [words[0], words[-1]]
-    return Axis(
+    return ParallelAxis(
         clean(name, 40), words=places, ticks=[(places[word], clean(word, 24)) for word in named_words]
     )
 
 
-def place_of(axis: Axis, value: ParamValue | None) -> float | None:
+def place_of(axis: ParallelAxis, value: ParamValue | None) -> float | None:
     """Where a value stands on its axis; None of a missing one."""
     if axis.words or value is None:
         return axis.words.get(str(value))
@@ -73,7 +73,7 @@ def place_of(axis: Axis, value: ParamValue | None) -> float | None:
     return (scale(number) - scale(axis.low)) / span if span else 0.5
 
 
-def axes_of(runs: Runs, metric: str, width: int) -> tuple[list[Axis], int]:
+def axes_of(runs: GroupRuns, metric: str, width: int) -> tuple[list[ParallelAxis], int]:
     """As many parameters as there is room for, then the metric; and how many were left out."""
     room = max(1, (width - 2) // _AXIS_CELLS - 1)
     names = runs.varying[:room]
@@ -82,7 +82,7 @@ def axes_of(runs: Runs, metric: str, width: int) -> tuple[list[Axis], int]:
     return axes, len(runs.varying) - len(names)
 
 
-def drawn_of(ranked: Sequence[int], runs: Runs, metric: str) -> list[int]:
+def drawn_of(ranked: Sequence[int], runs: GroupRuns, metric: str) -> list[int]:
     """Which runs are drawn: those that have the metric, at most `MOST_LINES`, evenly by rank."""
     column = runs.columns.metrics.get(metric)
     found = [] if column is None else [place for place in ranked if column[place] is not None]
@@ -90,7 +90,7 @@ def drawn_of(ranked: Sequence[int], runs: Runs, metric: str) -> list[int]:
     return found[::step]
 
 
-def line_of(axes: Sequence[Axis], runs: Runs, metric: str, place: int) -> list[float | None]:
+def line_of(axes: Sequence[ParallelAxis], runs: GroupRuns, metric: str, place: int) -> list[float | None]:
     """Where one run's line meets the axes that `axes_of` made."""
     columns = [*(runs.columns.params[name] for name in runs.varying[: len(axes) - 1])]
     columns.append(runs.columns.metrics[metric])
@@ -98,7 +98,7 @@ def line_of(axes: Sequence[Axis], runs: Runs, metric: str, place: int) -> list[f
 
 
 def picture(
-    axes: Sequence[Axis],
+    axes: Sequence[ParallelAxis],
     others: Sequence[Sequence[float | None]],
     best: Sequence[float | None] | None,
     chosen: Sequence[float | None] | None,

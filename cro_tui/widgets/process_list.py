@@ -19,11 +19,11 @@ from textual.strip import Strip
 
 from cro_tui.actions import Where, bindings
 from cro_tui.widgets.frame import Framed
-from cro_tui.widgets.process_rows import Row, head, idle, text_of
+from cro_tui.widgets.process_rows import ProcessRow, head, idle, text_of
 from cro_tui.widgets.strips import fit, strip
-from jobs.machine.process_groups import Group, Kind, Process, ordered
+from jobs.machine.process_groups import GroupKind, Process, ProcessGroup, ordered
 
-SORTS: dict[str, Callable[[Group], float | None]] = {
+SORTS: dict[str, Callable[[ProcessGroup], float | None]] = {
     "cpu": lambda group: group.cpus,
     "mem": lambda group: group.mem_bytes,
     "vram": lambda group: group.gpu_mem_bytes,
@@ -31,7 +31,7 @@ SORTS: dict[str, Callable[[Group], float | None]] = {
     "newest": lambda group: group.started_at,
 }
 _LARGE = 64  # processes; the disk use of so many costs more to read than all the rest of them
-_LOOKS = {Kind.JOB: "ours", Kind.OWN: "ours", Kind.UNSEEN: "bad", Kind.KERNEL: "quiet"}
+_LOOKS = {GroupKind.JOB: "ours", GroupKind.OWN: "ours", GroupKind.UNSEEN: "bad", GroupKind.KERNEL: "quiet"}
 
 
 class _Line(NamedTuple):
@@ -66,12 +66,12 @@ class ProcessList(Framed, ScrollView, can_focus=True):
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
-        self._groups: tuple[Group, ...] = ()
-        self._rows: list[Row] = []
+        self._groups: tuple[ProcessGroup, ...] = ()
+        self._rows: list[ProcessRow] = []
         self._cursor = 0
         self._now = 0.0
         self._gpu = False
-        self._test: Callable[[Group], bool] = lambda _: True
+        self._test: Callable[[ProcessGroup], bool] = lambda _: True
         self._narrowed = False
         self._sort = "cpu"
         self._drawn: dict[int, _Line] = {}
@@ -82,7 +82,7 @@ class ProcessList(Framed, ScrollView, can_focus=True):
     # --- what it shows ------------------------------------------------------------------------
 
     @property
-    def row(self) -> Row | None:
+    def row(self) -> ProcessRow | None:
         return self._rows[self._cursor] if self._cursor < len(self._rows) else None
 
     @property
@@ -92,10 +92,10 @@ class ProcessList(Framed, ScrollView, can_focus=True):
             return tuple(process for group in self._groups for process in group.processes)
         top = self.scroll_offset.y
         shown = self._rows[top : top + max(1, self.size.height)]
-        groups = {row.group.key: row.group for row in shown if row.group.kind is not Kind.KERNEL}
+        groups = {row.group.key: row.group for row in shown if row.group.kind is not GroupKind.KERNEL}
         return tuple(process for group in groups.values() for process in self._named(group))
 
-    def _named(self, group: Group) -> tuple[Process, ...]:
+    def _named(self, group: ProcessGroup) -> tuple[Process, ...]:
         """Those of a group that are read in full: of a large one who leads it, unless it is unfolded."""
         if len(group.processes) <= _LARGE or group.key in self.unfolded:
             return group.processes
@@ -107,11 +107,11 @@ class ProcessList(Framed, ScrollView, can_focus=True):
         """How many groups pass the filter."""
         return sum(row.process is None for row in self._rows)
 
-    def show(self, groups: Sequence[Group], now: float, *, gpu: bool, empty: str) -> None:
+    def show(self, groups: Sequence[ProcessGroup], now: float, *, gpu: bool, empty: str) -> None:
         self._groups, self._now, self._gpu, self._empty = tuple(groups), now, gpu, empty
         self._arrange()
 
-    def narrow(self, test: Callable[[Group], bool], *, narrowed: bool) -> None:
+    def narrow(self, test: Callable[[ProcessGroup], bool], *, narrowed: bool) -> None:
         """Show only the groups that pass; not `narrowed`: all of them do."""
         self._test, self._narrowed = test, narrowed
         self._arrange()
@@ -129,12 +129,12 @@ class ProcessList(Framed, ScrollView, can_focus=True):
 
     def _arrange(self, stay: str | None = None) -> None:
         key = stay or (self.row.key if self.row is not None else None)
-        rows: list[Row] = []
+        rows: list[ProcessRow] = []
         for group in ordered(filter(self._test, self._groups), SORTS[self._sort]):
-            rows.append(Row(group))
+            rows.append(ProcessRow(group))
             if group.key in self.unfolded:
                 last = group.processes[-1]
-                rows += [Row(group, process, process is last) for process in group.processes]
+                rows += [ProcessRow(group, process, process is last) for process in group.processes]
         self._rows = rows
         keys = [row.key for row in rows]
         self._cursor = keys.index(key) if key in keys and self._cursor else min(self._cursor, len(rows) - 1)

@@ -7,16 +7,16 @@ from functools import lru_cache
 
 from cro_tui.present import bytes_text, number_text, span_text
 from cro_tui.widgets.strips import fit, plain
-from jobs.machine.process_groups import Group, Kind, Process, io_per_s
+from jobs.machine.process_groups import GroupKind, Process, ProcessGroup, io_per_s
 
 MISSING = "-"
 _KINDS = {
-    Kind.JOB: "job",
-    Kind.OWN: "engine",
-    Kind.CONTAINER: "cont",
-    Kind.SESSION: "other",
-    Kind.KERNEL: "kernel",
-    Kind.UNSEEN: "unseen",
+    GroupKind.JOB: "job",
+    GroupKind.OWN: "engine",
+    GroupKind.CONTAINER: "cont",
+    GroupKind.SESSION: "other",
+    GroupKind.KERNEL: "kernel",
+    GroupKind.UNSEEN: "unseen",
 }
 _WIDTHS = (
     ("WHO", 7),
@@ -31,10 +31,10 @@ _WIDTHS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class ProcessRow:
     """A group, or (with `process`) one of its processes while it is unfolded."""
 
-    group: Group
+    group: ProcessGroup
     process: Process | None = None
     last: bool = False
 
@@ -50,7 +50,7 @@ def head(width: int, *, gpu: bool) -> str:
 
 
 def text_of(
-    row: Row, width: int, now: float, *, cursor: bool, unfolded: bool, gpu: bool
+    row: ProcessRow, width: int, now: float, *, cursor: bool, unfolded: bool, gpu: bool
 ) -> tuple[str, str]:
     """The mark and the first column, and the rest: the first one has a look of its own."""
     values = _values(row, now)
@@ -73,7 +73,7 @@ def _columns(width: int, *, gpu: bool) -> list[tuple[str, int]]:
     return columns
 
 
-def _values(row: Row, now: float) -> dict[str, str]:
+def _values(row: ProcessRow, now: float) -> dict[str, str]:
     of, group = row.process or row.group, row.group
     io = io_per_s(of) if isinstance(of, Process) else of.io_per_s
     who = _KINDS[group.kind] if group.job_id is None else f"#{group.job_id}"
@@ -105,7 +105,7 @@ def _cores(cpus: float | None) -> str:
     return number_text(None if cpus is None else round(cpus, 2))
 
 
-def idle(row: Row) -> tuple[int, float] | None:
+def idle(row: ProcessRow) -> tuple[int, float] | None:
     """GPU memory that it holds for nothing, and since when."""
     process = row.process
     if process is None:
@@ -115,12 +115,12 @@ def idle(row: Row) -> tuple[int, float] | None:
     )
 
 
-def _held(row: Row, now: float) -> str:
+def _held(row: ProcessRow, now: float) -> str:
     found = idle(row)
     return "" if found is None else f"holds {bytes_text(found[0])}, idle {span_text(now - found[1])}: "
 
 
-def _what(row: Row) -> str:
+def _what(row: ProcessRow) -> str:
     if row.process is None:
         return row.group.title
     return row.process.command or f"[{row.process.name}]"

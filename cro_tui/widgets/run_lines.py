@@ -14,7 +14,7 @@ from textual.widget import Widget
 
 from cro_tui.widgets.drawn import Drawn
 from cro_tui.widgets.parallel import Cell, axes_of, drawn_of, line_of, picture
-from jobs.core.sweeps import Runs
+from jobs.core.sweeps import GroupRuns
 
 
 class RunLines(Drawn, Widget):
@@ -24,7 +24,7 @@ class RunLines(Drawn, Widget):
 
     def __init__(self, *, ascii_only: bool, id: str | None = None) -> None:
         super().__init__(id=id)
-        self._runs: Runs | None = None
+        self._runs: GroupRuns | None = None
         self._ascii = ascii_only
         self._ranked: Sequence[int] = ()
         self._metric = ""
@@ -35,7 +35,7 @@ class RunLines(Drawn, Widget):
         self.left_out = 0  # parameters that have no axis
 
     def show(
-        self, runs: Runs, ranked: Sequence[int], metric: str, best: int | None, chosen: int | None
+        self, runs: GroupRuns, ranked: Sequence[int], metric: str, best: int | None, chosen: int | None
     ) -> None:
         """`ranked` are the places of the runs, the best first; so is what is the best, or chosen."""
         self._runs, self._ranked, self._metric = runs, ranked, metric

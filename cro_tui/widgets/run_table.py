@@ -21,7 +21,7 @@ from cro_tui.present import MISSING, STATE_WORDS, clean
 from cro_tui.widgets.drawn import Drawn
 from cro_tui.widgets.strips import fit, strip
 from jobs.core.jobs import ParamValue
-from jobs.core.sweeps import Columns, Run
+from jobs.core.sweeps import RunColumns, SweepRun
 
 _CELLS = 12  # of a parameter or metric, at most
 _LEAST = 8
@@ -40,14 +40,14 @@ class RunTable(Drawn, ScrollView, can_focus=True):
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
-        self._columns = Columns()
+        self._columns = RunColumns()
         self._ranked: Sequence[int] = ()  # places of the runs
         self._names: tuple[tuple[str, bool], ...] = ()  # of columns, and whether it is a metric
         self._best: int | None = None
         self._cursor = 0
 
     @property
-    def run(self) -> Run | None:
+    def run(self) -> SweepRun | None:
         place = self.place
         return None if place is None else self._columns.run(place)
 
@@ -57,7 +57,7 @@ class RunTable(Drawn, ScrollView, can_focus=True):
 
     def show(
         self,
-        columns: Columns,
+        columns: RunColumns,
         ranked: Sequence[int],
         params: Sequence[str],
         metrics: Sequence[str],

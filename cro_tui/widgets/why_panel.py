@@ -14,13 +14,13 @@ from textual.geometry import Region
 from textual.strip import Strip
 from textual.widget import Widget
 
-from cro_tui.present import Mark, name_text, needs_text, outlook_lines, state_word, why_lines
+from cro_tui.present import Mark, name_text, needs_text, start_estimate_lines, state_word, why_lines
 from cro_tui.present.groups import group_lines, group_name, group_state
 from cro_tui.widgets.frame import Framed
 from cro_tui.widgets.strips import fit, plain, strip, wrapped
 from jobs.core.jobs import Job, Waiting
 from jobs.core.machine import Capacity
-from jobs.core.requests import JobGroup, Outlook, Row
+from jobs.core.requests import JobGroup, ListRow, StartEstimate
 
 _LABEL_CELLS = 7
 
@@ -46,11 +46,11 @@ class WhyPanel(Framed, Widget):
 
     def show(
         self,
-        row: Row | None,
+        row: ListRow | None,
         now: float,
         capacity: Capacity | None,
         key: str,
-        outlook: Outlook | None = None,
+        outlook: StartEstimate | None = None,
     ) -> None:
         """`key` hides the panel and is shown on its edge; `outlook` is of this job, where it is known."""
         self.frame("Why", key)
@@ -92,7 +92,7 @@ class WhyPanel(Framed, Widget):
 
 
 def _facts(
-    job: Job, now: float, capacity: Capacity | None, outlook: Outlook | None
+    job: Job, now: float, capacity: Capacity | None, outlook: StartEstimate | None
 ) -> tuple[tuple[str, str, str], ...]:
     """(look, label, text) of each paragraph."""
     facts = [("head", f"#{job.id} {name_text(job)}", state_word(job)), ("", "", "")]
@@ -101,7 +101,7 @@ def _facts(
         sign = "" if line.mark is Mark.NONE else f"{line.mark.value} "
         facts.append((look, sign, line.text))
     if outlook is not None and isinstance(job.state, Waiting):
-        facts += [("", "", ""), *(("", "", text) for text in outlook_lines(job, outlook, now))]
+        facts += [("", "", ""), *(("", "", text) for text in start_estimate_lines(job, outlook, now))]
     facts += [
         ("", "", ""),
         ("quiet", "Needs", needs_text(job.spec.needs)),

@@ -11,6 +11,7 @@ from jobs.client.secrets import Secrets
 class Client(Optimizing, Foreseeing, Processes, Secrets):
     """One installation, seen from a front end. May be shared by threads; close it when done.
 
-    Every call can raise `Unreachable` when the files are locked, damaged or from a newer version. Reading
-    never waits long; writing waits up to some seconds for its turn: a screen calls it off its own thread.
+    Every call can raise `StateUnavailable` when the files are locked, damaged or from a newer version.
+    Reading never waits long; writing waits up to some seconds for its turn: a screen calls it off its own
+    thread.
     """

@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING, Self, TypeVar
 
 from jobs.core.jobs import Active, Job, JobId, Usage
 from jobs.core.machine import Capacity, Sample
-from jobs.core.ports import Clock, Unreachable
-from jobs.core.requests import DaemonStatus, Row, Snapshot
+from jobs.core.ports import Clock, StateUnavailable
+from jobs.core.requests import DaemonStatus, ListRow, Snapshot
 from jobs.core.versions import PACKAGE
 from jobs.installation import daemon_lock
 from jobs.installation.home import Home
-from jobs.installation.notify import Ringer, Watcher
+from jobs.installation.notify import Notifier, Subscription
 from jobs.installation.settings import Settings
 from jobs.store.intents import Intents, no_such_job
 from jobs.store.queries import Queries, View
@@ -30,13 +30,13 @@ from jobs.store.rows import as_of_now
 from jobs.store.schema import Outdated, connect, migrate
 
 if TYPE_CHECKING:
-    from jobs.machine.viewer import Machine
+    from jobs.machine.viewer import MachineView
     from recipes.discover import Finder
 
-Connection = TypeVar("Connection")
+Opened = TypeVar("Opened")
 
 
-class Door:
+class Connection:
     """The connections of one installation, and its scheduler."""
 
     def __init__(
@@ -58,7 +58,7 @@ class Door:
         self._intents: Intents | None = None
         self._read_file: tuple[int, int] | None = None
         self._written_file: tuple[int, int] | None = None
-        self._machine: Machine | None = None
+        self._machine: MachineView | None = None
         self._finder: Finder | None = None
         self._last = Snapshot(0.0)
         self._wants_daemon = False
@@ -81,10 +81,10 @@ class Door:
                 self._machine.close()
             self._queries = self._intents = self._machine = None
 
-    def watch(self) -> Watcher:
+    def watch(self) -> Subscription:
         """A bell that rings after each change; close it. The scheduler stays while one is open."""
         self.home.make()
-        watcher = Watcher(self.home.watchers)
+        watcher = Subscription(self.home.watchers)
         self._ring()  # so that the scheduler begins to publish what it measures
         return watcher
 
@@ -117,7 +117,7 @@ class Door:
         try:
             with self._reading().snapshot() as view:
                 return with_meta(status, view)
-        except Unreachable as error:
+        except StateUnavailable as error:
             return replace(status, note=error.title)
 
     def stop_daemon(self) -> bool:
@@ -133,7 +133,7 @@ class Door:
                 self._read_file = _identity(self.home.database)
             return self._queries
 
-    def _up_to_date(self, opened: Callable[[Path], Connection]) -> Connection:
+    def _up_to_date(self, opened: Callable[[Path], Opened]) -> Opened:
         """A connection to the database, whose tables are brought up to date before where they lag."""
         try:
             return opened(self.home.database)
@@ -153,7 +153,9 @@ class Door:
                     migrate(self.home.database)
             if was is None:  # another process of this version has the lock: it does the same first of all
                 if time.monotonic() > deadline:
-                    raise Unreachable(f"The job database {self.home.database} is being brought up to date.")
+                    raise StateUnavailable(
+                        f"The job database {self.home.database} is being brought up to date."
+                    )
                 time.sleep(0.01)
                 with contextlib.suppress(Outdated):
                     connect(self.home.database).close()
@@ -185,24 +187,24 @@ class Door:
                 self._written_file = _identity(self.home.database)
             yield self._intents
             if self._replaced(self._written_file):
-                raise Unreachable(
+                raise StateUnavailable(
                     "The job database was restored from its backup at this moment, without this wish.",
                     "Look at the jobs, and do it again if it is missing.",
                 )
         if not self._ring() and self._wants_daemon:  # it has just left, or is about to
-            with contextlib.suppress(Unreachable):
+            with contextlib.suppress(StateUnavailable):
                 self.ensure_daemon()
 
     def _ring(self) -> bool:
-        with contextlib.closing(Ringer()) as ringer:
+        with contextlib.closing(Notifier()) as ringer:
             return ringer.ring(self.home.doorbell)
 
-    def _measuring(self) -> Machine:
-        from jobs.machine.viewer import Machine
+    def _measuring(self) -> MachineView:
+        from jobs.machine.viewer import MachineView
 
         with self._opening:
             if self._machine is None:
-                self._machine = Machine(self.home.vitals)
+                self._machine = MachineView(self.home.vitals)
             return self._machine
 
     def _completed(
@@ -216,8 +218,8 @@ class Door:
         return tuple(as_of_now(job, live, status.running) for job in jobs)
 
     def _rows_completed(
-        self, rows: Sequence[Row], status: DaemonStatus, sample: Sample | None = None
-    ) -> tuple[Row, ...]:
+        self, rows: Sequence[ListRow], status: DaemonStatus, sample: Sample | None = None
+    ) -> tuple[ListRow, ...]:
         """The same for the lines of a list: of a group it is the job that it stands for."""
         jobs = [row if isinstance(row, Job) else row.foremost for row in rows]
         told = zip(rows, self._completed(jobs, status, sample), strict=True)

@@ -44,7 +44,7 @@ NETWORK_FILE_SYSTEMS = frozenset(
 )
 
 
-class Level(StrEnum):
+class Severity(StrEnum):
     OK = "ok"
     WARN = "warn"
     FAIL = "fail"
@@ -55,7 +55,7 @@ class Finding:
     """`remedy` says what to do; empty when all is well."""
 
     check: str
-    level: Level
+    level: Severity
     text: str
     remedy: str = ""
 
@@ -66,17 +66,17 @@ def examine(home: Home) -> Iterator[Finding]:
     try:
         home.make()
     except CroError as error:
-        yield Finding("files", Level.FAIL, error.title, error.detail)
+        yield Finding("files", Severity.FAIL, error.title, error.detail)
         return
     yield from _files(home)
     yield _sqlite(home)
     try:
         settings = Settings.load(home.settings_file)
         there = str(home.settings_file) if home.settings_file.exists() else "defaults, no settings file"
-        yield Finding("settings", Level.OK, there)
+        yield Finding("settings", Severity.OK, there)
     except CroError as error:
         settings = Settings()
-        yield Finding("settings", Level.FAIL, error.title, error.detail)
+        yield Finding("settings", Severity.FAIL, error.title, error.detail)
     with Client(home, settings) as api:
         yield _database(api)
         yield _bell(api)
@@ -90,8 +90,8 @@ def examine(home: Home) -> Iterator[Finding]:
 def _python() -> Finding:
     version = ".".join(map(str, sys.version_info[:3]))
     if not OLDEST_PYTHON <= sys.version_info[:2] <= NEWEST_PYTHON:
-        return Finding("python", Level.FAIL, f"Python {version}", "Use Python 3.11, 3.12 or 3.13.")
-    return Finding("python", Level.OK, f"Python {version}, {sys.executable}")
+        return Finding("python", Severity.FAIL, f"Python {version}", "Use Python 3.11, 3.12 or 3.13.")
+    return Finding("python", Severity.OK, f"Python {version}, {sys.executable}")
 
 
 def _files(home: Home) -> Iterator[Finding]:
@@ -99,27 +99,27 @@ def _files(home: Home) -> Iterator[Finding]:
     if kind in NETWORK_FILE_SYSTEMS:
         yield Finding(
             "files",
-            Level.WARN,
+            Severity.WARN,
             f"{home.data} lies on a network file system ({kind}), where locks are not reliable.",
             "Set CRO_HOME to a folder on a disk of this machine.",
         )
     else:
-        yield Finding("files", Level.OK, f"{home.data} ({kind or 'unknown file system'})")
+        yield Finding("files", Severity.OK, f"{home.data} ({kind or 'unknown file system'})")
     free = shutil.disk_usage(home.data).free
     if free < LITTLE_DISK_BYTES:
         yield Finding(
             "disk",
-            Level.WARN,
+            Severity.WARN,
             f"{free / GIB:.1f} GiB are free for logs and models.",
             "Make room, or set CRO_HOME to a larger disk.",
         )
     else:
-        yield Finding("disk", Level.OK, f"{free / GIB:.0f} GiB free")
+        yield Finding("disk", Severity.OK, f"{free / GIB:.0f} GiB free")
     loose = home.data.stat().st_mode & 0o077
     if loose:
         yield Finding(
             "privacy",
-            Level.WARN,
+            Severity.WARN,
             "Other users may look into the folder, where logs and variables of jobs are kept.",
             f"Close it with: chmod 700 {home.data}",
         )
@@ -147,7 +147,9 @@ def _sqlite(home: Home) -> Finding:
 
     version = sqlite3.sqlite_version
     if sqlite3.sqlite_version_info < OLDEST_SQLITE:
-        return Finding("sqlite", Level.FAIL, f"SQLite {version}", "Use a Python with SQLite 3.35 or newer.")
+        return Finding(
+            "sqlite", Severity.FAIL, f"SQLite {version}", "Use a Python with SQLite 3.35 or newer."
+        )
     trial = home.run / f"checkup-{os.getpid()}.db"
     try:
         with closing(sqlite3.connect(trial)) as connection:
@@ -155,13 +157,13 @@ def _sqlite(home: Home) -> Finding:
             connection.execute("CREATE TABLE trial (x)")
             connection.commit()
     except sqlite3.Error as error:
-        return Finding("sqlite", Level.FAIL, f"SQLite cannot write here: {error}.", _ELSEWHERE)
+        return Finding("sqlite", Severity.FAIL, f"SQLite cannot write here: {error}.", _ELSEWHERE)
     finally:
         for suffix in ("", "-wal", "-shm"):
             trial.with_name(trial.name + suffix).unlink(missing_ok=True)
     if mode != "wal":
-        return Finding("sqlite", Level.FAIL, "SQLite's write-ahead log does not work here.", _ELSEWHERE)
-    return Finding("sqlite", Level.OK, f"SQLite {version}, write-ahead log works")
+        return Finding("sqlite", Severity.FAIL, "SQLite's write-ahead log does not work here.", _ELSEWHERE)
+    return Finding("sqlite", Severity.OK, f"SQLite {version}, write-ahead log works")
 
 
 _ELSEWHERE = "Set CRO_HOME to a folder on a disk of this machine."
@@ -171,12 +173,12 @@ def _database(api: Client) -> Finding:
     try:
         api.jobs(JobQuery(limit=1))
     except CroError as error:
-        return Finding("database", Level.FAIL, error.title, error.detail)
+        return Finding("database", Severity.FAIL, error.title, error.detail)
     if note := api.daemon_status().note:
         return Finding(
-            "database", Level.WARN, note, "Queue again what is missing; then delete the damaged file."
+            "database", Severity.WARN, note, "Queue again what is missing; then delete the damaged file."
         )
-    return Finding("database", Level.OK, str(api.home.database))
+    return Finding("database", Severity.OK, str(api.home.database))
 
 
 def _bell(api: Client) -> Finding:
@@ -185,25 +187,28 @@ def _bell(api: Client) -> Finding:
     except OSError as error:
         return Finding(
             "sockets",
-            Level.WARN,
+            Severity.WARN,
             f"A socket cannot be opened in {api.home.watchers}: {error}.",
             "Changes show with a delay; set CRO_HOME to a folder on a disk of this machine.",
         )
-    return Finding("sockets", Level.OK, "wake-ups work")
+    return Finding("sockets", Severity.OK, "wake-ups work")
 
 
 def _scheduler(api: Client) -> Finding:
     try:
         status = api.daemon_status()
     except CroError as error:
-        return Finding("scheduler", Level.FAIL, error.title, error.detail)
+        return Finding("scheduler", Severity.FAIL, error.title, error.detail)
     if not status.running:
-        return Finding("scheduler", Level.OK, "not running; it starts with the next job")
+        return Finding("scheduler", Severity.OK, "not running; it starts with the next job")
     if status.draining:
         return Finding(
-            "scheduler", Level.WARN, "It is paused: nothing new starts.", "Try: cro-tui daemon --no-drain"
+            "scheduler",
+            Severity.WARN,
+            "It is paused: nothing new starts.",
+            "Try: cro-tui daemon --no-drain",
         )
-    return Finding("scheduler", Level.OK, f"runs as process {status.pid}")
+    return Finding("scheduler", Severity.OK, f"runs as process {status.pid}")
 
 
 def _pressure() -> Finding:
@@ -212,11 +217,11 @@ def _pressure() -> Finding:
     except OSError:
         return Finding(
             "pressure",
-            Level.WARN,
+            Severity.WARN,
             "The kernel keeps no pressure readings.",
             "Jobs start by memory and load alone; boot with psi=1 to have them.",
         )
-    return Finding("pressure", Level.OK, "the kernel tells pressure")
+    return Finding("pressure", Severity.OK, "the kernel tells pressure")
 
 
 def _limits() -> Finding:
@@ -225,30 +230,30 @@ def _limits() -> Finding:
 
     made = cgroup.make(f"cro-doctor-{os.getpid()}")
     if made is None:
-        return Finding("limits", Level.OK, "memory limits are kept by looking at the processes")
+        return Finding("limits", Severity.OK, "memory limits are kept by looking at the processes")
     made.remove()
-    return Finding("limits", Level.OK, f"memory limits are kept by the kernel (cgroup v{made.version})")
+    return Finding("limits", Severity.OK, f"memory limits are kept by the kernel (cgroup v{made.version})")
 
 
 def _machine(api: Client) -> Iterator[Finding]:
     try:
         snapshot = api.snapshot(JobQuery(limit=1))
     except (CroError, OSError) as error:
-        yield Finding("machine", Level.FAIL, f"The machine cannot be read: {error}")
+        yield Finding("machine", Severity.FAIL, f"The machine cannot be read: {error}")
         return
     capacity, sample = snapshot.capacity, snapshot.sample
     if capacity is not None:
         yield Finding(
-            "machine", Level.OK, f"{capacity.cpus:g} cores, {capacity.mem_bytes / GIB:.1f} GiB memory"
+            "machine", Severity.OK, f"{capacity.cpus:g} cores, {capacity.mem_bytes / GIB:.1f} GiB memory"
         )
         for device in capacity.all_devices:
             size = f"{device.mem_bytes / GIB:.1f} GiB"
             use = "" if capacity.is_for_jobs(device) else ", not for jobs"
-            yield Finding("gpu", Level.OK, f"GPU {device.key}: {device.name}, {size}{use}")
+            yield Finding("gpu", Severity.OK, f"GPU {device.key}: {device.name}, {size}{use}")
     yield from _gpus(capacity, None if sample is None else sample.gpu_note)
     age_s = None if sample is None else time.time() - sample.at
     if age_s is not None and age_s > 60:
-        yield Finding("machine", Level.WARN, f"The last reading is {age_s:.0f} s old.", "Look again.")
+        yield Finding("machine", Severity.WARN, f"The last reading is {age_s:.0f} s old.", "Look again.")
 
 
 def _gpus(capacity: Capacity | None, note: str | None) -> Iterator[Finding]:
@@ -259,29 +264,31 @@ def _gpus(capacity: Capacity | None, note: str | None) -> Iterator[Finding]:
     unread = {each.why_unread: each.remedy for each in adapters() if each.why_unread is not None}
     for why, remedy in unread.items():
         serious = none_here and bool(remedy)
-        yield Finding("gpu", Level.WARN if serious else Level.OK, why, remedy if serious else "")
+        yield Finding("gpu", Severity.WARN if serious else Severity.OK, why, remedy if serious else "")
     if note is None or any(note.startswith(why) for why in unread):
         return
     what, _, remedy = note.partition("; ")
     told = note.startswith("no ") or NOT_AVAILABLE in what
     if none_here and told and not remedy:
-        yield Finding("gpu", Level.OK, note)
+        yield Finding("gpu", Severity.OK, note)
         return
     remedy = remedy or ("See what nvidia-smi says." if "NVIDIA" in note else "")
     yield Finding(
-        "gpu", Level.WARN, f"No GPU can be used: {what}" if none_here and not told else what, remedy
+        "gpu", Severity.WARN, f"No GPU can be used: {what}" if none_here and not told else what, remedy
     )
 
 
 def _recipes(api: Client) -> Iterator[Finding]:
     catalogue = api.recipes()
     usable = {recipe.name for recipe in catalogue.recipes}
-    yield Finding("recipes", Level.OK if usable else Level.WARN, f"{len(usable)} recipes can be queued")
+    yield Finding(
+        "recipes", Severity.OK if usable else Severity.WARN, f"{len(usable)} recipes can be queued"
+    )
     for entry in catalogue.entries:
         for problem in getattr(entry, "problems", ()):
             where = f"{entry.path}, line {problem.line}"
             yield Finding(
-                "recipes", Level.WARN, f"{where}: {problem.message}", "Correct the file's header."
+                "recipes", Severity.WARN, f"{where}: {problem.message}", "Correct the file's header."
             )
     for each in catalogue.notes:
-        yield Finding("recipes", Level.WARN, f"{each.path}: {each.message}")
+        yield Finding("recipes", Severity.WARN, f"{each.path}: {each.message}")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from jobs.client.recipes import Recipes
 from jobs.core.jobs import MIB, Dependency, JobId, JobSpec, Needs, OnReboot, StateName
-from jobs.core.ports import BadInput, NotNow
+from jobs.core.ports import BadInput, WrongState
 from jobs.core.requests import JobQuery
 from jobs.store.intents import no_such_job
 
@@ -50,7 +50,7 @@ class Environments(Recipes):
                 which = "There is no environment" if not found else "More than one environment is named by"
                 raise BadInput(f"{which} {text[:40]!r}.", "List them: cro-tui environments")
             if found[0].needed:
-                raise NotNow(
+                raise WrongState(
                     f"Environment {found[0].digest} is needed by a job that waits or runs.",
                     "Cancel the job, or wait for its end.",
                 )

@@ -11,14 +11,14 @@ from statistics import median
 
 from jobs.core.jobs import MIB, Held, Job, Queued, Reason, ReasonCode, Running, StateName, Unit
 from jobs.core.machine import Sample
-from jobs.core.requests import DaemonStatus, Headroom, Outlook, Preview
-from jobs.core.rules import Rules
+from jobs.core.requests import DaemonStatus, Headroom, Preview, StartEstimate
+from jobs.core.rules import SchedulerSettings
 from jobs.core.world import Gate, World
 from jobs.engine.lookahead import starts_at, with_priority, with_runs
-from jobs.machine.viewer import Machine
+from jobs.machine.viewer import MachineView
 from jobs.policy.decide import decide_with_estimates, waiting_order
 from jobs.policy.explain import factors
-from jobs.policy.free_resources import build, readable
+from jobs.policy.free_resources import free_resources, readable
 from jobs.policy.limits import never_fits
 from jobs.policy.window import blocked
 from jobs.store.codec import ESTIMATES, USAGE, load_errors, load_shares
@@ -33,7 +33,13 @@ def sentences(reasons: Sequence[Reason]) -> str:
 
 
 def preview(
-    job: Job, view: View, machine: Machine, daemon: DaemonStatus, *, rules: Rules, sample: Sample
+    job: Job,
+    view: View,
+    machine: MachineView,
+    daemon: DaemonStatus,
+    *,
+    rules: SchedulerSettings,
+    sample: Sample,
 ) -> Preview:
     """What `decide` says of a job that is not in the queue, beside all that runs and waits now."""
     needs, now = job.spec.needs, job.submitted_at
@@ -59,16 +65,16 @@ def preview(
     return replace(answer, reasons=reasons, estimated_start_at=plan.estimates.get(job.id))
 
 
-def outlook(
+def start_estimate(
     job: Job,
     view: View,
-    machine: Machine,
+    machine: MachineView,
     daemon: DaemonStatus,
     *,
     now: float,
-    rules: Rules,
+    rules: SchedulerSettings,
     sample: Sample,
-) -> Outlook:
+) -> StartEstimate:
     """What stands behind the place of a waiting job, and when it starts, by running the rules forward."""
     world = world_of(view, machine, daemon, now=now, rules=rules, sample=sample, others=(job,))
     job = world.jobs[job.id]
@@ -82,7 +88,7 @@ def outlook(
         ends += [starts_at(with_runs(world, each), job.id) for each in (-_FOUR_OF_FIVE, _FOUR_OF_FIVE)]
     between = sorted(at for at in ends if at is not None)
     errors = load_errors(view.meta(ESTIMATES))
-    return Outlook(
+    return StartEstimate(
         order.index(job.id) + 1 if ready else None,
         max(len(order), view.counts().get(StateName.QUEUED, 0)),
         score.left_s,
@@ -103,13 +109,19 @@ def outlook(
 
 
 def headroom(
-    view: View, machine: Machine, daemon: DaemonStatus, *, now: float, rules: Rules, sample: Sample
+    view: View,
+    machine: MachineView,
+    daemon: DaemonStatus,
+    *,
+    now: float,
+    rules: SchedulerSettings,
+    sample: Sample,
 ) -> Headroom | None:
     """What is free for a job now; None while the machine cannot be read."""
     world = world_of(view, machine, daemon, now=now, rules=rules, sample=sample)
     if not readable(world):
         return None
-    room, order = build(world), waiting_order(world)
+    room, order = free_resources(world), waiting_order(world)
     keys = {device.uuid: device.key for device in world.capacity.devices}
     return Headroom(
         max(0.0, room.cpus),
@@ -127,11 +139,11 @@ def headroom(
 
 def world_of(
     view: View,
-    machine: Machine,
+    machine: MachineView,
     daemon: DaemonStatus,
     *,
     now: float,
-    rules: Rules,
+    rules: SchedulerSettings,
     sample: Sample,
     others: Sequence[Job] = (),
 ) -> World:

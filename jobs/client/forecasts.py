@@ -6,16 +6,16 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jobs.client.connection import Door
+from jobs.client.connection import Connection
 from jobs.core.jobs import Held, Job, JobId, Queued, Waiting
-from jobs.core.requests import Headroom, Outlook
+from jobs.core.requests import Headroom, StartEstimate
 from jobs.installation import daemon_lock
 
 if TYPE_CHECKING:
     from jobs.simulation.what_if import Comparison, MachineSize
 
 
-class Foreseeing(Door):
+class Foreseeing(Connection):
     def explain(self, job_id: JobId) -> Job:
         """One job; while it waits, with complete `reasons`, even with no scheduler, and with its forecast.
 
@@ -29,7 +29,7 @@ class Foreseeing(Door):
                 (found,) = view.foreseen([found], capacity, self.settings.admission)
         return self._completed([found], status)[0]
 
-    def outlook(self, job_id: JobId) -> Outlook | None:
+    def outlook(self, job_id: JobId) -> StartEstimate | None:
         """What stands behind the place of a waiting job, and what is foreseen; None when it does not wait.
 
         Runs the scheduler's rules forward, so it can take a second. Raises NoSuchJob.
@@ -41,7 +41,7 @@ class Foreseeing(Door):
             if not isinstance(job.state, Queued | Held):
                 return None
             now, machine, status = self._clock(), self._measuring(), daemon_lock.look(self.home.lock)
-            return forecast.outlook(
+            return forecast.start_estimate(
                 job, view, machine, status,
                 now=now, rules=self.settings.admission, sample=machine.sample(now, status),
             )  # fmt: skip

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 
 from jobs.client.services import Serving
 from jobs.core.jobs import Job, JobId, StateName
-from jobs.core.ports import NotNow
+from jobs.core.ports import WrongState
 from jobs.core.requests import JobGroup
 from jobs.store.intents import SUITS, IntentKind
 
 if TYPE_CHECKING:
-    from jobs.core.sweeps import Runs, Sweep
+    from jobs.core.sweeps import GroupRuns, SweepSummary
     from jobs.store.queries import View
 
 _FAILED = frozenset({StateName.FAILED, StateName.TIMED_OUT, StateName.OUT_OF_MEMORY, StateName.LOST})
@@ -30,7 +30,7 @@ class Grouping(Serving):
         with self._reading().snapshot() as view:
             return _group(view, view.job(job_id))
 
-    def sweep(self, job_id: JobId) -> Sweep:
+    def sweep(self, job_id: JobId) -> SweepSummary:
         """The sweep or optimisation that a job belongs to. Raises NoSuchJob, NotNow (to none)."""
         from jobs.core.sweeps import LOOKED_AT, sweep_of
 
@@ -42,7 +42,7 @@ class Grouping(Serving):
         counts = Counter(job.state.name for job in found) if optimized else group.counts
         return sweep_of((group.id, group.size), found, counts, judged_by, optimized=optimized)
 
-    def runs(self, job_id: JobId) -> Runs:
+    def runs(self, job_id: JobId) -> GroupRuns:
         """All runs of its group, in short: what parallel coordinates show. Raises NoSuchJob, NotNow."""
         from jobs.core.sweeps import MOST_RUNS, runs_of
 
@@ -106,7 +106,7 @@ class Grouping(Serving):
             if lead is None and is_controller(job):  # its first trial makes the group
                 lead = view.first_of(job.id)
         if lead is None:
-            raise NotNow(f"Job {job.id} is no optimisation.", "List the jobs to see which is.")
+            raise WrongState(f"Job {job.id} is no optimisation.", "List the jobs to see which is.")
         return lead
 
     def trials(self, controller: JobId, ids: Iterable[JobId] | None = None) -> tuple[Job, ...]:
@@ -133,5 +133,5 @@ def _group(view: View, job: Job) -> JobGroup:
     lead = _lead(view, job)
     found = None if lead is None else view.group(lead)
     if found is None:
-        raise NotNow(f"Job {job.id} belongs to no sweep.", "List the jobs to see which do.")
+        raise WrongState(f"Job {job.id} belongs to no sweep.", "List the jobs to see which do.")
     return found

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from jobs.client.connection import with_meta
 from jobs.client.recipes import Recipes
 from jobs.core.jobs import Job, JobId
-from jobs.core.ports import Unreachable
-from jobs.core.requests import FirstRun, HistoryEntry, JobQuery, Row, Snapshot
+from jobs.core.ports import StateUnavailable
+from jobs.core.requests import FirstRun, HistoryEntry, JobQuery, ListRow, Snapshot
 from jobs.installation import daemon_lock
 from jobs.store.intents import no_such_job
 
@@ -33,13 +33,13 @@ class Reading(Recipes):
                 found, matched = view.rows(query)
                 counts = view.counts()
                 status = with_meta(status, view)
-        except Unreachable as error:
+        except StateUnavailable as error:
             return replace(self._last, at=now, sample=sample, daemon=status, note=error.title)
         rows = self._rows_completed(found, status, sample)
         self._last = Snapshot(now, rows, matched, counts, machine.capacity(status), sample, status)
         return self._last
 
-    def rows(self, query: JobQuery) -> tuple[Row, ...]:
+    def rows(self, query: JobQuery) -> tuple[ListRow, ...]:
         """The lines of a list: jobs and, where the query folds, groups."""
         with self._reading().snapshot() as view:
             found, _ = view.rows(query)

@@ -5,23 +5,23 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING
 
-from jobs.client.connection import Door
+from jobs.client.connection import Connection
 from jobs.core.jobs import Paused, Running
 from jobs.installation import daemon_lock
 
 if TYPE_CHECKING:
-    from jobs.machine.process_groups import Group, Process
+    from jobs.machine.process_groups import Process, ProcessGroup
     from jobs.records.load_history import Point
 
 
-class Processes(Door):
+class Processes(Connection):
     def load_history(self, span_s: float) -> tuple[Point, ...]:
         """The machine's load over the last `span_s` seconds (at most a day), as far as it was measured."""
         from jobs.records import load_history
 
         return load_history.read(self.home.load_history, self._clock() - span_s)
 
-    def processes(self, shown: Collection[int] = ()) -> tuple[Group, ...]:
+    def processes(self, shown: Collection[int] = ()) -> tuple[ProcessGroup, ...]:
         """What runs on the machine, grouped by job, container or session. Rates are since the last call.
 
         Of the processes whose pids are `shown`, the command and the disk use are read as well.

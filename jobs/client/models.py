@@ -12,7 +12,7 @@ from jobs.core.ports import BadInput
 
 if TYPE_CHECKING:
     from jobs.core.tracking import ModelCard, RegisteredModel
-    from jobs.registry.inspect import Seen
+    from jobs.registry.inspect import ModelFileReport
     from jobs.registry.store import Registry
 
 
@@ -51,16 +51,16 @@ class Models(Reading):
             now=self._clock(),
         )
 
-    def look_at_model(self, path: str) -> Seen:
+    def look_at_model(self, path: str) -> ModelFileReport:
         """What a file from elsewhere, or an exported folder, would load. Raises BadInput."""
         from jobs.registry.imports import main_file
-        from jobs.registry.inspect import look
+        from jobs.registry.inspect import inspect_file
 
-        return look(main_file(Path(path).expanduser()))
+        return inspect_file(main_file(Path(path).expanduser()))
 
     def import_model(
         self,
-        seen: Seen,
+        seen: ModelFileReport,
         name: str,
         *,
         trusted: bool = False,
@@ -73,9 +73,9 @@ class Models(Reading):
 
         Raises BadInput, NotNow (it needs that trust).
         """
-        from jobs.registry.imports import take
+        from jobs.registry.imports import import_model
 
-        return take(
+        return import_model(
             self._registry(),
             seen,
             name=name,

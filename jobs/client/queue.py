@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from jobs.client.environments import Environments
 from jobs.core.jobs import Ended, Held, Job, JobId, JobSpec, Needs, Queued
-from jobs.core.ports import BadInput, NeverFits, NotNow
+from jobs.core.ports import BadInput, NeverFits, WrongState
 from jobs.core.requests import NeedsRequest, Preview, SubmitRequest
 from jobs.installation import daemon_lock
 from jobs.installation.settings import HIGHEST_PRIORITY, LOWEST_PRIORITY
@@ -85,7 +85,7 @@ class Queueing(Environments):
                 job = view.job(job_id)
                 if not isinstance(job.state, Ended):
                     state = job.state.name.replace("_", " ")
-                    raise NotNow(f"Job {job_id} is {state}: only an ended job can be retried.")
+                    raise WrongState(f"Job {job_id} is {state}: only an ended job can be retried.")
                 specs.append(retried(job, needs, view.newest_retry, self.home))
         return self._queue(specs)
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jobs.client.connection import Door
+from jobs.client.connection import Connection
 from jobs.core.jobs import Job, JobSpec
 from jobs.core.ports import BadInput
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from recipes.manifest import Recipe
 
 
-class Recipes(Door):
+class Recipes(Connection):
     def recipes(self) -> Catalogue:
         """Every recipe that can be found, and the problems of the broken ones.
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from jobs.client.connection import Door
+from jobs.client.connection import Connection
 
 if TYPE_CHECKING:
     from jobs.store.secrets import Secret
 
 
-class Secrets(Door):
+class Secrets(Connection):
     def set_secret(self, name: str, value: str) -> None:
         """Keep a value for jobs whose recipe names it. Raises BadInput, Unreachable."""
         from jobs.store.secrets import keep

@@ -37,11 +37,13 @@ class Serving(Queueing, Models):
 
         Raises BadInput (no such model; another address than this machine's own without a token), NeverFits.
         """
-        from jobs.kinds.service import Asked, argv, checked
+        from jobs.kinds.service import ServiceRequest, argv, checked
 
         self.model(reference)
         models = str(self.home.models)
-        asked = checked(Asked(models, reference, host, port, token_sha256, native, log_predictions))
+        asked = checked(
+            ServiceRequest(models, reference, host, port, token_sha256, native, log_predictions)
+        )
         request = SubmitRequest(
             argv=argv(sys.executable, asked),
             name=f"serve {reference}",

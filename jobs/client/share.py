@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from jobs.core.ports import BadInput, Unreachable
+from jobs.core.ports import BadInput, StateUnavailable
 
 LIMIT_S = 600.0
 _PROGRAM = ("-P", "-m", "jobs.programs.serving.export")
@@ -27,7 +27,7 @@ def shared(models: Path, reference: str, folder: Path) -> None:
             env=environ,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise Unreachable(f"{reference} could not be written: {error}.", "Try it again.") from error
+        raise StateUnavailable(f"{reference} could not be written: {error}.", "Try it again.") from error
     if done.returncode:
         raise BadInput(*_reason(done.stdout, done.stderr))
 

@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 from typing import get_args
 
 from jobs.core.jobs import Ended, JobId
-from jobs.core.ports import Unreachable
-from jobs.installation.notify import Watcher
+from jobs.core.ports import StateUnavailable
+from jobs.installation.notify import Subscription
 from jobs.store.intents import no_such_job
 from jobs.store.queries import Queries
 
@@ -22,7 +22,7 @@ _LOOK_EVERY_S = 1.0  # without a ring
 def until_ended(
     ids: Sequence[JobId],
     queries: Queries,
-    watcher: Watcher,
+    watcher: Subscription,
     timeout_s: float | None,
     daemon_runs: Callable[[], bool],
 ) -> bool:
@@ -42,6 +42,6 @@ def until_ended(
         if not left or rest_s <= 0:
             return not left
         if not watcher.wait(rest_s) and not daemon_runs():
-            raise Unreachable(
+            raise StateUnavailable(
                 f"Job {left[-1]} cannot end: the scheduler is not running.", "Start it with: cro-tui daemon"
             )

@@ -39,11 +39,11 @@ class NoSuchJob(BadInput):
     """Remedy: look at the list and name a job that is there."""
 
 
-class NotNow(CroError):
+class WrongState(CroError):
     """Remedy: the act does not suit the job's state; do something else with it."""
 
 
-class Unreachable(CroError):
+class StateUnavailable(CroError):
     """Remedy: start or repair the scheduler or its files, then try again."""
 
 

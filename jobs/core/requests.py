@@ -122,7 +122,7 @@ class JobGroup:
     best_id: JobId | None = None
 
 
-Row = Job | JobGroup  # of a list
+ListRow = Job | JobGroup  # of a list
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +155,7 @@ class Snapshot:
     """
 
     at: float
-    rows: tuple[Row, ...] = ()
+    rows: tuple[ListRow, ...] = ()
     matched: int = 0  # how many jobs match the query; `rows` may be cut at its limit
     counts: Mapping[StateName, int] = field(default_factory=dict)
     capacity: Capacity | None = None
@@ -204,7 +204,7 @@ class Headroom:
 
 
 @dataclass(frozen=True, slots=True)
-class Outlook:
+class StartEstimate:
     """What stands behind a waiting job's place, and what is foreseen for it.
 
     `place` of `waiting` jobs that could start, 1 first; None while it could not. Jobs go by the smallest

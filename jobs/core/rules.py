@@ -8,7 +8,7 @@ from jobs.core.jobs import GIB
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
+class SchedulerSettings:
     """The admission settings that `decide` obeys. Fractions are 0..1 of the machine.
 
     `mem_headroom_*`: memory kept free for the person at the keyboard (the larger of the two counts).

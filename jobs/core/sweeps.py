@@ -16,7 +16,7 @@ MOST_RUNS = 20_000  # in short
 Pairs = Iterable[tuple[str, Any]]  # names and values, as jobs have their parameters and metrics
 
 
-class Run(NamedTuple):
+class SweepRun(NamedTuple):
     """One job of a sweep, in short. `metrics` are empty until it has succeeded."""
 
     id: JobId
@@ -26,7 +26,7 @@ class Run(NamedTuple):
     pruned: bool = False
 
 
-class Columns(NamedTuple):
+class RunColumns(NamedTuple):
     """Runs by id, as a column for each parameter and metric, None where one has none: of thousands of runs
     it is a few lists, where an object for each would take longer to make than to draw."""
 
@@ -40,9 +40,9 @@ class Columns(NamedTuple):
     def ended(self) -> bool:
         return set(self.states) <= ENDED
 
-    def run(self, place: int) -> Run:
+    def run(self, place: int) -> SweepRun:
         job_id = self.ids[place]
-        return Run(
+        return SweepRun(
             job_id,
             self.states[place],
             {name: value for name, column in self.params.items() if (value := column[place]) is not None},
@@ -63,7 +63,7 @@ def columns_of(rows: Sequence[Pairs]) -> dict[str, list[Any]]:
 
 
 @dataclass(frozen=True, slots=True)
-class Runs:
+class GroupRuns:
     """The runs of one group, at most `MOST_RUNS` of `size`, by id, and what can be drawn of them.
 
     `varying` are the parameters whose values differ; `metrics` those that any has left, what judges them
@@ -73,24 +73,24 @@ class Runs:
     lead: JobId
     name: str
     size: int
-    columns: Columns
+    columns: RunColumns
     varying: tuple[str, ...] = ()
     metrics: tuple[str, ...] = ()
     better: Mapping[str, str] = field(default_factory=dict)
 
 
 def runs_of(
-    lead: JobId, name: str, size: int, columns: Columns, judged_by: Sequence[tuple[str, str]]
-) -> Runs:
+    lead: JobId, name: str, size: int, columns: RunColumns, judged_by: Sequence[tuple[str, str]]
+) -> GroupRuns:
     main = [metric for metric, _ in judged_by if metric in columns.metrics]
     metrics = tuple(dict.fromkeys([*main, *columns.metrics]))
     varied = tuple(
         name for name, column in columns.params.items() if _differ([v for v in column if v is not None])
     )
-    return Runs(lead, name, size, columns, varied, metrics, dict(judged_by))
+    return GroupRuns(lead, name, size, columns, varied, metrics, dict(judged_by))
 
 
-def ranked(runs: Runs, metric: str) -> list[int]:
+def ranked(runs: GroupRuns, metric: str) -> list[int]:
     """Their places, the best first, then those without that metric; without a word of better, by id."""
     places, better = range(len(runs.columns.ids)), runs.better.get(metric, "")
     if not better or metric not in runs.columns.metrics:
@@ -101,7 +101,7 @@ def ranked(runs: Runs, metric: str) -> list[int]:
 
 
 @dataclass(frozen=True, slots=True)
-class Sweep:
+class SweepSummary:
     """`jobs` has the first `LOOKED_AT` of it, the best first where that can be told, then by id.
 
     `counts` is of all of them.
@@ -140,7 +140,7 @@ def sweep_of(
     metrics: Sequence[tuple[str, str]],
     *,
     optimized: bool = False,
-) -> Sweep:
+) -> SweepSummary:
     """The sweep of these jobs; `metrics` are what their recipe says about better, the main one first."""
     ordered = sorted(jobs, key=lambda job: job.id)
     left = {name for job in ordered for name, _ in job.metrics}
@@ -149,7 +149,7 @@ def sweep_of(
         sign = -1.0 if better == "max" else 1.0
         worst = float("inf")
         ordered.sort(key=lambda job: sign * value if (value := score(job, metric)) is not None else worst)
-    return Sweep(
+    return SweepSummary(
         JobId(sweep[0]),
         sweep[1],
         tuple(ordered),

@@ -18,7 +18,7 @@ Curve = tuple[tuple[float, float], ...]  # (step, value) of a metric, in the ord
 
 
 @dataclass(frozen=True, slots=True)
-class Flagged:
+class FlaggedLine:
     """A line that could not be used, by its number from 1, and why."""
 
     line: int
@@ -50,7 +50,7 @@ class Reported:
     notes: tuple[str, ...] = ()
     artifacts: tuple[str, ...] = ()
     model: ReportedModel | None = None
-    flagged: tuple[Flagged, ...] = ()
+    flagged: tuple[FlaggedLine, ...] = ()
     flagged_count: int = 0
 
 

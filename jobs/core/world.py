@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from jobs.core.jobs import Grant, Job, JobId, Reason, StateName
 from jobs.core.machine import Capacity, Sample
-from jobs.core.rules import Rules
+from jobs.core.rules import SchedulerSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class Gate:
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Stack:
+class WarmKey:
     """A framework as one interpreter has it, with the packages of that interpreter's environment."""
 
     name: str
@@ -38,7 +38,7 @@ class WarmProcess:
     `used_at`: when it last started a job, or was started itself.
     """
 
-    stack: Stack
+    stack: WarmKey
     mem_bytes: int | None
     used_at: float
 
@@ -59,7 +59,7 @@ class World:
 
     now: float
     capacity: Capacity
-    rules: Rules = field(default_factory=Rules)
+    rules: SchedulerSettings = field(default_factory=SchedulerSettings)
     jobs: Mapping[JobId, Job] = field(default_factory=dict)
     fates: Mapping[JobId, StateName] = field(default_factory=dict)
     sample: Sample | None = None
@@ -118,6 +118,6 @@ class WarmPlan:
     `without`: why a stack that jobs would use gets none.
     """
 
-    start: frozenset[Stack] = frozenset()
-    stop: frozenset[Stack] = frozenset()
-    without: Mapping[Stack, str] = field(default_factory=dict)
+    start: frozenset[WarmKey] = frozenset()
+    stop: frozenset[WarmKey] = frozenset()
+    without: Mapping[WarmKey, str] = field(default_factory=dict)

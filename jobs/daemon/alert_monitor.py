@@ -18,21 +18,21 @@ from jobs.core.jobs import GIB, Job, JobId
 from jobs.core.machine import Alert, Capacity, Sample
 from jobs.installation.home import Home
 from jobs.installation.settings import Settings
-from jobs.upkeep.alerts import Watch, readings_of, watched
+from jobs.upkeep.alerts import AlertTracker, readings_of, track
 
 log = logging.getLogger(__name__)
 
 COMMAND_S = 10.0
 
 
-class Alarms:
+class AlertMonitor:
     """The watch of one scheduler."""
 
     def __init__(self, home: Home, settings: Settings) -> None:
         self._home = home
         self._command = settings.alerts.command
         self._log_bytes = settings.jobs.log_max_bytes or GIB
-        self._watch = Watch()
+        self._watch = AlertTracker()
 
     def mind(self, sample: Sample, capacity: Capacity, running: Iterable[Job]) -> Sample:
         """The sample with the alerts that stand; what is new or over is told."""
@@ -44,7 +44,7 @@ class Alarms:
             log_bytes=self._written(running),
             log_kept_bytes=self._log_bytes,
         )
-        self._watch = watched(self._watch, readings, sample.at)
+        self._watch = track(self._watch, readings, sample.at)
         after = self._watch.standing
         for key in after.keys() - before.keys():
             self._tell("raised", after[key])

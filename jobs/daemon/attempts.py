@@ -18,8 +18,8 @@ from typing import Protocol, get_args
 from jobs.core.jobs import Active, Job, JobId, Starting, Usage
 from jobs.core.machine import Device
 from jobs.core.ports import Clock, CroError, Executor, Launch, Phase, Status
-from jobs.core.world import Stack, WarmPlan, WarmProcess, World
-from jobs.daemon.mlflow_sync import Mirrors
+from jobs.core.world import WarmKey, WarmPlan, WarmProcess, World
+from jobs.daemon.mlflow_sync import MlflowSync
 from jobs.engine.events import (
     AttemptEnded,
     AttemptMissing,
@@ -64,7 +64,7 @@ class MeasuredExecutor(Executor, Protocol):
     def kept_warm(self) -> tuple[WarmProcess, ...]:
         """The processes that have imported a framework, or are about to."""
 
-    def keep_warm(self, plan: WarmPlan, by: Mapping[Stack, tuple[Sequence[str], str]]) -> None:
+    def keep_warm(self, plan: WarmPlan, by: Mapping[WarmKey, tuple[Sequence[str], str]]) -> None:
         """Start and stop them; `by` has a job's argv and its captured environment's path by stack."""
 
 
@@ -80,11 +80,11 @@ class Attempts:
         *,
         lost_after_s: float,
         settings: JobSettings | None = None,
-        mirrors: Mirrors | None = None,
+        mirrors: MlflowSync | None = None,
     ) -> None:
         self._home = home
         self._settings = settings or JobSettings()
-        self._mirrors = mirrors or Mirrors(home, on=False)
+        self._mirrors = mirrors or MlflowSync(home, on=False)
         self._executor = executor
         self._instance = instance
         self._clock = clock

@@ -13,12 +13,13 @@ from dataclasses import replace
 from jobs.core.jobs import DependencyKind, Ended, Held, Job, JobId, Queued, StateName, Succeeded
 from jobs.core.world import World
 from jobs.daemon.estimates import Estimates
-from jobs.daemon.forecaster import Foresight
+from jobs.daemon.forecaster import Forecaster
 from jobs.engine.events import (
     BecameReady,
     CancelRequested,
+    CheckpointResult,
     Decide,
-    DependencyNever,
+    DependencyFailed,
     DrainChanged,
     Effect,
     Event,
@@ -30,12 +31,11 @@ from jobs.engine.events import (
     ReasonsChanged,
     Record,
     ReleaseRequested,
+    Resumed,
     Save,
-    SaveAnswered,
     SettleDependents,
     Submitted,
     WakeAt,
-    WentOn,
 )
 from jobs.engine.step import step, wants_head
 from jobs.installation.settings import HIGHEST_PRIORITY, LOWEST_PRIORITY
@@ -68,7 +68,7 @@ class Cycle:
         self.ended: list[Job] = []
         self.wake_at: float | None = None
         self.due = True
-        self._foresight = Foresight(store)
+        self._foresight = Forecaster(store)
         self._estimates = Estimates(load_errors(store.meta(ESTIMATES)))
         self._places: dict[JobId, int] = {}  # of the waiting jobs at the last decision of the whole window
         self._reasons: dict[JobId, ReasonsChanged] = {}
@@ -92,9 +92,9 @@ class Cycle:
                     case ReasonsChanged():
                         self._reasons[effect.job_id] = effect
                         self._estimates.tell(effect, self.world.now)
-                    case SaveAnswered(spec, saved, took_s):
+                    case CheckpointResult(spec, saved, took_s):
                         self._foresight.learn_save(spec, saved, took_s)
-                    case WentOn(spec, took_s):
+                    case Resumed(spec, took_s):
                         self._foresight.learn_restart(spec, took_s)
                     case SettleDependents():
                         events += self._settle(effect)
@@ -207,7 +207,7 @@ class Cycle:
         return [
             *(BecameReady(now, job, fates) for job in became),
             *(
-                DependencyNever(now, jobs[i], effect.job_id, effect.fate, effect.cause)
+                DependencyFailed(now, jobs[i], effect.job_id, effect.fate, effect.cause)
                 for i in never
                 if i in jobs
             ),

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 
 from jobs.core.jobs import Forecast, Job, JobId, JobSpec, Queued, Succeeded
 from jobs.core.world import World
-from jobs.policy.history import UNKNOWN, Past, after_restart, after_run, after_save, foresee
+from jobs.policy.history import UNKNOWN, RunHistory, after_restart, after_run, after_save, forecast_of
 from jobs.policy.runtime_model import runtime_keys
 from jobs.store.writer import Store
 
@@ -17,12 +17,12 @@ SHORTEST_S = 0.1  # runs shorter than this teach nothing about when room becomes
 MOST_KEYS = 20_000  # kept in memory
 
 
-class Foresight:
+class Forecaster:
     """One for a store. `stale`: a run has taught something since the waiting jobs got their forecasts."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._known: dict[str, Past] = {}
+        self._known: dict[str, RunHistory] = {}
         self.stale = False
 
     def learn(self, job: Job) -> None:
@@ -61,12 +61,12 @@ class Foresight:
         for job in asked:
             kind = keys[job.id], job.spec.needs, job.spec.fixed
             if kind not in made:
-                made[kind] = foresee(job.spec, self._known.get, world.capacity, world.rules)
+                made[kind] = forecast_of(job.spec, self._known.get, world.capacity, world.rules)
             if made[kind] != job.forecast:
                 found[job.id] = made[kind]
         return found
 
-    def _remember(self, changed: Mapping[str, Past]) -> None:
+    def _remember(self, changed: Mapping[str, RunHistory]) -> None:
         for key, past in changed.items():
             self._known[key] = past
             self._store.set_past(key, past)

@@ -17,21 +17,21 @@ from jobs.core.jobs import JobId, Paused, Running, Usage
 from jobs.core.machine import Capacity, Sample
 from jobs.core.ports import Clock, Sensor
 from jobs.core.world import World
-from jobs.daemon.alert_monitor import Alarms
+from jobs.daemon.alert_monitor import AlertMonitor
 from jobs.daemon.attempts import Attempts, MeasuredExecutor, boot_id
 from jobs.daemon.backups import Backups
 from jobs.daemon.cycle import Cycle
 from jobs.daemon.gpu_traces import GpuTraces
-from jobs.daemon.mlflow_sync import Mirrors
-from jobs.daemon.retention import Pruning
+from jobs.daemon.mlflow_sync import MlflowSync
+from jobs.daemon.retention import Retention
 from jobs.engine.events import CapacityChanged, Sampled, WarmChanged
 from jobs.engine.step import unfinished
 from jobs.installation.home import Home
-from jobs.installation.notify import Bell, Ringer
+from jobs.installation.notify import Listener, Notifier
 from jobs.installation.settings import Settings
 from jobs.machine import latest_sample
-from jobs.machine.latest_sample import Vitals
-from jobs.policy.memory_relief import relief
+from jobs.machine.latest_sample import LatestSample
+from jobs.policy.memory_relief import memory_relief
 from jobs.records import load_history
 from jobs.store.backup import check_header, is_damage
 from jobs.store.codec import USAGE, load_shares
@@ -70,7 +70,7 @@ class Daemon:
         self._executor = executor
         self._sensor = sensor
         self._clock = clock
-        self._mirrors = Mirrors(home, on=settings.tracking.mlflow)
+        self._mirrors = MlflowSync(home, on=settings.tracking.mlflow)
         self._attempts = Attempts(
             home,
             executor,
@@ -80,8 +80,8 @@ class Daemon:
             settings=settings.jobs,
             mirrors=self._mirrors,
         )
-        self._ringer = Ringer()
-        self._bell: Bell | None = None
+        self._ringer = Notifier()
+        self._bell: Listener | None = None
         self._wake = asyncio.Event()
         self._leaving = False
         self._version = -1
@@ -95,8 +95,8 @@ class Daemon:
         self._poison: set[int] = set()
         self._cycle = Cycle(store, self._load(), self._poison)
         self._backups = Backups(home.database)
-        self._pruning = Pruning(home, settings.keep, settings.environments)
-        self._alarms = Alarms(home, settings)
+        self._pruning = Retention(home, settings.keep, settings.environments)
+        self._alarms = AlertMonitor(home, settings)
         self._gpu_traces = GpuTraces(home)
         self._load_now: load_history.Open | None = None
         self._points = 0
@@ -173,7 +173,7 @@ class Daemon:
                 self._wake.set()
         self._sample(now)
         now = self._clock()
-        if (cycle.due or cycle.is_time(now)) and (self._store.waiting() or relief(cycle.world)):
+        if (cycle.due or cycle.is_time(now)) and (self._store.waiting() or memory_relief(cycle.world)):
             cycle.decide(now)
         self._keep_warm(now)
         for job_id in self._pruning.mind():
@@ -289,7 +289,7 @@ class Daemon:
         world = self._cycle.world
         try:
             latest_sample.write(
-                self._home.vitals, Vitals(os.getpid(), now, world.capacity, world.gate, sample)
+                self._home.vitals, LatestSample(os.getpid(), now, world.capacity, world.gate, sample)
             )
         except OSError as error:
             log.warning("vitals cannot be written: %s", error)
@@ -349,7 +349,7 @@ class Daemon:
         return idle_exit_s > 0 and monotonic() - self._busy_at >= idle_exit_s
 
     def _open_bell(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._bell = Bell(self._home.doorbell)
+        self._bell = Listener(self._home.doorbell)
         self._intents_due = True
         loop.add_reader(self._bell.fileno(), self._wake.set)
 

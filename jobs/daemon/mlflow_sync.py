@@ -28,7 +28,7 @@ LOOK_EVERY_S = 0.1
 LOG = "mirror.log"
 
 
-class Mirrors:
+class MlflowSync:
     def __init__(self, home: Home, *, on: bool) -> None:
         self._home = home
         self._wanted = on

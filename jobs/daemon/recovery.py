@@ -15,7 +15,7 @@ from typing import Any
 
 from jobs.core.jobs import GIB, Grant, Job, JobId, JobSpec, Needs, Starting
 from jobs.core.ports import Exit, ExitCause
-from jobs.engine.exit_states import ending
+from jobs.engine.exit_states import exit_state
 from jobs.installation.home import Home
 from jobs.records.exits import exit_of
 from jobs.runtime import job_folder
@@ -118,6 +118,6 @@ def _job(job_id: JobId, attempt: int, folder: Path, spec: Mapping[str, Any]) -> 
     if end is not None:
         if end.cause is ExitCause.CANCELLED:
             state = replace(state, cancel_requested_at=began_at)  # who stopped it was one of us
-        ended = ending(state, needs, end)
+        ended = exit_state(state, needs, end)
         job = replace(job, state=ended, usage=ended.usage, metrics=end.metrics)
     return job, str(spec["name"]).split("-")[1]

@@ -29,7 +29,7 @@ FIRST_AFTER_S = 60.0
 REST_S = 0.001  # between two jobs, for others want the disk and the processor
 
 
-class Pruning:
+class Retention:
     def __init__(
         self, home: Home, settings: KeepSettings, environments: EnvironmentSettings | None = None
     ) -> None:

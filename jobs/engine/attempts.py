@@ -22,22 +22,22 @@ from jobs.core.jobs import (
     Usage,
 )
 from jobs.core.ports import Exit, ExitCause
-from jobs.core.rules import Rules
+from jobs.core.rules import SchedulerSettings
 from jobs.core.world import World
 from jobs.engine.events import (
     AttemptEnded,
+    CheckpointResult,
     Effect,
     LaunchAccepted,
     LaunchFailed,
     Rebooted,
     Record,
+    Resumed,
     Save,
-    SaveAnswered,
     StopAttempt,
-    WentOn,
 )
-from jobs.engine.exit_states import ending, lost, stop_asked_at, stop_cause
-from jobs.engine.transitions import Answer, back, end, joined, leave, put
+from jobs.engine.exit_states import exit_state, lost, stop_asked_at, stop_cause
+from jobs.engine.transitions import StepResult, back, end, joined, leave, put
 from jobs.policy.limits import most_gpu_mem_bytes, most_mem_bytes
 from jobs.policy.sizing import MEMORY_TRIES, more_memory
 
@@ -55,7 +55,7 @@ def _attempt(world: World, job_id: JobId, attempt: int) -> tuple[Job, Active] | 
     return job, job.state
 
 
-def launch_accepted(world: World, event: LaunchAccepted) -> Answer:
+def launch_accepted(world: World, event: LaunchAccepted) -> StepResult:
     found = _attempt(world, event.job_id, event.attempt)
     if found is None:
         return world, ()
@@ -83,7 +83,7 @@ def launch_accepted(world: World, event: LaunchAccepted) -> Answer:
     return put(world, running), effects
 
 
-def launch_failed(world: World, event: LaunchFailed) -> Answer:
+def launch_failed(world: World, event: LaunchFailed) -> StepResult:
     found = _attempt(world, event.job_id, event.attempt)
     if found is None:
         return world, ()
@@ -106,7 +106,7 @@ def launch_failed(world: World, event: LaunchFailed) -> Answer:
     return world, (failed, *effects)
 
 
-def rebooted(world: World, event: Rebooted) -> Answer:
+def rebooted(world: World, event: Rebooted) -> StepResult:
     found = _attempt(world, event.job_id, event.attempt)
     if found is None:
         return world, ()
@@ -130,26 +130,26 @@ def rebooted(world: World, event: Rebooted) -> Answer:
     return back(leave(world, job.id), queued), (Save(queued), again)
 
 
-def attempt_ended(world: World, event: AttemptEnded) -> Answer:
+def attempt_ended(world: World, event: AttemptEnded) -> StepResult:
     found = _attempt(world, event.job_id, event.attempt)
     if found is None:
         return world, ()
     world, effects = _ended(world, *found, event.exit)
     loading_s = _loading_s(found[0], event.exit, world.rules)
-    return world, effects if loading_s is None else (*effects, WentOn(found[0].spec, loading_s))
+    return world, effects if loading_s is None else (*effects, Resumed(found[0].spec, loading_s))
 
 
-def _ended(world: World, job: Job, state: Active, exit_: Exit) -> Answer:
+def _ended(world: World, job: Job, state: Active, exit_: Exit) -> StepResult:
     if (answer := _saved(world, job, state, exit_)) is not None:
         return answer
-    ended = ending(state, job.spec.needs, exit_)
+    ended = exit_state(state, job.spec.needs, exit_)
     if (answer := _with_more_memory(world, job, state, ended, exit_)) is not None:
         return answer
     job = replace(job, metrics=exit_.metrics)
     return end(world, job, ended, getattr(ended, "cause", ""), state.attempt)
 
 
-def _loading_s(job: Job, exit_: Exit, rules: Rules) -> float | None:
+def _loading_s(job: Job, exit_: Exit, rules: SchedulerSettings) -> float | None:
     """How long an attempt that went on from a checkpoint took to be at work again, as far as it said so.
 
     That is when it first reported; of one that reports seldom that says nothing.
@@ -158,7 +158,7 @@ def _loading_s(job: Job, exit_: Exit, rules: Rules) -> float | None:
     return after_s if after_s is not None and after_s <= rules.trial_s and job.attained_s > 0 else None
 
 
-def _saved(world: World, job: Job, state: Active, exit_: Exit) -> Answer | None:
+def _saved(world: World, job: Job, state: Active, exit_: Exit) -> StepResult | None:
     """An attempt that stopped so that it can go on later; None when it ended for good.
 
     A job that was asked to make room and did not save goes on from its last checkpoint, and is not asked
@@ -199,7 +199,7 @@ def _saved(world: World, job: Job, state: Active, exit_: Exit) -> Answer | None:
         how = f"exit code {exit_.exit_code}" if exit_.signal is None else f"signal {exit_.signal}"
         detail = f"{how}; {ran_s:.0f} s are lost, and it is not asked again"
         told = Record(world.now, job.id, "stopped without saving", state.attempt, detail)
-    learned = SaveAnswered(job.spec, kept, max(0.0, exit_.finished_at - asked_at))
+    learned = CheckpointResult(job.spec, kept, max(0.0, exit_.finished_at - asked_at))
     if isinstance(state, Running) and state.hold_after:
         world, effects = _held(world, job.to(Held(world.now)), told)
         return world, (*effects, learned)
@@ -207,7 +207,9 @@ def _saved(world: World, job: Job, state: Active, exit_: Exit) -> Answer | None:
     return back(leave(world, job.id), waiting), (Save(waiting), told, learned)
 
 
-def _with_more_memory(world: World, job: Job, state: Active, ended: Ended, exit_: Exit) -> Answer | None:
+def _with_more_memory(
+    world: World, job: Job, state: Active, ended: Ended, exit_: Exit
+) -> StepResult | None:
     """Have a job tried again that ran out of memory, with more of it; None where that is not for us to do.
 
     The person's own limit is kept, and only what says that it can be repeated is repeated.
@@ -243,11 +245,11 @@ def _with_more_memory(world: World, job: Job, state: Active, ended: Ended, exit_
     return back(leave(world, job.id), waiting), effects
 
 
-def _held(world: World, held: Job, told: Record) -> Answer:
+def _held(world: World, held: Job, told: Record) -> StepResult:
     return leave(world, held.id), (Save(held), told)
 
 
-def missing(world: World, job_id: JobId, attempt: int, cause: str) -> Answer:
+def missing(world: World, job_id: JobId, attempt: int, cause: str) -> StepResult:
     found = _attempt(world, job_id, attempt)
     if found is None:
         return world, ()

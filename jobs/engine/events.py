@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from jobs.core.jobs import DependencyKind, Forecast, Job, JobId, JobSpec, Reason, StateName
 from jobs.core.machine import Capacity, Sample
 from jobs.core.ports import Exit
-from jobs.core.rules import Rules
+from jobs.core.rules import SchedulerSettings
 from jobs.core.world import WarmProcess
 
 # --- the queue ------------------------------------------------------------------------------------
@@ -51,7 +51,7 @@ class BecameReady:
 
 
 @dataclass(frozen=True, slots=True)
-class DependencyNever:
+class DependencyFailed:
     """`on` ended as `fate`, so `job` can never start; `cause` is what `on` said of it, where it did."""
 
     at: float
@@ -124,7 +124,7 @@ class CapacityChanged:
 @dataclass(frozen=True, slots=True)
 class RulesChanged:
     at: float
-    rules: Rules
+    rules: SchedulerSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,7 +218,7 @@ Event = (
     Submitted
     | HeadLoaded
     | BecameReady
-    | DependencyNever
+    | DependencyFailed
     | CancelRequested
     | HoldRequested
     | ReleaseRequested
@@ -286,7 +286,7 @@ class ReasonsChanged:
 
 
 @dataclass(frozen=True, slots=True)
-class SaveAnswered:
+class CheckpointResult:
     """A job that was asked to save and stop has done so or not; the next ones of its program go by it.
 
     `took_s`: from the question to its end.
@@ -298,7 +298,7 @@ class SaveAnswered:
 
 
 @dataclass(frozen=True, slots=True)
-class WentOn:
+class Resumed:
     """A job that went on from its checkpoint was at work again so long after its start."""
 
     spec: JobSpec
@@ -343,8 +343,8 @@ Effect = (
     | SettleDependents
     | Record
     | ReasonsChanged
-    | SaveAnswered
-    | WentOn
+    | CheckpointResult
+    | Resumed
     | StartAttempt
     | StopAttempt
     | PauseAttempt

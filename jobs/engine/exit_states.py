@@ -27,7 +27,7 @@ from jobs.core.ports import Exit, ExitCause
 _STOP_SIGNALS = frozenset({9, 15})  # KILL, TERM
 
 
-def ending(state: Active, needs: Needs, exit_: Exit) -> Ended:
+def exit_state(state: Active, needs: Needs, exit_: Exit) -> Ended:
     """The state in which an attempt that was in `state` has ended."""
     began_at = state.since_at if isinstance(state, Starting) else state.started_at
     started_at = began_at if exit_.started_at is None else exit_.started_at

@@ -18,11 +18,11 @@ from jobs.core.jobs import (
 )
 from jobs.core.world import World
 from jobs.engine.events import PauseAttempt, Record, ResumeAttempt, Save, StopAttempt
-from jobs.engine.transitions import Answer, Fates, end, leave, outdated, put, stop_record
+from jobs.engine.transitions import Fates, StepResult, end, leave, outdated, put, stop_record
 from jobs.policy.window import blocked, enter
 
 
-def cancel(world: World, job: Job, cause: str = "") -> Answer:
+def cancel(world: World, job: Job, cause: str = "") -> StepResult:
     if outdated(world, job):
         return world, ()
     state = job.state
@@ -61,7 +61,7 @@ def cancel(world: World, job: Job, cause: str = "") -> Answer:
             return world, ()
 
 
-def hold(world: World, job: Job) -> Answer:
+def hold(world: World, job: Job) -> StepResult:
     if outdated(world, job):
         return world, ()
     state = job.state
@@ -84,7 +84,7 @@ def hold(world: World, job: Job) -> Answer:
     return world, ()
 
 
-def release(world: World, job: Job, fates: Fates) -> Answer:
+def release(world: World, job: Job, fates: Fates) -> StepResult:
     if outdated(world, job):
         return world, ()
     state = job.state
@@ -106,7 +106,7 @@ def release(world: World, job: Job, fates: Fates) -> Answer:
     return world, ()
 
 
-def reprioritise(world: World, job: Job, priority: int, fates: Fates) -> Answer:
+def reprioritise(world: World, job: Job, priority: int, fates: Fates) -> StepResult:
     if not isinstance(job.state, Waiting) or job.spec.priority == priority:
         return world, ()
     changed = replace(job, spec=replace(job.spec, priority=priority))

@@ -35,7 +35,7 @@ from jobs.engine.events import (
     CancelRequested,
     CapacityChanged,
     Decide,
-    DependencyNever,
+    DependencyFailed,
     DrainChanged,
     Effect,
     Event,
@@ -61,7 +61,7 @@ from jobs.engine.events import (
     WarmChanged,
 )
 from jobs.engine.requests import cancel, hold, release, reprioritise
-from jobs.engine.transitions import PAST, Answer, Fates, end, known
+from jobs.engine.transitions import PAST, Fates, StepResult, end, known
 from jobs.policy.decide import decide, estimate, next_gate
 from jobs.policy.order import accrued, with_backlog
 from jobs.policy.window import blocked, enter, load, wants_head
@@ -69,7 +69,7 @@ from jobs.policy.window import blocked, enter, load, wants_head
 __all__ = ["step", "unfinished", "wants_head"]
 
 
-def step(world: World, event: Event) -> Answer:
+def step(world: World, event: Event) -> StepResult:
     """Apply one event; the world's `now` becomes the event's `at`."""
     world = replace(world, now=event.at)
     match event:
@@ -79,7 +79,7 @@ def step(world: World, event: Event) -> Answer:
             return load(world, event.jobs, event.beyond, event.fates), ()
         case BecameReady():
             return _became_ready(world, known(world, event.job), event.fates)
-        case DependencyNever():
+        case DependencyFailed():
             return _dependency_never(world, event)
         case CancelRequested():
             return cancel(world, known(world, event.job), event.cause)
@@ -135,7 +135,7 @@ def unfinished(world: World) -> tuple[Effect, ...]:
 # --- the queue ----------------------------------------------------------------------------------------
 
 
-def _submitted(world: World, job: Job, fates: Fates) -> Answer:
+def _submitted(world: World, job: Job, fates: Fates) -> StepResult:
     if job.id in world.jobs or not isinstance(job.state, Waiting):
         return world, ()
     effects: tuple[Effect, ...] = (Save(job), Record(world.now, job.id, "submitted"))
@@ -149,21 +149,21 @@ def _submitted(world: World, job: Job, fates: Fates) -> Answer:
     return world, effects
 
 
-def _became_ready(world: World, job: Job, fates: Fates) -> Answer:
+def _became_ready(world: World, job: Job, fates: Fates) -> StepResult:
     if not isinstance(job.state, Queued) or blocked(world, job, fates):
         return world, ()
     job = replace(job, idle_s=job.idle_s + max(0.0, world.now - job.state.since_at))
     return enter(world, job, fates), (Save(job),)
 
 
-def _dependency_never(world: World, event: DependencyNever) -> Answer:
+def _dependency_never(world: World, event: DependencyFailed) -> StepResult:
     job = known(world, event.job)
     if not isinstance(job.state, Waiting):
         return world, ()
     return _never(world, job, event.on, event.fate, event.cause)
 
 
-def _never(world: World, job: Job, on: JobId, fate: StateName, why: str = "") -> Answer:
+def _never(world: World, job: Job, on: JobId, fate: StateName, why: str = "") -> StepResult:
     said = f": {why.rstrip('.')}" if why else ""
     cause = f"#{on} {PAST[fate]}{said}; this job needed it to succeed"
     return end(world, job, Cancelled(None, world.now, None, None, Usage(), cause), cause)
@@ -172,7 +172,7 @@ def _never(world: World, job: Job, on: JobId, fate: StateName, why: str = "") ->
 # --- deciding ---------------------------------------------------------------------------------------------
 
 
-def _decide(world: World, look_ahead: bool) -> Answer:
+def _decide(world: World, look_ahead: bool) -> StepResult:
     world = replace(world, usage=accrued(world, world.now), usage_at=world.now)
     if look_ahead:  # else it may be the front of the queue alone
         world = with_backlog(world)

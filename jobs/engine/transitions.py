@@ -11,7 +11,7 @@ from jobs.engine.events import Effect, Record, Save, SettleDependents
 from jobs.policy.dependencies import settled_by
 from jobs.policy.window import blocked, enter
 
-Answer = tuple[World, tuple[Effect, ...]]
+StepResult = tuple[World, tuple[Effect, ...]]
 Fates = Mapping[JobId, StateName]
 
 
@@ -44,7 +44,7 @@ def back(world: World, job: Job) -> World:
     return replace(world, beyond=None) if forgotten else enter(world, job, {})
 
 
-def end(world: World, job: Job, state: Ended, detail: str = "", attempt: int | None = None) -> Answer:
+def end(world: World, job: Job, state: Ended, detail: str = "", attempt: int | None = None) -> StepResult:
     ended = replace(job.to(state), usage=state.usage)
     met, never = settled_by(state.name)
     return leave(world, job.id), (

@@ -19,7 +19,7 @@ import time
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
-from jobs.kinds.environment import WANTED, Environment, Wanted, key_of
+from jobs.kinds.environment import WANTED, Environment, EnvironmentRequest, key_of
 from jobs.upkeep.retention import longest_unused
 
 COMPLETE = "cro.json"
@@ -29,7 +29,7 @@ LOCK = "lock"  # held by the builder of a folder, and by the one for a key
 SPARED_S = 600.0  # what was used just now may be in the hands of somebody who has not queued yet
 
 
-def remember(venvs: Path, wanted: Wanted) -> str:
+def remember(venvs: Path, wanted: EnvironmentRequest) -> str:
     """Keep what is asked for, for the build to come, and return its key."""
     folder, key = venvs / WANTED, wanted.key
     if not (folder / f"{key}.py").exists():

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from jobs.core.ports import BadInput
-from jobs.kinds.environment import Wanted
+from jobs.kinds.environment import EnvironmentRequest
 from recipes.model import Recipe
 
 Installed = Callable[[str], tuple[str, Sequence[str]] | None]
@@ -22,7 +22,7 @@ _SATISFIED = "satisfied.json"
 _MOST_KNOWN = 200
 
 
-def wanted_now(recipe: Recipe, folder: Path) -> Wanted | None:
+def wanted_now(recipe: Recipe, folder: Path) -> EnvironmentRequest | None:
     """As `wanted`. What was satisfied is remembered in the folder until a package comes or goes: reading
     metadata takes longer than all the rest of a submit."""
     asked = json.dumps([recipe.dependencies, recipe.requires_python, recipe.uv])
@@ -64,7 +64,7 @@ def installed(name: str) -> tuple[str, Sequence[str]] | None:
     return found.version, found.requires or ()
 
 
-def wanted(recipe: Recipe, look: Installed = installed) -> Wanted | None:
+def wanted(recipe: Recipe, look: Installed = installed) -> EnvironmentRequest | None:
     """The environment that the recipe wants; None: this installation will do.
 
     Raises BadInput for a requirement that cannot be read.
@@ -82,7 +82,7 @@ def wanted(recipe: Recipe, look: Installed = installed) -> Wanted | None:
     lacks = missing(recipe, look)
     if python_fits and not lacks and not recipe.uv:
         return None
-    return Wanted(
+    return EnvironmentRequest(
         dependencies=recipe.dependencies,
         requires_python=recipe.requires_python,
         uv=recipe.uv,

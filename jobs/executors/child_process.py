@@ -21,7 +21,7 @@ MAX_ASKED = 32  # requests under way; what the socket surely holds
 LEAVE_WITHIN_S = 2.0
 
 
-class Resident:
+class ChildProcess:
     """Started at once. `on_end` is called with a job folder once its `exit.json` is there.
 
     `greets`: its first message is not an answer; wait for it with `greeting`.

@@ -7,22 +7,22 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from jobs.core.ports import Unreachable
-from jobs.executors.child_process import Resident
+from jobs.core.ports import StateUnavailable
+from jobs.executors.child_process import ChildProcess
 
 LOADER = ("LD_LIBRARY_PATH", "LD_PRELOAD")
 PASSED_ON = ("LANG", "LC_ALL", "LC_CTYPE", *LOADER, "PATH", "TZ")  # the rest may hold secrets
 NO_PROCESS = "No process could be made for the job."
 
 
-class Forker:
+class LauncherClient:
     """One launcher at a time. `on_end` is called with a job folder once its `exit.json` is there."""
 
     def __init__(self, python: str, on_end: Callable[[str], None], runtime: Path) -> None:
         self._python = python
         self._launcher_path = str(runtime / "launcher.py")
         self._on_end = on_end
-        self._launcher: Resident | None = None
+        self._launcher: ChildProcess | None = None
         self._cpu_of_gone_s = 0.0
         self._closed = False
 
@@ -41,7 +41,7 @@ class Forker:
         except OSError:
             answer = await self._ask_again(folder)
         if "error" in answer:
-            raise Unreachable(NO_PROCESS, str(answer["error"]))
+            raise StateUnavailable(NO_PROCESS, str(answer["error"]))
         return answer["pid"], answer["start_ticks"]
 
     def cpu_s(self) -> float:
@@ -59,17 +59,17 @@ class Forker:
         try:
             return await self._ask(folder)
         except OSError as error:
-            raise Unreachable(NO_PROCESS, str(error)) from error
+            raise StateUnavailable(NO_PROCESS, str(error)) from error
 
     async def _ask(self, folder: str) -> dict[str, Any]:
         if self._closed:
-            raise Unreachable(NO_PROCESS, "the scheduler is leaving")
+            raise StateUnavailable(NO_PROCESS, "the scheduler is leaving")
         if self._launcher is None or self._launcher.lost:
             self._cpu_of_gone_s = self.cpu_s()
             environ = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
             try:
                 command = [self._python, "-I", "-S", self._launcher_path]
-                self._launcher = Resident(command, environ, self._on_end)
+                self._launcher = ChildProcess(command, environ, self._on_end)
             except OSError as error:
-                raise Unreachable("The launcher of jobs cannot be started.", str(error)) from error
+                raise StateUnavailable("The launcher of jobs cannot be started.", str(error)) from error
         return await self._launcher.ask(folder)

@@ -22,10 +22,10 @@ from typing import Any
 from jobs.core.jobs import Usage
 from jobs.core.ports import Launch, Launched, Phase, Status
 from jobs.core.versions import stamp
-from jobs.core.world import Stack, WarmPlan, WarmProcess
+from jobs.core.world import WarmKey, WarmPlan, WarmProcess
 from jobs.executors import runtime_copy
-from jobs.executors.launcher_client import Forker
-from jobs.executors.process_handle import Watch, kill_if, make_sure_files_can_be_read, watch
+from jobs.executors.launcher_client import LauncherClient
+from jobs.executors.process_handle import ProcessHandle, check_descriptors, kill_if, open_handle
 from jobs.executors.zygotes import Zygotes
 from jobs.records import checkpoints
 from jobs.records.exits import exit_of, how_started, says_out_of_gpu_memory, supervisor_cpu_s, usage_of
@@ -46,10 +46,10 @@ class LocalExecutor:
     ) -> None:
         """`runtime` is the folder of the programs that run beside each job."""
         self._jobs_folder = str(jobs_folder)
-        self._forker = Forker(python, self._told_of_an_end, runtime)
+        self._forker = LauncherClient(python, self._told_of_an_end, runtime)
         self._zygotes = Zygotes(self._told_of_an_end, runtime)
         self._on_change: Callable[[str], None] = lambda _: None
-        self._watched: dict[str, Watch] = {}
+        self._watched: dict[str, ProcessHandle] = {}
         self._submitting: dict[str, asyncio.Task[Launched]] = {}
         self._uncounted: set[str] = set()  # known as running, and their end not read yet
         self._cpu_of_ended_s = 0.0
@@ -157,7 +157,7 @@ class LocalExecutor:
         """The processes that have imported a framework, or are about to."""
         return self._zygotes.kept()
 
-    def keep_warm(self, plan: WarmPlan, by: Mapping[Stack, tuple[Sequence[str], str]]) -> None:
+    def keep_warm(self, plan: WarmPlan, by: Mapping[WarmKey, tuple[Sequence[str], str]]) -> None:
         """Start and stop them; `by` has a job's argv and its captured environment's path by stack."""
         self._zygotes.keep(plan, by)
 
@@ -220,7 +220,7 @@ class LocalExecutor:
         known = self._watched.get(name)
         if known is None:
             written = pids is not None and isinstance(pids.get("supervisor"), dict)
-            make_sure_files_can_be_read()
+            check_descriptors()
             gone = Status(Phase.ORPHANED if written else Phase.MISSING)
             return self._end(name, folder) or gone  # it may have ended while we looked
         if pids is None:
@@ -249,7 +249,7 @@ class LocalExecutor:
 
     def _watch(self, name: str, pid: Any, start_ticks: Any) -> bool:
         """Hold on to a live supervisor; False when that process is gone or is another one by now."""
-        found = watch(pid, start_ticks, partial(self._ended, name))
+        found = open_handle(pid, start_ticks, partial(self._ended, name))
         if found is None:
             return False
         self._unwatch(name)

@@ -18,7 +18,7 @@ ASK_EVERY_S = 0.1
 SPARE_DESCRIPTORS = 32  # for everything else that this process opens
 
 
-class Watch:
+class ProcessHandle:
     """A process that was alive when this was made. `on_end` is called once, on the loop, unless closed."""
 
     def __init__(self, pid: int, start_ticks: int, pidfd: int | None, on_end: Callable[[], None]) -> None:
@@ -70,7 +70,7 @@ class Watch:
         self._on_end()
 
 
-def watch(pid: object, start_ticks: object, on_end: Callable[[], None]) -> Watch | None:
+def open_handle(pid: object, start_ticks: object, on_end: Callable[[], None]) -> ProcessHandle | None:
     """Watch the process that had this pid and start time; None when it is gone or another has its pid.
 
     Raises OSError when that cannot be told.
@@ -88,13 +88,13 @@ def watch(pid: object, start_ticks: object, on_end: Callable[[], None]) -> Watch
             os.close(pidfd)
         raise
     if there:
-        return Watch(pid, start_ticks, pidfd, on_end)
+        return ProcessHandle(pid, start_ticks, pidfd, on_end)
     if pidfd is not None:
         os.close(pidfd)
     return None
 
 
-def make_sure_files_can_be_read() -> None:
+def check_descriptors() -> None:
     """Raise OSError if what was not found may only not have been readable."""
     os.close(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC))
 
@@ -103,7 +103,7 @@ def _is_there(pid: int, start_ticks: int) -> bool:
     """Whether this very process is there. Raises OSError when that cannot be told."""
     if procfs.start_ticks(pid) == start_ticks:
         return True
-    make_sure_files_can_be_read()
+    check_descriptors()
     return procfs.start_ticks(pid) == start_ticks
 
 

@@ -15,8 +15,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from jobs.core.ports import Launch
-from jobs.core.world import Stack, WarmPlan, WarmProcess
-from jobs.executors.child_process import Resident
+from jobs.core.world import WarmKey, WarmPlan, WarmProcess
+from jobs.executors.child_process import ChildProcess
 from jobs.runtime import job_folder, start_variables
 
 log = logging.getLogger(__name__)
@@ -45,9 +45,9 @@ class Zygotes:
         self._on_end = on_end
         self._program = str(runtime / "zygote.py")
         self._clock = clock
-        self._all: dict[Stack, Zygote] = {}
-        self._unfit: dict[Stack, tuple[float, str]] = {}  # until when, and why
-        self._without: Mapping[Stack, str] = {}
+        self._all: dict[WarmKey, ZygoteHandle] = {}
+        self._unfit: dict[WarmKey, tuple[float, str]] = {}  # until when, and why
+        self._without: Mapping[WarmKey, str] = {}
         self._cpu_of_gone_s = 0.0
 
     def kept(self) -> tuple[WarmProcess, ...]:
@@ -59,7 +59,7 @@ class Zygotes:
             WarmProcess(stack, each.mem_bytes, each.used_at) for stack, each in sorted(self._all.items())
         )
 
-    def keep(self, plan: WarmPlan, by: Mapping[Stack, tuple[Sequence[str], str]]) -> None:
+    def keep(self, plan: WarmPlan, by: Mapping[WarmKey, tuple[Sequence[str], str]]) -> None:
         """Start and stop what the plan says; `by` has a job's argv and environment's path by stack."""
         self._without = plan.without
         for stack in plan.stop:
@@ -72,7 +72,7 @@ class Zygotes:
     async def fork(self, launch: Launch, folder: str) -> tuple[int, int | None] | str:
         """Pid and start time of a supervisor that starts the job warm, or why it has to start cold."""
         assert launch.stack is not None
-        stack = Stack(launch.stack, launch.argv[0])
+        stack = WarmKey(launch.stack, launch.argv[0])
         zygote = self._all.get(stack)
         if zygote is None:
             unfit = self._unfit.get(stack)
@@ -102,7 +102,7 @@ class Zygotes:
         for stack in list(self._all):
             self._drop(stack)
 
-    def _start(self, stack: Stack, argv: Sequence[str], environment_path: str) -> None:
+    def _start(self, stack: WarmKey, argv: Sequence[str], environment_path: str) -> None:
         """Start it with the variables that the first job's script will have."""
         captured: dict[str, str] = job_folder.read_json(environment_path) or {}
         with contextlib.suppress(OSError, IndexError):
@@ -113,7 +113,7 @@ class Zygotes:
         environ |= {**start_variables.ONE_THREAD, "PYTHONUNBUFFERED": "1"}
         environ |= {"CUDA_VISIBLE_DEVICES": "", "ROCR_VISIBLE_DEVICES": ""}
         try:
-            process = Resident(
+            process = ChildProcess(
                 [stack.python, self._program],
                 environ,
                 self._on_end,
@@ -125,9 +125,9 @@ class Zygotes:
             return
         log.info("warm process %d for %s starts", process.pid, stack.name)
         self._unfit.pop(stack, None)
-        self._all[stack] = Zygote(process, self._clock())
+        self._all[stack] = ZygoteHandle(process, self._clock())
 
-    def _ended(self, stack: Stack, zygote: Zygote) -> str:
+    def _ended(self, stack: WarmKey, zygote: ZygoteHandle) -> str:
         """One that has served may have been killed and is replaced; one that never did may be broken."""
         why = "the warm process ended"
         if zygote.mem_bytes is None and self._all.get(stack) is zygote:
@@ -135,13 +135,13 @@ class Zygotes:
         self._drop(stack, zygote)
         return why
 
-    def _give_up(self, stack: Stack, zygote: Zygote, why: str) -> str:
+    def _give_up(self, stack: WarmKey, zygote: ZygoteHandle, why: str) -> str:
         """Not again for a while: what failed once at its start mostly fails twice."""
         self._drop(stack, zygote)
         self._unfit[stack] = self._clock() + UNFIT_FOR_S, why
         return why
 
-    def _drop(self, stack: Stack, zygote: Zygote | None = None) -> None:
+    def _drop(self, stack: WarmKey, zygote: ZygoteHandle | None = None) -> None:
         """Let it go, unless it is another one by now; its jobs go on."""
         known = self._all.get(stack)
         if known is None or (zygote is not None and known is not zygote):
@@ -152,10 +152,10 @@ class Zygotes:
         log.info("warm process %d for %s is gone", known.process.pid, stack.name)
 
 
-class Zygote:
+class ZygoteHandle:
     """One warm process."""
 
-    def __init__(self, process: Resident, used_at: float) -> None:
+    def __init__(self, process: ChildProcess, used_at: float) -> None:
         self.process = process
         self.used_at = used_at
 

@@ -16,11 +16,11 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from jobs.core.ports import Unreachable
+from jobs.core.ports import StateUnavailable
 from jobs.core.requests import DaemonStatus
 from jobs.core.versions import stamp, version_of
 from jobs.installation.home import Home
-from jobs.installation.notify import Ringer
+from jobs.installation.notify import Notifier
 
 START_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 15.0
@@ -74,7 +74,7 @@ def look(path: Path) -> DaemonStatus:
 
 def listens(home: Home) -> bool:
     """Whether a scheduler hears of what is written: one that leaves holds the lock a little longer."""
-    with closing(Ringer()) as ringer:
+    with closing(Notifier()) as ringer:
         return ringer.reaches(home.doorbell)
 
 
@@ -115,7 +115,7 @@ def instead_of_older(home: Home) -> Iterator[DaemonStatus | None]:
     found = look(home.lock)
     if found.running and found.version.is_older and found.pid is not None:
         if who := owner(home):
-            raise Unreachable(
+            raise StateUnavailable(
                 f"The scheduler that runs here is {who}'s and of another version of cro-tui "
                 f"({found.version}).",
                 f"Ask {who} to update cro-tui, or to stop it: cro-tui daemon --stop",
@@ -135,7 +135,7 @@ def start(home: Home) -> DaemonStatus:
     import subprocess
 
     if Path(os.environ.get("CRO_OUTPUT_DIR", "/")).is_relative_to(home.jobs):
-        raise Unreachable(
+        raise StateUnavailable(
             "No scheduler runs, and a job cannot start one: it would end with the job.",
             "Type in a terminal: cro-tui daemon --start",
         )
@@ -168,7 +168,7 @@ def start(home: Home) -> DaemonStatus:
         except BlockingIOError:
             answered = False
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise Unreachable(
+        raise StateUnavailable(
             f"The scheduler cannot be started: {error}.", "Run the daemon in the foreground."
         ) from error
     finally:
@@ -178,7 +178,7 @@ def start(home: Home) -> DaemonStatus:
     status = look(home.lock)
     if answered or status.running:
         return status
-    raise Unreachable("The scheduler did not start. Its log ends with:", _last_lines(home.daemon_log))
+    raise StateUnavailable("The scheduler did not start. Its log ends with:", _last_lines(home.daemon_log))
 
 
 def stop(home: Home) -> bool:
@@ -196,12 +196,12 @@ def stop(home: Home) -> bool:
             except ProcessLookupError:
                 pass
             except PermissionError:
-                raise Unreachable(
+                raise StateUnavailable(
                     f"The scheduler (process {asked}) belongs to somebody else.",
                     "Ask its owner to stop it.",
                 ) from None
         if time.monotonic() > deadline:
-            raise Unreachable(
+            raise StateUnavailable(
                 f"The scheduler (process {status.pid}) does not leave.", "End that process yourself."
             )
         time.sleep(0.01)

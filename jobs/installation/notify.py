@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _LONGEST = 100  # sun_path holds 107 bytes on Linux, 103 on macOS
 
 
-class Bell:
+class Listener:
     """A socket that rings. `fileno()` suits select and asyncio. Binding replaces what was at the path."""
 
     def __init__(self, path: Path) -> None:
@@ -56,7 +56,7 @@ class Bell:
             self.path.unlink(missing_ok=True)
 
 
-class Watcher(Bell):
+class Subscription(Listener):
     """A front end's own bell, rung after each change, until it is closed or its process has gone."""
 
     def __init__(self, folder: Path) -> None:
@@ -72,7 +72,7 @@ class Watcher(Bell):
         return bool(poll.poll(max(0.0, timeout_s) * 1000)) and self.clear()
 
 
-class Ringer:
+class Notifier:
     """Rings the bells of others; `ring` costs some microseconds and tells whether somebody listens."""
 
     def __init__(self) -> None:

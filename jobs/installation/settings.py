@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from jobs.core.jobs import GIB, MIB
 from jobs.core.ports import BadInput
-from jobs.core.rules import Rules
+from jobs.core.rules import SchedulerSettings
 
 _Section = TypeVar("_Section")
 LOWEST_PRIORITY, HIGHEST_PRIORITY = 0, 100
@@ -110,7 +110,7 @@ class TrackingSettings:
 class Settings:
     """Everything a person can set; `keys` maps an action id to the keys that replace its own."""
 
-    admission: Rules = field(default_factory=Rules)
+    admission: SchedulerSettings = field(default_factory=SchedulerSettings)
     screen: ScreenSettings = field(default_factory=ScreenSettings)
     keys: Mapping[str, str] = field(default_factory=dict)
     recipes: RecipeSettings = field(default_factory=RecipeSettings)
@@ -167,7 +167,7 @@ class Settings:
     def _of(cls, table: Mapping[str, Any], path: Path) -> Settings:
         _refuse_unknown(table, [f.name for f in fields(cls)], path, "section")
         return cls(
-            admission=_section(Rules, table, "admission", path),
+            admission=_section(SchedulerSettings, table, "admission", path),
             screen=_section(ScreenSettings, table, "screen", path),
             keys=_keys(table, path),
             recipes=_section(RecipeSettings, table, "recipes", path),

@@ -24,7 +24,7 @@ _PYTHON = re.compile(rf"(.+)/{WANTED}/({_KEY})/bin/python")
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class EnvironmentRequest:
     """What a header asks for. `python` is the interpreter to build with; empty: uv finds one.
 
     `uv` is the header's `[tool.uv]` as TOML lines; `lock` the text of a lock that lies beside the recipe.

@@ -26,7 +26,7 @@ _DIGEST = 36
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class MlflowRun:
     """One run: metrics as (name, value, milliseconds since 1970, step), data files as (path, digest)."""
 
     name: str
@@ -40,12 +40,14 @@ class Told:
     packages: Mapping[str, str]
 
 
-def is_told(job: Job) -> bool:
+def is_exported(job: Job) -> bool:
     """Whether MLflow is to know of it: every run of a recipe, and whatever has metrics."""
     return isinstance(job.state, Ended) and bool(job.spec.recipe or job.metrics)
 
 
-def told(job: Job, curves: Mapping[str, Curve], provenance: Provenance | None, output: str) -> Told:
+def mlflow_run(
+    job: Job, curves: Mapping[str, Curve], provenance: Provenance | None, output: str
+) -> MlflowRun:
     """What to tell of an ended job; `output` is the folder with what it left."""
     state = job.state
     assert isinstance(state, Ended)
@@ -81,7 +83,7 @@ def told(job: Job, curves: Mapping[str, Curve], provenance: Provenance | None, o
         "mlflow.runName": spec.name,
     }
     kind = FINISHED if isinstance(state, Succeeded) else KILLED if isinstance(state, Cancelled) else FAILED
-    return Told(
+    return MlflowRun(
         name=spec.name[:_KEY],
         status=kind,
         started_ms=finished_ms if started_at is None else int(1000 * started_at),

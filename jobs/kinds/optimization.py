@@ -22,7 +22,7 @@ AHEAD = 2  # trials that wait at any time, so that the scheduler never runs dry
 
 
 @dataclass(frozen=True, slots=True)
-class Axis:
+class SearchAxis:
     """One parameter that is searched: from `low` to `high` (both included), or one of `choices`."""
 
     name: str
@@ -33,7 +33,7 @@ class Axis:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class OptimizationPlan:
     """What is searched, and what every trial has in common.
 
     `better` is "max" or "min". `fixed` are parameters that stay as they are. `request` has the fields of a
@@ -44,7 +44,7 @@ class Plan:
     metric: str
     better: str
     trials: int
-    space: tuple[Axis, ...]
+    space: tuple[SearchAxis, ...]
     fixed: Mapping[str, ParamValue] = field(default_factory=dict)
     request: Mapping[str, Any] = field(default_factory=dict)
     needs: Mapping[str, Any] = field(default_factory=dict)
@@ -57,17 +57,17 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class TrialOutcome:
     """What an ended trial is told as: a value, pruned, or (neither) failed."""
 
     value: float | None = None
     pruned: bool = False
 
 
-def outcome(job: Job, metric: str) -> Outcome:
+def outcome(job: Job, metric: str) -> TrialOutcome:
     if isinstance(job.state, Succeeded):
-        return Outcome(score(job, metric))
-    return Outcome(pruned=is_pruned(job))
+        return TrialOutcome(score(job, metric))
+    return TrialOutcome(pruned=is_pruned(job))
 
 
 def why_failed(job: Job, metric: str) -> str:
@@ -79,7 +79,7 @@ def why_failed(job: Job, metric: str) -> str:
     return job.state.name.value.replace("_", " ")
 
 
-def trial_name(plan: Plan, number: int, params: Mapping[str, ParamValue]) -> str:
+def trial_name(plan: OptimizationPlan, number: int, params: Mapping[str, ParamValue]) -> str:
     """What a trial is called: its recipe, its number and what was proposed; numbers in four digits."""
     said = [
         f"{axis.name}={value:.4g}"
@@ -91,7 +91,7 @@ def trial_name(plan: Plan, number: int, params: Mapping[str, ParamValue]) -> str
     return " ".join([f"{base} t{number}", *said])
 
 
-def argv(python: str, data: str, settings: str, plan: Plan) -> tuple[str, ...]:
+def argv(python: str, data: str, settings: str, plan: OptimizationPlan) -> tuple[str, ...]:
     """The command of a controller."""
     return (python, *PROGRAM, "--data", data, "--settings", settings, json.dumps(asdict(plan)))
 
@@ -100,16 +100,16 @@ def is_controller(job: Job) -> bool:
     return job.spec.argv[1 : 1 + len(PROGRAM)] in _PROGRAMS
 
 
-def plan_of(job: Job) -> Plan | None:
+def plan_of(job: Job) -> OptimizationPlan | None:
     """The plan of a controller; None where it cannot be read."""
     if not is_controller(job):
         return None
     try:
         table = json.loads(job.spec.argv[-1])
         table["space"] = tuple(
-            read_as(Axis, {**each, "choices": tuple(each["choices"])}) for each in table["space"]
+            read_as(SearchAxis, {**each, "choices": tuple(each["choices"])}) for each in table["space"]
         )
-        plan = read_as(Plan, table)
+        plan = read_as(OptimizationPlan, table)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None
     return plan if isinstance(plan.trials, int) and 0 < plan.trials <= MOST_TRIALS else None

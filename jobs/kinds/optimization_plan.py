@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from jobs.core.jobs import ParamValue
 from jobs.core.ports import BadInput
-from jobs.kinds.optimization import MOST_TRIALS, Axis, Plan
+from jobs.kinds.optimization import MOST_TRIALS, OptimizationPlan, SearchAxis
 from recipes.model import Param, ParamType, Recipe
 from recipes.params import validate
 
@@ -26,7 +26,7 @@ def plan(
     cwd: str,
     home: str,
     exists: Callable[[str], bool],
-) -> Plan:
+) -> OptimizationPlan:
     """The plan, without what the trials are to be queued with. Raises BadInput."""
     better = _better(recipe, metric)
     if not 1 <= trials <= MOST_TRIALS:
@@ -53,7 +53,7 @@ def plan(
         )
     searched = {axis.name for axis in space}
     fixed = {name: value for name, value in typed.items() if name not in searched}
-    return Plan(recipe.name, metric, better, trials, space, fixed, prunes=prunes)
+    return OptimizationPlan(recipe.name, metric, better, trials, space, fixed, prunes=prunes)
 
 
 def _better(recipe: Recipe, metric: str) -> str:
@@ -81,9 +81,9 @@ def _ends(param: Param | None, values: Sequence[str]) -> Sequence[str]:
     return low.strip(), high.strip()
 
 
-def _axis(name: str, values: Sequence[str], typed: Sequence[ParamValue]) -> Axis:
+def _axis(name: str, values: Sequence[str], typed: Sequence[ParamValue]) -> SearchAxis:
     if len(values) > 1:
-        return Axis(name, choices=tuple(dict.fromkeys(typed)))
+        return SearchAxis(name, choices=tuple(dict.fromkeys(typed)))
     low, high = typed
     assert isinstance(low, (int, float)) and isinstance(high, (int, float))
     log = values[0].rstrip().endswith("log")
@@ -91,4 +91,4 @@ def _axis(name: str, values: Sequence[str], typed: Sequence[ParamValue]) -> Axis
         raise BadInput(f"{name}: the range {values[0][:40]} is empty: the smaller number comes first.")
     if log and low <= 0:
         raise BadInput(f"{name}: a range with :log must begin above 0, and this one begins at {low}.")
-    return Axis(name, low, high, log)
+    return SearchAxis(name, low, high, log)

@@ -21,7 +21,7 @@ BODY_LIMIT_BYTES = 8 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class ServiceRequest:
     """What a service job was asked for. `reference` is name, name@alias or name:3.
 
     `port` 0 takes a free one. `token_sha256` is the digest of the token that requests must carry, or "".
@@ -60,7 +60,7 @@ class Service:
     drift: str = ""
 
 
-def checked(asked: Asked) -> Asked:
+def checked(asked: ServiceRequest) -> ServiceRequest:
     """The same, if it can be done. Raises BadInput."""
     if not 0 <= asked.port <= 65535:
         raise BadInput(f"{asked.port} is no port: write 0 (any that is free) to 65535.")
@@ -71,7 +71,7 @@ def checked(asked: Asked) -> Asked:
     return asked
 
 
-def argv(python: str, asked: Asked) -> tuple[str, ...]:
+def argv(python: str, asked: ServiceRequest) -> tuple[str, ...]:
     """The command of a service job."""
     words = [python, *PROGRAM, "--models", asked.models, "--host", asked.host, "--port", str(asked.port)]
     words += ["--token-sha256", asked.token_sha256] if asked.token_sha256 else []

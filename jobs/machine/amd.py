@@ -18,7 +18,7 @@ from pathlib import Path
 
 from jobs.core.machine import Device
 from jobs.machine.drm_clients import DrmClients
-from jobs.machine.gpu_driver import Absence, Driver, GpuReading, Known, Naming, lost
+from jobs.machine.gpu_driver import DeviceNote, GpuDriver, GpuReading, KnownDevices, NotPresent, lost_gpus
 
 PROCESSES_EVERY_S = 2.0
 SLOW_EVERY_S = 5.0
@@ -27,7 +27,7 @@ LEAST_OWN_BYTES = 8 * 2**30  # of a processor's graphics: less is what a screen 
 _ADDRESS = re.compile(r"[0-9a-f]{4,8}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]")
 _NAMES = (Path("/usr/share/libdrm/amdgpu.ids"), Path("/opt/amdgpu/share/libdrm/amdgpu.ids"))
 
-MISSING = Absence("no AMD GPU")
+MISSING = NotPresent("no AMD GPU")
 HANGS = "the amdgpu driver does not answer; its GPUs are not used until it does"
 NO_COMPUTE = "cannot compute: the kernel offers it no ROCm (no node of it in /sys/class/kfd)"
 CLOSED = "is closed to you; join its groups (sudo usermod -aG render,video $USER) and log in again"
@@ -65,7 +65,7 @@ class Amd:
     def present(self) -> bool:
         return next(_cards(self._paths.sys), None) is not None
 
-    def open(self, clock: Callable[[], float]) -> Driver:
+    def open(self, clock: Callable[[], float]) -> GpuDriver:
         return _Driver(self._paths, clock)
 
     def explain(self, error: Exception) -> str:
@@ -120,9 +120,9 @@ class _Driver:
         self._find()
 
     @property
-    def known(self) -> Known:
+    def known(self) -> KnownDevices:
         cards = self._cards.values()
-        return Known(
+        return KnownDevices(
             tuple(card.device for card in cards if card.why_shown is None),
             tuple(card.device for card in cards if card.why_shown is not None),
         )
@@ -138,16 +138,16 @@ class _Driver:
             self._held = self._clients.held(now, {at: card.gpu_ids for at, card in here.items()})
         readings = tuple(self._read(at, card, now) for at, card in here.items())
         gone = [card.device.index for at, card in self._cards.items() if at not in here]
-        notes = [lost(gone)] if gone else []
+        notes = [lost_gpus(gone)] if gone else []
         for card, reading in zip(here.values(), readings, strict=True):
             silent = reading.mem_used_bytes is None and reading.utilisation is None
             why = card.why_shown or (SILENT if silent else None)
-            notes += [Naming("GPU ", card.device.index, f" {why}")] if why else []
+            notes += [DeviceNote("GPU ", card.device.index, f" {why}")] if why else []
         if notes or readings:
             parts = [part for note in notes for part in ("; ", *note.parts)]
-            return readings, Naming(*parts[1:]) if parts else None
+            return readings, DeviceNote(*parts[1:]) if parts else None
         small = max(self._graphics.values(), default=None)
-        return (), MISSING if small is None else Absence(GRAPHICS.format(small >> 20))
+        return (), MISSING if small is None else NotPresent(GRAPHICS.format(small >> 20))
 
     def _find(self) -> None:
         """Look which cards there are, and who may have them. One that is gone stays, with its number."""

@@ -25,49 +25,49 @@ class GpuReading:
     xid: int | None = None  # the last critical error that it reported, for a while
 
 
-class Absence(str):
+class NotPresent(str):
     """A note that is no complaint: of this maker there is nothing that could be used."""
 
     __slots__ = ()
 
 
-class Naming(str):
+class DeviceNote(str):
     """A note that names devices: words, and the numbers of devices, which are the driver's own at first."""
 
     parts: tuple[str | int, ...]
 
-    def __new__(cls, *parts: str | int) -> Naming:
+    def __new__(cls, *parts: str | int) -> DeviceNote:
         made = super().__new__(cls, "".join(map(str, parts)))
         made.parts = parts
         return made
 
-    def numbered(self, above: int) -> Naming:
-        return Naming(*(part + above if isinstance(part, int) else part for part in self.parts))
+    def numbered(self, above: int) -> DeviceNote:
+        return DeviceNote(*(part + above if isinstance(part, int) else part for part in self.parts))
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class KnownDevices:
     """`usable` can be given to jobs, `shown` cannot; both by index."""
 
     usable: tuple[Device, ...] = ()
     shown: tuple[Device, ...] = ()
 
 
-class Driver(Protocol):
+class GpuDriver(Protocol):
     """A maker's driver, opened. One thread calls it; any call may hang or raise.
 
-    It numbers its devices from 0, and says `Naming` where a note names some: `Gpus` numbers all through.
+    It numbers its devices from 0, and returns a `DeviceNote` where a note names some: `Gpus` renumbers them.
     """
 
     @property
-    def known(self) -> Known:
+    def known(self) -> KnownDevices:
         """The devices as of the last reading. One that was lost stays: what runs on it is not forgotten."""
 
     def read(self) -> tuple[tuple[GpuReading, ...], str | None]:
         """Those that answer, and a line of what is wrong with others; what is not said is None, never 0."""
 
 
-class Maker(Protocol):
+class GpuVendor(Protocol):
     """What a module of this package brings for the GPUs of one maker.
 
     `hangs` is said when nothing answers in time, `missing` where there is no driver.
@@ -75,19 +75,19 @@ class Maker(Protocol):
 
     name: str
     hangs: str
-    missing: Absence
+    missing: NotPresent
 
     def present(self) -> bool:
         """Whether opening is worth a thread. Called by readers: it must not wait for the driver."""
 
-    def open(self, clock: Callable[[], float]) -> Driver:
+    def open(self, clock: Callable[[], float]) -> GpuDriver:
         """The driver, ready to read. Raises whatever it likes."""
 
     def explain(self, error: Exception) -> str:
         """One line for people of why there is nothing, and what to do."""
 
 
-def lost(indices: Sequence[int]) -> Naming:
+def lost_gpus(indices: Sequence[int]) -> DeviceNote:
     which = [part for index in sorted(indices) for part in (", ", index)]
     why = ": it fell off the bus; dmesg says why, and a restart may bring it back"
-    return Naming("lost GPU ", *which[1:], why)
+    return DeviceNote("lost GPU ", *which[1:], why)

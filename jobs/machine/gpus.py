@@ -1,9 +1,9 @@
 """All GPUs of the machine, whoever made them: a thread for each maker's driver, one answer for the sensor.
 
 A driver can hang for ever, so nobody but its thread calls it: readers wait a bounded time and then get the
-last answer while it is fresh, or none. It works only while it is asked. Another maker is one more module
-with a `Maker`, and its name in `Gpus`. Jobs are given GPUs of one maker only, the first that has any: no
-program uses two makers' at once.
+last answer while it is fresh, or none. It works only while it is asked. Another vendor is one more module
+with a `GpuVendor`, and its name in `Gpus`. Jobs are given GPUs of one vendor only, the first that has any:
+no program uses two vendors' at once.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 from jobs.core.machine import Device
-from jobs.machine.gpu_driver import Absence, Driver, GpuReading, Known, Maker, Naming
+from jobs.machine.gpu_driver import DeviceNote, GpuDriver, GpuReading, GpuVendor, KnownDevices, NotPresent
 
 FRESH_S = 3.0
 READ_WAIT_S = 0.15  # for all makers together
@@ -27,7 +27,7 @@ class Gpus:
 
     def __init__(
         self,
-        makers: Sequence[Maker] | None = None,
+        makers: Sequence[GpuVendor] | None = None,
         why_none: Callable[[], str | None] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -42,7 +42,7 @@ class Gpus:
         self._why_none = why_none or (lambda: None)
         self._none: str | None = None
 
-    def known(self) -> Known:
+    def known(self) -> KnownDevices:
         """All devices, as last seen, numbered through; waits a few seconds the first time."""
         self._ask(first_only=True)
         usable: tuple[Device, ...] = ()
@@ -56,7 +56,7 @@ class Gpus:
                 shown += (*here, *there)
             else:
                 usable, shown = here, (*shown, *there)
-        return Known(usable, shown)
+        return KnownDevices(usable, shown)
 
     def read(self) -> tuple[tuple[GpuReading, ...], str | None]:
         """The readings, and one line that says why there are none or one is missing; None if none is."""
@@ -66,10 +66,10 @@ class Gpus:
         for each, above in self._in_order():
             found, note = each.answer()
             readings += tuple(replace(one, device=_from(one.device, above)) for one in found)
-            if isinstance(note, Absence):
+            if isinstance(note, NotPresent):
                 absent = note if absent is None or each.begun else absent
             elif note is not None:
-                notes.append(note.numbered(above) if isinstance(note, Naming) else note)
+                notes.append(note.numbered(above) if isinstance(note, DeviceNote) else note)
         if notes or readings or absent is None:
             return readings, "; ".join(notes) or None
         if self._none is None:
@@ -106,7 +106,7 @@ def _from(device: Device, above: int) -> Device:
 class _Watched:
     """One maker's driver on a thread of its own, which begins when there is something to open."""
 
-    def __init__(self, maker: Maker, clock: Callable[[], float]) -> None:
+    def __init__(self, maker: GpuVendor, clock: Callable[[], float]) -> None:
         self.maker = maker
         self._clock = clock
         self._changed = threading.Condition()
@@ -115,7 +115,7 @@ class _Watched:
         self._looked_at = float("-inf")
         self._answered_at: float | None = None
         self._readings: tuple[GpuReading, ...] = ()
-        self._known = Known()
+        self._known = KnownDevices()
         self._note: str | None = maker.missing
         self._thread: threading.Thread | None = None
 
@@ -123,7 +123,7 @@ class _Watched:
     def begun(self) -> bool:
         return self._thread is not None
 
-    def known(self) -> Known:
+    def known(self) -> KnownDevices:
         return self._known
 
     def wanted(self) -> bool:
@@ -168,7 +168,7 @@ class _Watched:
     # --- on the thread --------------------------------------------------------------------------
 
     def _work(self) -> None:
-        driver: Driver | None = None
+        driver: GpuDriver | None = None
         retry_at = 0.0
         while self._await_wish():
             readings: tuple[GpuReading, ...] = ()
@@ -191,7 +191,9 @@ class _Watched:
             self._wanted = False
             return not self._closed
 
-    def _publish(self, known: Known | None, readings: tuple[GpuReading, ...], note: str | None) -> None:
+    def _publish(
+        self, known: KnownDevices | None, readings: tuple[GpuReading, ...], note: str | None
+    ) -> None:
         with self._changed:
             self._readings, self._note = readings, note
             self._answered_at = self._clock()

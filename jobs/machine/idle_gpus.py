@@ -19,11 +19,11 @@ TOLD_AFTER_S = 600.0
 LEAST_BYTES = GIB  # less is what a context or a desktop takes
 FORGOTTEN_AFTER_S = 60.0  # without a reading nothing is known of the time between
 
-Key = tuple[str, int, int | None]  # device, pid, start
+HoldKey = tuple[str, int, int | None]  # device, pid, start
 
 
 @dataclass(frozen=True, slots=True)
-class Calm:
+class IdleDevice:
     """A device that has done nothing since then; `busy_since`: it works now, perhaps not for long."""
 
     since: float
@@ -32,14 +32,14 @@ class Calm:
 
 
 @dataclass(frozen=True, slots=True)
-class Idling:
+class IdleGpus:
     """What is remembered: idle devices, and since when each process holds so much of which device."""
 
-    calm: Mapping[str, Calm] = field(default_factory=dict)
-    held: Mapping[Key, tuple[float, float]] = field(default_factory=dict)  # since, seen at
+    calm: Mapping[str, IdleDevice] = field(default_factory=dict)
+    held: Mapping[HoldKey, tuple[float, float]] = field(default_factory=dict)  # since, seen at
 
 
-def observed(before: Idling, devices: Iterable[DeviceSample], now: float) -> Idling:
+def observed(before: IdleGpus, devices: Iterable[DeviceSample], now: float) -> IdleGpus:
     """What is remembered after one more reading; a device that was not read is kept for a while."""
     calm = {uuid: each for uuid, each in before.calm.items() if _fresh(each.seen_at, now)}
     held = {key: each for key, each in before.held.items() if _fresh(each[1], now)}
@@ -54,10 +54,10 @@ def observed(before: Idling, devices: Iterable[DeviceSample], now: float) -> Idl
             if (hold.mem_bytes or 0) >= LEAST_BYTES:
                 key = device.uuid, hold.pid, hold.started
                 held[key] = min(known.get(key, (now, now))[0], now), now
-    return Idling(calm, held)
+    return IdleGpus(calm, held)
 
 
-def told(idling: Idling, device: DeviceSample, now: float) -> DeviceSample:
+def with_idle_times(idling: IdleGpus, device: DeviceSample, now: float) -> DeviceSample:
     """The device with `idle_since_at` on those of its holds that have been idle for long enough."""
     calm = idling.calm.get(device.uuid)
     if calm is None or not device.holds:
@@ -67,32 +67,32 @@ def told(idling: Idling, device: DeviceSample, now: float) -> DeviceSample:
     )
 
 
-def remembered(devices: Iterable[DeviceSample], at: float) -> Idling:
+def remembered(devices: Iterable[DeviceSample], at: float) -> IdleGpus:
     """What a reading that somebody else took `at` some moment says of the time before."""
-    calm: dict[str, Calm] = {}
-    held: dict[Key, tuple[float, float]] = {}
+    calm: dict[str, IdleDevice] = {}
+    held: dict[HoldKey, tuple[float, float]] = {}
     for device in devices:
         for hold in device.holds or ():
             if hold.idle_since_at is not None:
                 held[device.uuid, hold.pid, hold.started] = hold.idle_since_at, at
                 since = min(hold.idle_since_at, calm[device.uuid].since if device.uuid in calm else at)
-                calm[device.uuid] = Calm(since, at)
-    return Idling(calm, held)
+                calm[device.uuid] = IdleDevice(since, at)
+    return IdleGpus(calm, held)
 
 
-def _calm(before: Calm | None, utilisation: float | None, now: float) -> Calm | None:
+def _calm(before: IdleDevice | None, utilisation: float | None, now: float) -> IdleDevice | None:
     if utilisation is None:
         return None
     if before is None:
-        return Calm(now, now) if utilisation <= IDLE_AT else None
+        return IdleDevice(now, now) if utilisation <= IDLE_AT else None
     since = min(before.since, now)
     if utilisation < BUSY_AT:
-        return Calm(since, now)
+        return IdleDevice(since, now)
     busy_since = now if before.busy_since is None else min(before.busy_since, now)
-    return None if now - busy_since >= BUSY_FOR_S else Calm(since, now, busy_since)
+    return None if now - busy_since >= BUSY_FOR_S else IdleDevice(since, now, busy_since)
 
 
-def _told(idling: Idling, uuid: str, hold: GpuHold, calm: Calm, now: float) -> GpuHold:
+def _told(idling: IdleGpus, uuid: str, hold: GpuHold, calm: IdleDevice, now: float) -> GpuHold:
     held = idling.held.get((uuid, hold.pid, hold.started))
     if held is None:
         return hold

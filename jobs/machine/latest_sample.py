@@ -14,7 +14,7 @@ from jobs.core.machine import Capacity, Sample
 from jobs.core.versions import UNVERSIONED, Version, stamp, version_of
 from jobs.core.world import Gate
 from jobs.store.codec import (
-    Damaged,
+    DamagedRecord,
     dump,
     dump_capacity,
     dump_sample,
@@ -27,7 +27,7 @@ from jobs.store.codec import (
 
 
 @dataclass(frozen=True, slots=True)
-class Vitals:
+class LatestSample:
     """The machine as one scheduler (`pid`) saw it at `sample.at`; `sample` None: it could not be read."""
 
     pid: int
@@ -38,7 +38,7 @@ class Vitals:
     version: Version = UNVERSIONED
 
 
-def write(path: Path, vitals: Vitals) -> None:
+def write(path: Path, vitals: LatestSample) -> None:
     """Replace the file. Raises OSError."""
     table = {
         **stamp(),
@@ -53,12 +53,12 @@ def write(path: Path, vitals: Vitals) -> None:
     os.replace(fresh, path)
 
 
-def read(path: Path) -> Vitals | None:
+def read(path: Path) -> LatestSample | None:
     """What the file says; None when there is none that can be read."""
     try:
         table = load(path.read_bytes())
         sample = table["sample"]
-        return Vitals(
+        return LatestSample(
             int(table["pid"]),
             float(table["at"]),
             load_capacity(table["capacity"]),
@@ -66,5 +66,5 @@ def read(path: Path) -> Vitals | None:
             None if sample is None else load_sample(sample),
             version_of(table),
         )
-    except (OSError, Damaged, KeyError, TypeError, ValueError, AttributeError):
+    except (OSError, DamagedRecord, KeyError, TypeError, ValueError, AttributeError):
         return None

@@ -13,14 +13,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from jobs.core.machine import Device
-from jobs.machine.gpu_driver import Absence, Driver, GpuReading, Known, lost
+from jobs.machine.gpu_driver import GpuDriver, GpuReading, KnownDevices, NotPresent, lost_gpus
 
 PROCESSES_EVERY_S = 2.0
 SLOW_EVERY_S = 5.0
 XID_KEPT_S = 600.0  # how long an error that a card reported is told
 _MOST_EVENTS = 64
 
-NO_LIBRARY = Absence("no NVIDIA driver library")
+NO_LIBRARY = NotPresent("no NVIDIA driver library")
 NO_DRIVER = "the NVIDIA driver is not loaded; run nvidia-smi to see why"
 MISMATCH = "NVIDIA driver and library have different versions; reboot to finish the driver's update"
 HANGS = "the NVIDIA driver does not answer; its GPUs are not used until it does"
@@ -37,7 +37,7 @@ class Nvidia:
     def present(self) -> bool:
         return True  # only the library knows
 
-    def open(self, clock: Callable[[], float]) -> Driver:
+    def open(self, clock: Callable[[], float]) -> GpuDriver:
         return _Driver(clock)
 
     def explain(self, error: Exception) -> str:
@@ -96,7 +96,7 @@ class _Driver:
         self._events = self._listen()
 
     @property
-    def known(self) -> Known:
+    def known(self) -> KnownDevices:
         """What can be used, and the cards that are divided."""
         split = tuple(card.device for card in self._cards if card.parts is not None)
         usable = [
@@ -104,7 +104,7 @@ class _Driver:
             for card in self._cards
             for device in ([card.device] if card.parts is None else [part for _, part in card.parts])
         ]
-        return Known(tuple(usable), split)
+        return KnownDevices(tuple(usable), split)
 
     def read(self) -> tuple[tuple[GpuReading, ...], str | None]:
         """The readings of those that answer, and which the machine has lost."""
@@ -125,7 +125,7 @@ class _Driver:
             except self._nvml.NVMLError_GpuIsLost:
                 gone.append(card.device.index)
                 self._processes_at = self._slow_at = float("-inf")  # if it comes back, all is asked anew
-        return tuple(found), lost(gone) if gone else None if found else NO_DEVICES
+        return tuple(found), lost_gpus(gone) if gone else None if found else NO_DEVICES
 
     def _parts_of(self, card: _Card) -> tuple[tuple[Any, Device], ...] | None:
         """The instances of a divided card; None of one that is whole."""

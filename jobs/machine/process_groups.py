@@ -62,7 +62,7 @@ class Process:
     gpu_idle_since_at: float | None = None
 
 
-class Kind(StrEnum):
+class GroupKind(StrEnum):
     JOB = "job"
     OWN = "cro-tui"
     CONTAINER = "container"
@@ -72,10 +72,10 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class ProcessGroup:
     """Processes that belong together, the first of them first; sums are None where none was read."""
 
-    kind: Kind
+    kind: GroupKind
     key: str
     title: str
     processes: tuple[Process, ...]
@@ -84,7 +84,7 @@ class Group:
     @property
     def ours(self) -> bool:
         """Whether the queue started it."""
-        return self.kind in (Kind.JOB, Kind.OWN)
+        return self.kind in (GroupKind.JOB, GroupKind.OWN)
 
     @property
     def user(self) -> str | None:
@@ -93,7 +93,7 @@ class Group:
     @property
     def started_at(self) -> float | None:
         """When the first of them began; of a job, without its supervisor, which may be older."""
-        some = self.processes[1:] if self.kind is Kind.JOB else self.processes
+        some = self.processes[1:] if self.kind is GroupKind.JOB else self.processes
         began = [each.started_at for each in some or self.processes if each.started_at is not None]
         return min(began, default=None)
 
@@ -154,25 +154,27 @@ def groups(
     processes: Iterable[Process],
     jobs: Mapping[int, tuple[JobId, str]],
     own: Iterable[int] = (),
-) -> tuple[Group, ...]:
+) -> tuple[ProcessGroup, ...]:
     """One group for each job, container or session, in no order that means anything.
 
     `jobs` has each running job's id and name by the pid of its supervisor, `own` the pids of the scheduler.
     """
     by_pid = {process.pid: process for process in processes}
     mine = frozenset(own)
-    members: dict[tuple[Kind, str], list[Process]] = {}
+    members: dict[tuple[GroupKind, str], list[Process]] = {}
     names: dict[str, tuple[JobId, str]] = {}
     for process in by_pid.values():
         kind, key = _where(process, by_pid, jobs, mine)
-        if kind is Kind.JOB:
+        if kind is GroupKind.JOB:
             names[key] = jobs[int(key)]
         members.setdefault((kind, key), []).append(process)
     found = []
     for (kind, key), some in members.items():
         some.sort(key=lambda process: (process.started, process.pid))
-        job_id, title = names.get(key, (None, "")) if kind is Kind.JOB else (None, "")
-        found.append(Group(kind, f"{kind} {key}", title or _title(kind, key, some), tuple(some), job_id))
+        job_id, title = names.get(key, (None, "")) if kind is GroupKind.JOB else (None, "")
+        found.append(
+            ProcessGroup(kind, f"{kind} {key}", title or _title(kind, key, some), tuple(some), job_id)
+        )
     return tuple(found)
 
 
@@ -181,44 +183,46 @@ def _where(
     by_pid: Mapping[int, Process],
     jobs: Mapping[int, tuple[JobId, str]],
     own: frozenset[int],
-) -> tuple[Kind, str]:
+) -> tuple[GroupKind, str]:
     if not process.seen:
-        return Kind.UNSEEN, str(process.pid)
+        return GroupKind.UNSEEN, str(process.pid)
     above: Process | None = process
     for _ in range(_GENERATIONS):
         if above is None:
             break
         if above.pid in jobs:
-            return Kind.JOB, str(above.pid)
+            return GroupKind.JOB, str(above.pid)
         if above.pid in own:
-            return Kind.OWN, "scheduler"
+            return GroupKind.OWN, "scheduler"
         if above.pid == _KERNEL and above.parent == 0 and above.name == "kthreadd":
-            return Kind.KERNEL, "threads"
+            return GroupKind.KERNEL, "threads"
         above = by_pid.get(above.parent)
     if process.container:
-        return Kind.CONTAINER, process.container
-    return Kind.SESSION, str(process.session or process.pid)
+        return GroupKind.CONTAINER, process.container
+    return GroupKind.SESSION, str(process.session or process.pid)
 
 
-def _title(kind: Kind, key: str, some: Sequence[Process]) -> str:
+def _title(kind: GroupKind, key: str, some: Sequence[Process]) -> str:
     match kind:
-        case Kind.KERNEL:
+        case GroupKind.KERNEL:
             return "kernel threads"
-        case Kind.OWN:
+        case GroupKind.OWN:
             return "cro-tui's scheduler"
-        case Kind.CONTAINER:
+        case GroupKind.CONTAINER:
             return f"container {key}"
-        case Kind.UNSEEN:
+        case GroupKind.UNSEEN:
             return f"pid {some[0].pid} {UNSEEN}"
         case _:
             leader = next((each for each in some if str(each.pid) == key), some[0])
             return leader.command or leader.name
 
 
-def ordered(found: Iterable[Group], by: Callable[[Group], float | None]) -> list[Group]:
+def ordered(
+    found: Iterable[ProcessGroup], by: Callable[[ProcessGroup], float | None]
+) -> list[ProcessGroup]:
     """The largest first; what was not read last; equal ones by their title and key."""
 
-    def place(group: Group) -> tuple[bool, float, str, str]:
+    def place(group: ProcessGroup) -> tuple[bool, float, str, str]:
         value = by(group)
         return value is None, -(value or 0.0), group.title, group.key
 

@@ -19,7 +19,7 @@ from jobs.core.machine import Capacity, DeviceSample, GpuHold, Pressure, Sample
 from jobs.machine import container
 from jobs.machine.gpu_driver import GpuReading
 from jobs.machine.gpus import Gpus
-from jobs.machine.idle_gpus import Idling, observed, remembered, told
+from jobs.machine.idle_gpus import IdleGpus, observed, remembered, with_idle_times
 from jobs.runtime import procfs
 
 SMOOTH_S = 6.0  # time constant of the foreign load
@@ -35,7 +35,7 @@ class MachineSensor:
     def __init__(self, gpus: Gpus | None = None, before: Sample | None = None) -> None:
         """`before` is what another sensor read last: GPUs that stood idle then go on standing idle."""
         self._gpus = Gpus() if gpus is None else gpus
-        self._idling = Idling() if before is None else remembered(before.devices, before.at)
+        self._idling = IdleGpus() if before is None else remembered(before.devices, before.at)
         self._cores = container.affinity()
         self._foreign: float | None = None
         self._before = _Counters.read(self._cores, {}, 0.0)
@@ -85,7 +85,7 @@ class MachineSensor:
             swap_used_bytes=psutil.swap_memory().used,
             load_1m=os.getloadavg()[0],
             pressure=_pressure(),
-            devices=tuple(told(self._idling, device, now) for device in devices),
+            devices=tuple(with_idle_times(self._idling, device, now) for device in devices),
             jobs={
                 job_id: replace(usage, gpu_mem_bytes=job_gpu_bytes.get(job_id)) if readings else usage
                 for job_id, usage in jobs.items()

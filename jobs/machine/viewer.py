@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from jobs.core.machine import Capacity, Sample
 from jobs.core.requests import DaemonStatus
 from jobs.machine import latest_sample
-from jobs.machine.latest_sample import Vitals
+from jobs.machine.latest_sample import LatestSample
 
 if TYPE_CHECKING:
     from jobs.core.ports import Sensor
@@ -24,7 +24,7 @@ FRESH_S = 3.0
 AGAIN_S = 0.4  # an own measurement serves all who ask so soon after it
 
 
-class Machine:
+class MachineView:
     """Reads vitals first and opens the sensor only when it must."""
 
     def __init__(self, path: Path) -> None:
@@ -35,7 +35,7 @@ class Machine:
         self._table: ProcessTable | None = None
         self._last: Sample | None = None
 
-    def vitals(self, daemon: DaemonStatus) -> Vitals | None:
+    def vitals(self, daemon: DaemonStatus) -> LatestSample | None:
         """What the running scheduler published, however old; None without one."""
         if not daemon.running:
             return None

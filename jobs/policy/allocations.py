@@ -57,7 +57,7 @@ def warm_bytes(process: WarmProcess) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class Holding:
+class Allocation:
     """What one of our jobs holds. `mem_bytes` is what it reserves or uses, whichever is more.
 
     `settles_at` is set while its live use is not believed yet; `seen_bytes` is what the machine's reading
@@ -73,7 +73,7 @@ class Holding:
     seen_bytes: int | None = 0
 
 
-def holding_of(world: World, sample: Sample, job: Job) -> Holding:
+def allocation_of(world: World, sample: Sample, job: Job) -> Allocation:
     """What an active job holds, going by the reading."""
     state, needs = job.state, job.needs
     assert isinstance(state, Active)
@@ -83,7 +83,7 @@ def holding_of(world: World, sample: Sample, job: Job) -> Holding:
     settles_at = started_at + world.rules.settle_s
     settling = live is None or abs(sample.at - started_at) < world.rules.settle_s
     seen = live if live is not None or started_at <= sample.at else 0
-    return Holding(
+    return Allocation(
         job.id,
         needs,
         state.grant,
@@ -94,7 +94,7 @@ def holding_of(world: World, sample: Sample, job: Job) -> Holding:
     )
 
 
-def withheld_bytes(holding: Holding) -> int:
+def withheld_bytes(holding: Allocation) -> int:
     """Reserved and not yet used, as far as that is believed."""
     if holding.settles_at is not None:
         return holding.needs.mem_bytes

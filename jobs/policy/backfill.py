@@ -13,8 +13,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from jobs.core.jobs import Grant, Job, JobId, Needs
-from jobs.policy.allocations import Holding, planned_run_s
-from jobs.policy.free_resources import Room
+from jobs.policy.allocations import Allocation, planned_run_s
+from jobs.policy.free_resources import FreeResources
 from jobs.policy.limits import CPU_GRAIN
 
 NeedsKey = tuple[float, int, int, int | None]
@@ -34,10 +34,10 @@ class Reservation:
 
     job: Job
     starts_at: float | None
-    room: Room | None
+    room: FreeResources | None
     short: frozenset[str]
 
-    def allows(self, needs: Needs, grant: Grant, ends_at: float | None, now: Room) -> bool:
+    def allows(self, needs: Needs, grant: Grant, ends_at: float | None, now: FreeResources) -> bool:
         """Whether a job that fits now may go first."""
         if self.starts_at is None or self.room is None:
             return self._spares(needs, grant, now)
@@ -45,14 +45,14 @@ class Reservation:
             return True
         return _still_fits(self.room, self.job.needs, needs, grant)
 
-    def note(self, holding: Holding) -> None:
+    def note(self, holding: Allocation) -> None:
         """A job went first; it may still be there at the planned start."""
         if self.starts_at is None or self.room is None:
             return
         if holding.ends_at is None or holding.ends_at > self.starts_at:
             self.room.take(holding)
 
-    def _spares(self, needs: Needs, grant: Grant, now: Room) -> bool:
+    def _spares(self, needs: Needs, grant: Grant, now: FreeResources) -> bool:
         own = self.job.needs
         taken = {"cpus": needs.cpus > 0, "mem": needs.mem_bytes > 0, "gpus": needs.gpus > 0}
         if any(taken[what] for what in self.short):
@@ -79,7 +79,7 @@ class Pass:
     behind: dict[NeedsKey, Reservation] = field(default_factory=dict)
 
 
-def start_pass(room: Room, candidates: Iterable[Job], now: float, reserved: int = 1) -> Pass:
+def start_pass(room: FreeResources, candidates: Iterable[Job], now: float, reserved: int = 1) -> Pass:
     """Start what can start, in order; `room` ends as what is left.
 
     A place is kept for each of the first `reserved` jobs that do not fit now.
@@ -87,7 +87,7 @@ def start_pass(room: Room, candidates: Iterable[Job], now: float, reserved: int 
     result = Pass()
     unfit: set[NeedsKey] = set()
     refused: set[tuple[NeedsKey, float | None]] = set()
-    empty: Room | None = None
+    empty: FreeResources | None = None
     left = result.left
     for job in candidates:
         needs = job.needs
@@ -115,7 +115,7 @@ def start_pass(room: Room, candidates: Iterable[Job], now: float, reserved: int 
             result.behind.setdefault(key, delayed)
             left.setdefault(key, []).append(job)
             continue
-        holding = fresh_holding(job.id, needs, grant, ends_at, now)
+        holding = new_allocation(job.id, needs, grant, ends_at, now)
         room.take(holding)
         for kept in result.reservations:
             kept.note(holding)
@@ -128,12 +128,14 @@ def _left_s(job: Job) -> float | None:
     return None if run_s is None else max(run_s - job.attained_s, 0.5 * job.attained_s)
 
 
-def fresh_holding(job_id: JobId, needs: Needs, grant: Grant, ends_at: float | None, now: float) -> Holding:
+def new_allocation(
+    job_id: JobId, needs: Needs, grant: Grant, ends_at: float | None, now: float
+) -> Allocation:
     """What a job holds from the moment it is decided to start."""
-    return Holding(job_id, needs, grant, needs.mem_bytes, ends_at, settles_at=now)
+    return Allocation(job_id, needs, grant, needs.mem_bytes, ends_at, settles_at=now)
 
 
-def emptied(room: Room) -> Room:
+def emptied(room: FreeResources) -> FreeResources:
     """The room without any of our jobs: what the machine and everything foreign would leave."""
     empty = room.settled()
     for holding in list(empty.holdings.values()):
@@ -141,7 +143,7 @@ def emptied(room: Room) -> Room:
     return empty
 
 
-def reserve(job: Job, room: Room) -> Reservation:
+def reserve(job: Job, room: FreeResources) -> Reservation:
     """Keep a place for the job at the earliest planned end that makes room for it."""
     needs = job.needs
     short = frozenset(
@@ -163,7 +165,7 @@ def reserve(job: Job, room: Room) -> Reservation:
     return Reservation(job, None, None, short)
 
 
-def _still_fits(room: Room, reserved: Needs, other: Needs, grant: Grant) -> bool:
+def _still_fits(room: FreeResources, reserved: Needs, other: Needs, grant: Grant) -> bool:
     """Whether `reserved` can be placed beside `other` on the devices of `grant`."""
     if reserved.cpus > room.cpus - other.cpus + CPU_GRAIN:
         return False
@@ -172,5 +174,5 @@ def _still_fits(room: Room, reserved: Needs, other: Needs, grant: Grant) -> bool
     if reserved.gpus <= 0 or not grant.device_uuids:
         return True
     beside = room.copy()
-    beside.take(Holding(JobId(-1), other, grant, other.mem_bytes, None))
+    beside.take(Allocation(JobId(-1), other, grant, other.mem_bytes, None))
     return beside.place_devices(reserved) is not None

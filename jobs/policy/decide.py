@@ -16,10 +16,10 @@ from jobs.core.world import Plan, Start, World
 from jobs.policy.backfill import NeedsKey, Reservation, needs_key, start_pass
 from jobs.policy.dependencies import missing
 from jobs.policy.eviction import evictions, may_change_at
-from jobs.policy.free_resources import build, readable
+from jobs.policy.free_resources import free_resources, readable
 from jobs.policy.limits import never_fits
-from jobs.policy.memory_relief import DISK_PAUSE_S, disks_stall, relief
-from jobs.policy.notes import Remarks
+from jobs.policy.memory_relief import DISK_PAUSE_S, disks_are_stalled, memory_relief
+from jobs.policy.notes import Notes
 from jobs.policy.order import Order, all_can_wait, overdue
 from jobs.policy.pressure_gate import next_gate, pressure_reason, reopens_at
 from jobs.policy.shortage import Shortages
@@ -38,14 +38,14 @@ def decide(world: World) -> Plan:
     closed = _closed(world)
     if closed or not candidates:
         held.update((job.id, closed) for job in candidates)
-        return Plan(evictions=relief(world), held=held, wake_at=_wake_at(world, (closed,)))
-    room = build(world)
+        return Plan(evictions=memory_relief(world), held=held, wake_at=_wake_at(world, (closed,)))
+    room = free_resources(world)
     order = Order.of(world)
     result = start_pass(room, candidates, world.now, _places_kept(world))
     shortages = Shortages(room, world.now)
     left = [job for jobs in result.left.values() for job in jobs]
-    makes_room = relief(world) or evictions(world, room, left, order)
-    remarks = Remarks.of(world, order, candidates, makes_room)
+    makes_room = memory_relief(world) or evictions(world, room, left, order)
+    remarks = Notes.of(world, order, candidates, makes_room)
     explained = []
     for key, jobs in result.left.items():
         reasons = shortages.of(jobs[0].needs) or _backfill_reason(result.behind.get(key))
@@ -53,7 +53,7 @@ def decide(world: World) -> Plan:
         for job in jobs:
             held[job.id] = remarks.on(job, reasons)
     starts = tuple(Start(job.id, grant) for job, grant in result.starts)
-    if starts[1:] and (slow := disks_stall(world)) is not None:
+    if starts[1:] and (slow := disks_are_stalled(world)) is not None:
         starts, later = starts[:1], replace(slow, until_at=world.now + DISK_PAUSE_S)
         held.update((job.id, (later,)) for job, _ in result.starts[1:])
         explained.append((later,))
@@ -152,7 +152,7 @@ def _closed(world: World) -> tuple[Reason, ...]:
         reasons.append(Reason(ReasonCode.NO_SAMPLE))
     if pressure := pressure_reason(world.gate, world.rules):
         reasons.append(pressure)
-    if (slow := disks_stall(world)) is not None and (slow.until_at or 0.0) > world.now:
+    if (slow := disks_are_stalled(world)) is not None and (slow.until_at or 0.0) > world.now:
         reasons.append(slow)
     if world.rules.pause_on_alert and world.sample is not None and world.sample.alerts:
         reasons.append(Reason(ReasonCode.ALERT, detail=world.sample.alerts[0].text))

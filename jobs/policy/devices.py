@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 
 from jobs.core.jobs import JobId, Needs
 from jobs.core.machine import Device, DeviceSample, Sample
-from jobs.core.rules import Rules
+from jobs.core.rules import SchedulerSettings
 from jobs.core.world import World
-from jobs.policy.allocations import Holding
+from jobs.policy.allocations import Allocation
 from jobs.policy.limits import gpu_headroom_bytes
 
 _WHOLE_FOREIGN = 0.05  # share of a device that a display server or driver may hold while it counts as idle
@@ -21,7 +21,7 @@ _WHOLE_LEFT_OVER = 0.10  # likewise for memory that belongs to nobody any more, 
 
 
 @dataclass(slots=True)
-class DeviceRoom:
+class FreeDevice:
     """One GPU. `free_bytes` may still be shared out; `empty_bytes` would be, were none of our jobs on it.
 
     `whole_ok`: nothing foreign is on it. `share_ok`: its memory can be read. `unread`: nothing can.
@@ -47,8 +47,8 @@ class DeviceRoom:
     def idle(self) -> bool:
         return self.whole_by is None and not self.shares
 
-    def copy(self) -> DeviceRoom:
-        return DeviceRoom(
+    def copy(self) -> FreeDevice:
+        return FreeDevice(
             self.uuid,
             self.index,
             self.label,
@@ -78,12 +78,12 @@ class DeviceRoom:
         self.free_bytes = self.empty_bytes if self.idle else min(self.free_bytes, self.empty_bytes)
 
 
-def eligible(devices: Sequence[DeviceRoom], needs: Needs) -> list[DeviceRoom]:
+def eligible(devices: Sequence[FreeDevice], needs: Needs) -> list[FreeDevice]:
     """The devices that such a job could use at all."""
     return [device for device in devices if needs.gpus <= 1 or not device.part]
 
 
-def build_devices(world: World, sample: Sample, holdings: Sequence[Holding]) -> list[DeviceRoom]:
+def build_devices(world: World, sample: Sample, holdings: Sequence[Allocation]) -> list[FreeDevice]:
     """The devices of the machine by index, with what our jobs and everything else hold of them."""
     if not world.capacity.devices:
         return []
@@ -103,12 +103,12 @@ def build_devices(world: World, sample: Sample, holdings: Sequence[Holding]) -> 
 def _device(
     device: Device,
     reading: DeviceSample,
-    ours: Sequence[Holding],
+    ours: Sequence[Allocation],
     *,
     sample: Sample,
-    rules: Rules,
+    rules: SchedulerSettings,
     just_ended: bool,
-) -> DeviceRoom:
+) -> FreeDevice:
     total, used = device.mem_bytes, reading.mem_used_bytes
     live = [_gpu_live_bytes(holding, sample) for holding in ours]
     ours_live = sum(bytes_ or 0 for bytes_ in live)
@@ -136,7 +136,7 @@ def _device(
         max(h.needs.gpu_mem_bytes or 0, bytes_ or 0) for h, bytes_ in zip(ours, live, strict=True)
     )
     by_load = total - (used or 0) - withheld - headroom
-    return DeviceRoom(
+    return FreeDevice(
         uuid=device.uuid,
         index=device.index,
         label=f"GPU {device.key} ({device.name})",
@@ -153,7 +153,7 @@ def _device(
     )
 
 
-def _gpu_live_bytes(holding: Holding, sample: Sample) -> int | None:
+def _gpu_live_bytes(holding: Allocation, sample: Sample) -> int | None:
     usage = sample.jobs.get(holding.job_id)
     if usage is None or usage.gpu_mem_bytes is None:
         return None

@@ -14,10 +14,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from jobs.core.jobs import Job, Queued, Running
-from jobs.core.rules import Rules
+from jobs.core.rules import SchedulerSettings
 from jobs.core.world import Eviction, World
-from jobs.policy.backfill import fresh_holding
-from jobs.policy.free_resources import Room
+from jobs.policy.backfill import new_allocation
+from jobs.policy.free_resources import FreeResources
 from jobs.policy.order import Order, attained_s, overdue, overdue_after_s, waited_s
 
 _CLAIMANTS = 8  # of the waiting jobs, the best
@@ -25,7 +25,9 @@ _LEAST_RESTART_S = 1.0
 _FOR_OVERDUE = 2.0  # times the usual share of progress may go into restarts for an overdue job
 
 
-def evictions(world: World, room: Room, waiting: Sequence[Job], order: Order) -> tuple[Eviction, ...]:
+def evictions(
+    world: World, room: FreeResources, waiting: Sequence[Job], order: Order
+) -> tuple[Eviction, ...]:
     """Who makes room now and for whom. `room` is what the start pass has left, `waiting` whom it left."""
     rules = world.rules
     if not rules.evict or not waiting or under_way(world):
@@ -84,13 +86,13 @@ def askable(job: Job) -> Running | None:
     return state if state.cancel_requested_at is None and state.evict_requested_at is None else None
 
 
-def had_its_turn(job: Job, now: float, rules: Rules) -> bool:
+def had_its_turn(job: Job, now: float, rules: SchedulerSettings) -> bool:
     """Whether it can be asked to save and stop, and has had its turn."""
     running = askable(job)
     return running is not None and now - running.started_at >= rules.trial_s
 
 
-def worth_a_restart(job: Job, now: float, rules: Rules, share: float) -> bool:
+def worth_a_restart(job: Job, now: float, rules: SchedulerSettings, share: float) -> bool:
     """Whether its restarts, with one more, cost no more than a share of its progress.
 
     What one costs is measured; until then it is what the rules reckon with.
@@ -156,8 +158,8 @@ def _kind(job: Job) -> tuple[object, ...]:
 
 
 def _make_room(
-    room: Room, job: Job, victims: Sequence[tuple[float, Job]], most: int
-) -> tuple[Room, list[Job]] | None:
+    room: FreeResources, job: Job, victims: Sequence[tuple[float, Job]], most: int
+) -> tuple[FreeResources, list[Job]] | None:
     """The room with the job in it and those who made way, as few as can be; None when that is too dear."""
     needs = job.needs
     scratch, taken = room.copy(), list[Job]()
@@ -172,7 +174,7 @@ def _make_room(
         grant = scratch.place(needs)
         if grant is None:
             continue
-        scratch.take(fresh_holding(job.id, needs, grant, None, 0.0))
+        scratch.take(new_allocation(job.id, needs, grant, None, 0.0))
         for spared in taken[:]:
             back = room.holdings[spared.id]
             if scratch.holds(back):

@@ -16,13 +16,13 @@ from dataclasses import dataclass, field
 
 from jobs.core.jobs import Active, Grant, Job, JobId, Needs
 from jobs.core.world import World
-from jobs.policy.allocations import Holding, holding_of, warm_bytes, withheld_bytes
-from jobs.policy.devices import DeviceRoom, build_devices, eligible
+from jobs.policy.allocations import Allocation, allocation_of, warm_bytes, withheld_bytes
+from jobs.policy.devices import FreeDevice, build_devices, eligible
 from jobs.policy.limits import CPU_GRAIN, mem_headroom_bytes
 
 
 @dataclass(slots=True)
-class Room:
+class FreeResources:
     """What is free. All numbers may be negative when more is held than there is.
 
     `coming_bytes`: memory that the next readings will show as free although nothing more ends: what is
@@ -34,15 +34,15 @@ class Room:
     mem_reserved_free_bytes: int
     mem_live_free_bytes: int
     coming_bytes: int
-    devices: list[DeviceRoom]
-    holdings: dict[JobId, Holding] = field(default_factory=dict)
+    devices: list[FreeDevice]
+    holdings: dict[JobId, Allocation] = field(default_factory=dict)
 
     @property
     def mem_bytes(self) -> int:
         return min(self.mem_reserved_free_bytes, self.mem_live_free_bytes)
 
-    def copy(self) -> Room:
-        return Room(
+    def copy(self) -> FreeResources:
+        return FreeResources(
             self.cpus,
             self.foreign_cpus,
             self.mem_reserved_free_bytes,
@@ -52,7 +52,7 @@ class Room:
             dict(self.holdings),
         )
 
-    def settled(self) -> Room:
+    def settled(self) -> FreeResources:
         """A copy as the next readings will show it: what planning ahead may count on."""
         room = self.copy()
         room.mem_live_free_bytes += room.coming_bytes
@@ -90,7 +90,7 @@ class Room:
         chosen = sorted(found[: needs.gpus], key=lambda device: device.index)
         return Grant(tuple(device.uuid for device in chosen))
 
-    def holds(self, holding: Holding) -> bool:
+    def holds(self, holding: Allocation) -> bool:
         """Whether these very devices, and the rest of what it holds, are free."""
         if holding.needs.cpus > self.cpus + CPU_GRAIN or holding.mem_bytes > self.mem_bytes:
             return False
@@ -100,7 +100,7 @@ class Room:
             for device in self._granted(holding)
         )
 
-    def take(self, holding: Holding) -> None:
+    def take(self, holding: Allocation) -> None:
         """Give a job what it needs."""
         self.holdings[holding.job_id] = holding
         self.cpus -= holding.needs.cpus
@@ -109,7 +109,7 @@ class Room:
         for device in self._granted(holding):
             device.take(holding.job_id, holding.needs.gpu_mem_bytes)
 
-    def release(self, holding: Holding) -> None:
+    def release(self, holding: Allocation) -> None:
         """Take back what a job holds."""
         del self.holdings[holding.job_id]
         self.cpus += holding.needs.cpus
@@ -118,12 +118,12 @@ class Room:
         for device in self._granted(holding):
             device.release(holding.job_id)
 
-    def ends(self) -> list[Holding]:
+    def ends(self) -> list[Allocation]:
         """Holdings with a known end, soonest first."""
         known = [holding for holding in self.holdings.values() if holding.ends_at is not None]
         return sorted(known, key=lambda holding: (holding.ends_at or 0.0, holding.job_id))
 
-    def _granted(self, holding: Holding) -> Iterable[DeviceRoom]:
+    def _granted(self, holding: Allocation) -> Iterable[FreeDevice]:
         if not holding.grant.device_uuids:
             return ()
         return [device for device in self.devices if device.uuid in holding.grant.device_uuids]
@@ -143,12 +143,12 @@ def guarded(world: World) -> bool:
     return idle_s is not None and idle_s < world.rules.guard_s
 
 
-def build(world: World) -> Room:
+def free_resources(world: World) -> FreeResources:
     """The room left in a world by its active jobs and by everything else; `readable(world)` must hold."""
     sample, capacity, rules = world.sample, world.capacity, world.rules
     if sample is None or sample.mem_available_bytes is None:
         raise ValueError("a room cannot be told without a reading of the memory")
-    holdings = [holding_of(world, sample, job) for job in _active(world)]
+    holdings = [allocation_of(world, sample, job) for job in _active(world)]
     headroom, guard_cpus = mem_headroom_bytes(capacity, rules), 0.0
     if guarded(world):
         headroom, guard_cpus = headroom + rules.guard_mem_bytes, rules.guard_cpus
@@ -158,7 +158,7 @@ def build(world: World) -> Room:
     foreign_cpus = max(0.0, (sample.cpu_foreign or 0.0) - rules.foreign_cpu_tolerance * capacity.cpus)
     warm = sum(map(warm_bytes, world.warm))
     unseen = sum(warm_bytes(process) for process in world.warm if process.mem_bytes is None)
-    return Room(
+    return FreeResources(
         cpus=capacity.cpus - guard_cpus - foreign_cpus - sum(h.needs.cpus for h in holdings),
         foreign_cpus=foreign_cpus,
         mem_reserved_free_bytes=capacity.mem_bytes - headroom - warm - sum(h.mem_bytes for h in holdings),

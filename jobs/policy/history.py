@@ -10,16 +10,16 @@ from dataclasses import dataclass, replace
 
 from jobs.core.jobs import Forecast, JobSpec, Usage
 from jobs.core.machine import Capacity
-from jobs.core.rules import Rules
+from jobs.core.rules import SchedulerSettings
 from jobs.policy.runtime_model import NOTHING, Moments, forecast, program, runtime_keys
-from jobs.policy.sizing import History, size_keys, sized, used, with_run
+from jobs.policy.sizing import History, learned_needs, size_keys, used, with_run
 
 _NEWEST = 0.3  # what the newest save or restart counts
 _BROKEN_WORDS = 2  # in a row, after which no job of the program is asked to save
 
 
 @dataclass(frozen=True, slots=True)
-class Past:
+class RunHistory:
     """Run times, what the runs used, and how often in a row they did not save when they were asked.
 
     `save_s`, `restart_s`: what a save and stop took, and what it took to be at work again, newer ones
@@ -38,11 +38,11 @@ class Past:
         return None if self.save_s is None or self.restart_s is None else self.save_s + self.restart_s
 
 
-UNKNOWN = Past()
-Remembered = Callable[[str], Past | None]
+UNKNOWN = RunHistory()
+Remembered = Callable[[str], RunHistory | None]
 
 
-def after_run(spec: JobSpec, run_s: float, usage: Usage, remembered: Remembered) -> dict[str, Past]:
+def after_run(spec: JobSpec, run_s: float, usage: Usage, remembered: Remembered) -> dict[str, RunHistory]:
     """What is to be remembered from now on, by key, when a run has succeeded."""
     changed, sizes, run = {}, size_keys(spec), used(spec, usage)
     for key in runtime_keys(spec):
@@ -52,7 +52,7 @@ def after_run(spec: JobSpec, run_s: float, usage: Usage, remembered: Remembered)
     return changed
 
 
-def after_save(spec: JobSpec, saved: bool, took_s: float, remembered: Remembered) -> dict[str, Past]:
+def after_save(spec: JobSpec, saved: bool, took_s: float, remembered: Remembered) -> dict[str, RunHistory]:
     """What is to be remembered, by key, of a job that was asked to save and stop."""
     if (key := _program_key(spec)) is None:
         return {}
@@ -62,7 +62,7 @@ def after_save(spec: JobSpec, saved: bool, took_s: float, remembered: Remembered
     return {key: replace(past, failed_saves=0, save_s=_faded(past.save_s, took_s))}
 
 
-def after_restart(spec: JobSpec, took_s: float, remembered: Remembered) -> dict[str, Past]:
+def after_restart(spec: JobSpec, took_s: float, remembered: Remembered) -> dict[str, RunHistory]:
     """What is to be remembered, by key, of a job that went on from its checkpoint."""
     if (key := _program_key(spec)) is None:
         return {}
@@ -70,10 +70,12 @@ def after_restart(spec: JobSpec, took_s: float, remembered: Remembered) -> dict[
     return {key: replace(past, restart_s=_faded(past.restart_s, took_s))}
 
 
-def foresee(spec: JobSpec, remembered: Remembered, capacity: Capacity, rules: Rules) -> Forecast:
+def forecast_of(
+    spec: JobSpec, remembered: Remembered, capacity: Capacity, rules: SchedulerSettings
+) -> Forecast:
     """What the next run is expected to take, what it should reserve, and whether it is going to save."""
     made = forecast(spec, lambda key: (remembered(key) or UNKNOWN).moments)
-    needs, runs = sized(spec, lambda key: (remembered(key) or UNKNOWN).used, capacity, rules)
+    needs, runs = learned_needs(spec, lambda key: (remembered(key) or UNKNOWN).used, capacity, rules)
     key = _program_key(spec)
     past = UNKNOWN if key is None else remembered(key) or UNKNOWN
     return replace(

@@ -7,27 +7,27 @@ from __future__ import annotations
 
 from jobs.core.jobs import Needs, Reason, ReasonCode, Unit
 from jobs.core.machine import Capacity, Device
-from jobs.core.rules import Rules
+from jobs.core.rules import SchedulerSettings
 
 CPU_GRAIN = 1e-6  # sums of fractions of cores are equal within this
 
 
-def mem_headroom_bytes(capacity: Capacity, rules: Rules) -> int:
+def mem_headroom_bytes(capacity: Capacity, rules: SchedulerSettings) -> int:
     """Memory kept free for the person at the keyboard."""
     return max(rules.mem_headroom_bytes, int(capacity.mem_bytes * rules.mem_headroom_fraction))
 
 
-def gpu_headroom_bytes(device: Device, rules: Rules) -> int:
+def gpu_headroom_bytes(device: Device, rules: SchedulerSettings) -> int:
     """Memory of a shared device that is never planned with."""
     return int(device.mem_bytes * rules.gpu_mem_headroom_fraction)
 
 
-def most_mem_bytes(capacity: Capacity, rules: Rules) -> int:
+def most_mem_bytes(capacity: Capacity, rules: SchedulerSettings) -> int:
     """The most memory that any job can be given."""
     return max(0, capacity.mem_bytes - mem_headroom_bytes(capacity, rules))
 
 
-def most_gpu_mem_bytes(capacity: Capacity, rules: Rules, gpus: int) -> int:
+def most_gpu_mem_bytes(capacity: Capacity, rules: SchedulerSettings, gpus: int) -> int:
     """The most memory of each device that a job of so many can be given; 0 where there are not so many.
 
     Of MIG instances, a job can use one.
@@ -37,7 +37,7 @@ def most_gpu_mem_bytes(capacity: Capacity, rules: Rules, gpus: int) -> int:
     return sizes[gpus - 1] if 0 < gpus <= len(sizes) else 0
 
 
-def never_fits(capacity: Capacity, rules: Rules, needs: Needs) -> tuple[Reason, ...]:
+def never_fits(capacity: Capacity, rules: SchedulerSettings, needs: Needs) -> tuple[Reason, ...]:
     """Why the machine could not run it even if nothing else ran; empty when it could.
 
     `free` is the most that a job may ask for. `detail` tells GPU memory from memory.

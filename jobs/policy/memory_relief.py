@@ -13,7 +13,7 @@ from jobs.policy.free_resources import readable
 DISK_PAUSE_S = 60.0  # between two starts while the disks stall
 
 
-def relief(world: World) -> tuple[Eviction, ...]:
+def memory_relief(world: World) -> tuple[Eviction, ...]:
     """The job furthest beyond its reservation, the younger first, once memory stalls badly, as in oomd."""
     rules, sample = world.rules, world.sample
     if sample is None or not rules.evict or not readable(world) or under_way(world):
@@ -35,7 +35,7 @@ def relief(world: World) -> tuple[Eviction, ...]:
     return (Eviction(job_id, (), cause),)
 
 
-def disks_stall(world: World) -> Reason | None:
+def disks_are_stalled(world: World) -> Reason | None:
     """Why no more than one job may start now; `until_at`, which may be past, is when the next one may."""
     sample, limit = world.sample, world.rules.io_some_slow
     stalls = None if sample is None else sample.pressure.io_some_avg60

@@ -20,7 +20,7 @@ _NOTED = 1.05  # a share of use beyond this is told when it costs a place
 
 
 @dataclass(frozen=True, slots=True)
-class Remarks:
+class Notes:
     """Of one decision: `candidates` are those that could start, in order."""
 
     _trials: bool
@@ -31,9 +31,9 @@ class Remarks:
     _guard: tuple[Reason, ...]
 
     @staticmethod
-    def of(world: World, order: Order, candidates: Sequence[Job], evictions: Sequence[Eviction]) -> Remarks:
+    def of(world: World, order: Order, candidates: Sequence[Job], evictions: Sequence[Eviction]) -> Notes:
         saving = [job for job in world.jobs.values() if isinstance(job.state, Running) and job.can_save]
-        return Remarks(
+        return Notes(
             world.rules.evict and bool(saving),
             frozenset(job.id for job in overdue(world)),
             Reason(ReasonCode.OVERDUE, overdue_after_s(world), unit=Unit.SECONDS),

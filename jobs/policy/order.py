@@ -4,7 +4,8 @@ Smallest area first, where area is the box time that is still to be done: expect
 share of the machine. Priority, fair share and ageing are factors of it; the last two count for less where
 jobs cannot be made to wait, as what goes first is not undone there. An order by expected size needs only
 rough sizes (Dell'Amico, arXiv 1907.04824); eviction takes the harm out of sizes that were guessed too
-small. Shares are dominant shares (Ghodsi et al., NSDI 2011), usage halves in `Rules.usage_half_life_s`.
+small. Shares are dominant shares (Ghodsi et al., NSDI 2011), usage halves in
+`SchedulerSettings.usage_half_life_s`.
 """
 
 from __future__ import annotations

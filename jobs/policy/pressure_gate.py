@@ -10,13 +10,13 @@ from dataclasses import replace
 
 from jobs.core.jobs import Reason, ReasonCode
 from jobs.core.machine import Sample
-from jobs.core.rules import Rules
+from jobs.core.rules import SchedulerSettings
 from jobs.core.world import Gate
 
 _CALM = 0.5  # share of a limit below which a reading counts as calm
 
 
-def next_gate(gate: Gate, sample: Sample | None, rules: Rules, cpus: float) -> Gate:
+def next_gate(gate: Gate, sample: Sample | None, rules: SchedulerSettings, cpus: float) -> Gate:
     """The gate after a reading, on a machine of so many cores. No reading leaves it as it is.
 
     Stalls for CPU count only while programs outside the queue use more than their tolerance: jobs that
@@ -45,12 +45,12 @@ def next_gate(gate: Gate, sample: Sample | None, rules: Rules, cpus: float) -> G
     return Gate() if calm_s >= rules.pressure_reopen_s else gate
 
 
-def reopens_at(gate: Gate, rules: Rules) -> float | None:
+def reopens_at(gate: Gate, rules: SchedulerSettings) -> float | None:
     """When a closed gate opens if it stays calm; None while it does not, or is open."""
     return None if gate.calm_at is None else gate.calm_at + rules.pressure_reopen_s
 
 
-def pressure_reason(gate: Gate, rules: Rules) -> Reason | None:
+def pressure_reason(gate: Gate, rules: SchedulerSettings) -> Reason | None:
     if gate.closed_at is None:
         return None
     return Reason(ReasonCode.PRESSURE, until_at=reopens_at(gate, rules), detail=gate.detail)

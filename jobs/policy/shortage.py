@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from itertools import accumulate
 
 from jobs.core.jobs import JobId, Needs, Reason, ReasonCode, Unit
-from jobs.policy.allocations import Holding
+from jobs.policy.allocations import Allocation
 from jobs.policy.backfill import emptied
-from jobs.policy.devices import DeviceRoom, eligible
-from jobs.policy.free_resources import Room
+from jobs.policy.devices import FreeDevice, eligible
+from jobs.policy.free_resources import FreeResources
 from jobs.policy.limits import CPU_GRAIN
 
 _NAMED = 8  # jobs in the way that a reason names
@@ -26,10 +26,10 @@ _NAMED = 8  # jobs in the way that a reason names
 class Shortages:
     """Explains against one Room; what does not depend on the job is worked out once."""
 
-    room: Room
+    room: FreeResources
     now: float
-    _empty: Room = field(init=False)
-    _ends: list[Holding] = field(init=False)
+    _empty: FreeResources = field(init=False)
+    _ends: list[Allocation] = field(init=False)
     _end_times: list[float] = field(init=False)
     _cpus_back: list[float] = field(init=False)
     _mem_back: list[int] = field(init=False)
@@ -91,7 +91,7 @@ class Shortages:
             reasons.append(Reason(ReasonCode.FOREIGN_MEMORY, need, free, Unit.BYTES))
         return reasons
 
-    def _settling(self, settling: Sequence[Holding], need: int, free: int) -> Reason:
+    def _settling(self, settling: Sequence[Allocation], need: int, free: int) -> Reason:
         until = max((holding.settles_at or 0.0 for holding in settling), default=0.0)
         return Reason(
             ReasonCode.SETTLING,
@@ -193,12 +193,12 @@ class Shortages:
         return None
 
 
-def _largest(holdings: Iterable[Holding], size: Callable[[Holding], float]) -> tuple[JobId, ...]:
+def _largest(holdings: Iterable[Allocation], size: Callable[[Allocation], float]) -> tuple[JobId, ...]:
     ranked = sorted((h for h in holdings if size(h) > 0), key=lambda h: (-size(h), h.job_id))
     return tuple(holding.job_id for holding in ranked[:_NAMED])
 
 
-def _on(devices: Iterable[DeviceRoom]) -> tuple[JobId, ...]:
+def _on(devices: Iterable[FreeDevice]) -> tuple[JobId, ...]:
     """Who is on these devices: on most of them first, then by memory, then by id."""
     weight: dict[JobId, tuple[int, int]] = {}
     for device in devices:
@@ -212,5 +212,5 @@ def _on(devices: Iterable[DeviceRoom]) -> tuple[JobId, ...]:
     return tuple(ranked[:_NAMED])
 
 
-def _labels(devices: Iterable[DeviceRoom]) -> str:
+def _labels(devices: Iterable[FreeDevice]) -> str:
     return ", ".join(device.label for device in sorted(devices, key=lambda device: device.index))

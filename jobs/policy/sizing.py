@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 from jobs.core.jobs import GIB, MIB, JobSpec, Needs, Usage
 from jobs.core.machine import Capacity
-from jobs.core.rules import Rules
+from jobs.core.rules import SchedulerSettings
 from jobs.policy.limits import most_gpu_mem_bytes, most_mem_bytes
 from jobs.policy.runtime_model import exact_key, log_size, program
 
@@ -30,7 +30,7 @@ _ALIKE = 1.0  # binary orders of magnitude within which two sizes count as the s
 
 
 @dataclass(frozen=True, slots=True)
-class Used:
+class RunUsage:
     """What one run used at most, None where that was not measured, and the logarithm of its size."""
 
     mem_bytes: int | None = None
@@ -39,7 +39,7 @@ class Used:
     log_size: float | None = None
 
 
-History = tuple[Used, ...]
+History = tuple[RunUsage, ...]
 
 
 def size_keys(spec: JobSpec) -> tuple[str, ...]:
@@ -48,18 +48,18 @@ def size_keys(spec: JobSpec) -> tuple[str, ...]:
     return () if kind is None else (f"program {kind}",) if exact is None else (f"program {kind}", exact)
 
 
-def used(spec: JobSpec, usage: Usage) -> Used:
+def used(spec: JobSpec, usage: Usage) -> RunUsage:
     """What is to be remembered of a run that has succeeded."""
-    return Used(usage.peak_mem_bytes, usage.gpu_mem_bytes, usage.cpus, log_size(spec))
+    return RunUsage(usage.peak_mem_bytes, usage.gpu_mem_bytes, usage.cpus, log_size(spec))
 
 
-def with_run(history: History, run: Used) -> History:
+def with_run(history: History, run: RunUsage) -> History:
     """One more run; the oldest beyond thirty-two are forgotten."""
     return (*history, run)[-_REMEMBERED:]
 
 
-def sized(
-    spec: JobSpec, remembered: Callable[[str], History | None], capacity: Capacity, rules: Rules
+def learned_needs(
+    spec: JobSpec, remembered: Callable[[str], History | None], capacity: Capacity, rules: SchedulerSettings
 ) -> tuple[Needs | None, int]:
     """What a job should reserve instead of what it asked for, and how many runs say so; (None, 0): nothing.
 

@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from jobs.core.jobs import Job, JobId, Reason, ReasonCode
 from jobs.core.world import Plan, World
 from jobs.policy.allocations import planned_run_s
-from jobs.policy.backfill import fresh_holding, start_pass
-from jobs.policy.free_resources import Room, build
+from jobs.policy.backfill import new_allocation, start_pass
+from jobs.policy.free_resources import FreeResources, free_resources
 
 _JOBS = 64
 _EVENTS = 200
@@ -29,7 +29,7 @@ def starts_ahead(
     waiting = [job for job in candidates if job.id in plan.held][:_JOBS]
     if closed or not waiting:
         return {}
-    room = build(world)
+    room = free_resources(world)
     _take_starts(world, plan, room)
     room = room.settled()
     earliest = {job.id: _settled_at(plan.held[job.id], world.now) for job in waiting}
@@ -54,12 +54,12 @@ def starts_ahead(
     return estimates
 
 
-def _take_starts(world: World, plan: Plan, room: Room) -> None:
+def _take_starts(world: World, plan: Plan, room: FreeResources) -> None:
     for start in plan.starts:
         job = world.jobs[start.job_id]
         run_s = planned_run_s(job)
         ends_at = None if run_s is None else world.now + run_s
-        room.take(fresh_holding(job.id, job.needs, start.grant, ends_at, world.now))
+        room.take(new_allocation(job.id, job.needs, start.grant, ends_at, world.now))
 
 
 def _settled_at(reasons: Sequence[Reason], now: float) -> float:

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from jobs.core.jobs import Job, Queued, ReasonCode, Starting
-from jobs.core.world import Stack, WarmPlan, World
+from jobs.core.world import WarmKey, WarmPlan, World
 from jobs.policy.allocations import EXPECTED_WARM_BYTES
-from jobs.policy.free_resources import build, readable
+from jobs.policy.free_resources import free_resources, readable
 
 _SHORT_OF_MEMORY = frozenset({ReasonCode.MEMORY, ReasonCode.FOREIGN_MEMORY})
 
@@ -32,7 +32,7 @@ def warm_plan(world: World) -> WarmPlan:
     missing = sorted(wanted.keys() - kept.keys())
     start, without = set(), dict.fromkeys(missing, "the machine could not be read")
     if missing and readable(world):
-        room = build(world).mem_bytes
+        room = free_resources(world).mem_bytes
         for stack in missing:
             without[stack] = "no room in memory for a warm process"
             if room - EXPECTED_WARM_BYTES[stack.name] >= wanted[stack]:
@@ -41,17 +41,17 @@ def warm_plan(world: World) -> WarmPlan:
     return WarmPlan(frozenset(start), frozenset(stop), without)
 
 
-def stack_of(job: Job) -> Stack | None:
+def stack_of(job: Job) -> WarmKey | None:
     """What a warm process for this job has imported; None when there is to be none."""
     spec = job.spec
     if spec.stack is None or spec.stack not in EXPECTED_WARM_BYTES or not spec.warm or not spec.argv:
         return None
-    return Stack(spec.stack, spec.argv[0])
+    return WarmKey(spec.stack, spec.argv[0])
 
 
-def _wanted(world: World) -> dict[Stack, int]:
+def _wanted(world: World) -> dict[WarmKey, int]:
     """The stacks that jobs at hand would use, with the least memory that one of those waiting asks for."""
-    wanted: dict[Stack, int] = {}
+    wanted: dict[WarmKey, int] = {}
     for job in world.jobs.values():
         stack = stack_of(job)
         if stack is None:
@@ -63,7 +63,7 @@ def _wanted(world: World) -> dict[Stack, int]:
     return wanted
 
 
-def _in_the_way(world: World, wanted: Mapping[Stack, int]) -> set[Stack]:
+def _in_the_way(world: World, wanted: Mapping[WarmKey, int]) -> set[WarmKey]:
     """Those that nobody at hand uses; all of them once nothing else will give memory back."""
     stacks = {process.stack for process in world.warm}
     unused = stacks - wanted.keys()

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from jobs.core.tracking import Flagged, Reported, ReportedModel
+from jobs.core.tracking import FlaggedLine, Reported, ReportedModel
 from jobs.runtime import job_folder
 
 EVENTS = job_folder.EVENTS
@@ -41,7 +41,7 @@ class EventsFile:
         self._params: dict[str, str] = {}
         self._notes: list[str] = []
         self._artifacts: list[str] = []
-        self._flagged: list[Flagged] = []
+        self._flagged: list[FlaggedLine] = []
         self._events = self._flagged_count = 0
         self.reported = Reported()
 
@@ -124,7 +124,7 @@ class EventsFile:
     def _flag(self, reason: str) -> None:
         self._flagged_count += 1
         if len(self._flagged) < MOST_FLAGGED:
-            self._flagged.append(Flagged(self._lines, reason))
+            self._flagged.append(FlaggedLine(self._lines, reason))
 
     def _all(self) -> Reported:
         said = self._said

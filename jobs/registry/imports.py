@@ -12,9 +12,9 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from jobs.core.ports import BadInput, NotNow
+from jobs.core.ports import BadInput, WrongState
 from jobs.core.tracking import ModelCard
-from jobs.registry.inspect import Seen
+from jobs.registry.inspect import ModelFileReport
 from jobs.registry.signature import signature_of
 from jobs.registry.store import CARD, Registry
 from jobs.runtime.job_folder import is_finite
@@ -54,9 +54,9 @@ def main_file(path: Path) -> Path:
     return path
 
 
-def take(
+def import_model(
     registry: Registry,
-    seen: Seen,
+    seen: ModelFileReport,
     *,
     name: str,
     trusted: bool,
@@ -68,7 +68,7 @@ def take(
     """The version that the file is, and whether it is a new one. Raises BadInput, NotNow (not trusted)."""
     path = Path(seen.path)
     if seen.needs_trust and not trusted:
-        raise NotNow(
+        raise WrongState(
             f"{path.name[:200]} can run code when it is loaded, and nobody has agreed to that: "
             "nothing was registered.",
             "Look at what it would load, then add --trust.",

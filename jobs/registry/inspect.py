@@ -26,7 +26,7 @@ _PROGRAM = ("-P", "-m", "jobs.registry.inspect")
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class ModelFileReport:
     """A file as it was looked at. `types` are the names that it would look up, where it is of a kind that
     can run code: None where it is not. Empty means that all are known to be harmless.
     """
@@ -40,11 +40,11 @@ class Seen:
         return bool(self.types) or (self.types is not None and is_pickle(self.path))
 
 
-def look(path: Path) -> Seen:
+def inspect_file(path: Path) -> ModelFileReport:
     """What the file would load. Raises BadInput where that cannot be told."""
     digest = _digest(path)
     if not is_pickle(path.name) and path.suffix != SKOPS:
-        return Seen(str(path), digest, None)
+        return ModelFileReport(str(path), digest, None)
     why = "it took too long to read"
     try:
         done = subprocess.run(
@@ -57,7 +57,7 @@ def look(path: Path) -> Seen:
         )
         told = json.loads(done.stdout or b"{}")
         if isinstance(told.get("types"), list) and _digest(path) == digest:
-            return Seen(str(path), digest, tuple(map(str, told["types"])))
+            return ModelFileReport(str(path), digest, tuple(map(str, told["types"])))
         why = str(told.get("error") or "it needs too much memory or time to read")
     except (OSError, ValueError, subprocess.TimeoutExpired):
         pass

@@ -28,7 +28,7 @@ _PART_BYTES = 1 << 20
 _MOST_NAMES = 10_000
 
 
-class Unreadable(Exception):
+class UnreadablePickle(Exception):
     """It cannot be told what the file would load, for this reason."""
 
 
@@ -37,11 +37,11 @@ def names_in(content: IO[bytes]) -> list[str]:
     found: set[str] = set()
     try:
         _Follower(_decompressed(content), found).load()
-    except Unreadable:
+    except UnreadablePickle:
         raise
     except Exception as error:  # anything can be wrong with a stranger's file
         said = str(error) or type(error).__name__
-        raise Unreadable(f"it is no pickle that can be followed: {said[:200]}") from error
+        raise UnreadablePickle(f"it is no pickle that can be followed: {said[:200]}") from error
     return sorted(found)
 
 
@@ -68,11 +68,11 @@ class _Follower(_Reader):  # type: ignore[misc]
     def find_class(self, module: str, name: str) -> Any:
         self._found.add(f"{module}.{name}")
         if len(self._found) > _MOST_NAMES:
-            raise Unreadable(f"it looks up more than {_MOST_NAMES} names")
+            raise UnreadablePickle(f"it looks up more than {_MOST_NAMES} names")
         return _Stand(f"{module}.{name}")
 
     def get_extension(self, code: int) -> None:
-        raise Unreadable("it uses numbers for names (copyreg extensions)")
+        raise UnreadablePickle("it uses numbers for names (copyreg extensions)")
 
     def _instantiate(self, klass: object, args: object) -> None:
         self.append(_Stand(called=klass, args=args))
@@ -93,7 +93,7 @@ class _Follower(_Reader):  # type: ignore[misc]
         inst.state = state
         if getattr(inst.called, "name", "") == _ARRAY:
             if not isinstance(state, dict):
-                raise Unreadable("an array in it is not described as joblib describes it")
+                raise UnreadablePickle("an array in it is not described as joblib describes it")
             self._skip(state)
 
     def _skip(self, state: dict[str, Any]) -> None:
@@ -106,7 +106,7 @@ class _Follower(_Reader):  # type: ignore[misc]
         shape = state.get("shape", ())
         for length in shape if isinstance(shape, tuple) else (None,):
             if type(length) is not int or length < 0:
-                raise Unreadable("the shape of an array in it cannot be told")
+                raise UnreadablePickle("the shape of an array in it cannot be told")
             count *= length
         if state.get("numpy_array_alignment_bytes") is not None:
             self._content.read(self._content.read(1)[0])
@@ -114,7 +114,7 @@ class _Follower(_Reader):  # type: ignore[misc]
         while left:
             part = len(self._content.read(min(left, _PART_BYTES)))
             if not part:
-                raise Unreadable("an array in it is cut off")
+                raise UnreadablePickle("an array in it is cut off")
             left -= part
 
     def _drop(self) -> None:
@@ -161,12 +161,12 @@ def _put(table: object, key: object, value: object) -> None:
 def _item(dtype: object) -> tuple[int, bool]:
     """How many bytes a value of this type takes, and whether it is a Python object."""
     if not (isinstance(dtype, _Stand) and getattr(dtype.called, "name", "") == _DTYPE):
-        raise Unreadable("the type of an array in it cannot be told")
+        raise UnreadablePickle("the type of an array in it cannot be told")
     args, state = dtype.args, dtype.state
     word = args[0] if isinstance(args, tuple) and args else None
     found = _SIZED.fullmatch(word) if isinstance(word, str) else None
     if found is None or found[1] not in _KINDS:
-        raise Unreadable("the type of an array in it cannot be told")
+        raise UnreadablePickle("the type of an array in it cannot be told")
     letter, digits = found.groups()
     size = int(digits) * (4 if letter == "U" else 1) if digits else _OF_ONE_LETTER.get(letter, 0)
     has_objects = letter == "O"
@@ -174,7 +174,7 @@ def _item(dtype: object) -> tuple[int, bool]:
         size = state[5] if type(state[5]) is int and state[5] >= 0 else size
         has_objects |= type(state[7]) is int and bool(state[7] & 1)
     if size <= 0 and not has_objects:
-        raise Unreadable("the type of an array in it cannot be told")
+        raise UnreadablePickle("the type of an array in it cannot be told")
     return size, has_objects
 
 
@@ -197,7 +197,7 @@ class _Inflating(io.RawIOBase):
                 into[: len(made)] = made
                 return len(made)
             if not given:
-                raise Unreadable("its compressed part is cut off")
+                raise UnreadablePickle("its compressed part is cut off")
         return 0
 
 
@@ -216,5 +216,5 @@ def _decompressed(content: IO[bytes]) -> IO[bytes]:
     if head[:2] == b"\x5d\x00" or head == b"\xfd7zXZ\x00":
         return io.BufferedReader(lzma.LZMAFile(content))
     if head[:4] == b"\x04\x22M\x18" or head[:2] == b"ZF":
-        raise Unreadable("it is compressed in a way that is not read here")
+        raise UnreadablePickle("it is compressed in a way that is not read here")
     return content

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from jobs.core.jobs import Job, Succeeded
-from jobs.core.ports import BadInput, NotNow
+from jobs.core.ports import BadInput, WrongState
 from jobs.core.tracking import ModelCard
 from jobs.records.events import EVENTS, read
 from jobs.registry.signature import signature_of
@@ -49,12 +49,12 @@ def register(
     state = job.state
     if not isinstance(state, Succeeded):
         said = state.name.replace("_", " ")
-        raise NotNow(
+        raise WrongState(
             f"Job {job.id} is {said}: only one that succeeded has a model.", "Wait for it, or retry it."
         )
     output, reported = attempt / "output", read(attempt / EVENTS)
     if not output.is_dir():
-        raise NotNow(
+        raise WrongState(
             f"The files of job {job.id} are gone: they were removed to make room.", "Run it again."
         )
     path = file or (reported.model.path if reported.model else None)
@@ -68,7 +68,7 @@ def register(
     beside = str(Path(path).with_suffix(".json"))  # what the columns are, as our Keras recipes write it
     files = [path, *([beside] if beside != path and (output / beside).is_file() else [])]
     if changed := [path for path in files if _changed(output / path, state.finished_at)]:
-        raise NotNow(
+        raise WrongState(
             f"{changed[0][:200]} changed after job {job.id} had ended: it is not what the job wrote.",
             f"If you trust it: cro-tui model import {output / path} NAME",
         )

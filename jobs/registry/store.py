@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from jobs.core.ports import BadInput, NotNow, Unreachable
+from jobs.core.ports import BadInput, StateUnavailable, WrongState
 from jobs.core.tracking import ALIAS, NAME, ModelCard, ModelFile, RegisteredModel, card_of, card_table
 from jobs.core.versions import PACKAGE, SCHEMA, Version
 
@@ -117,7 +117,7 @@ class Registry:
                 _write(self._folder / "names" / name / f"{version}.json", card_table(made))
                 return made, True
         except OSError as error:
-            raise Unreachable(
+            raise StateUnavailable(
                 f"The model could not be registered: {error.strerror or error}.",
                 "Make room, and try again.",
             ) from error
@@ -142,7 +142,9 @@ class Registry:
             before = moves.get(alias, [])
             if len(before) < 2:
                 said = "has never meant another version" if before else "is no alias of it"
-                raise NotNow(f"{model.name}: {alias[:40]!r} {said}.", f"cro-tui model show {model.name}")
+                raise WrongState(
+                    f"{model.name}: {alias[:40]!r} {said}.", f"cro-tui model show {model.name}"
+                )
             moves[alias] = before[:-1]
             _write(self._folder / "names" / name / _ALIASES, moves)
             return self.card(f"{name}@{alias}")
@@ -156,7 +158,7 @@ class Registry:
                 (folder / file.path).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(self.content(card) / file.path, folder / file.path)
                 if sha256_of(folder / file.path) != file.sha256:
-                    raise Unreachable(
+                    raise StateUnavailable(
                         f"{file.path} of {reference} is damaged.", "Register the model again."
                     )
             _write(folder / CARD, card_table(card))

@@ -187,7 +187,7 @@ def is_finite(value: object) -> TypeGuard[float]:
     return abs(value) < 1e308 and math.isfinite(value)
 
 
-def own_words(folder: str) -> str:
+def reported_error(folder: str) -> str:
     """The last `error`, a text, that a job has reported: why it fails, in its own words."""
     words = ""
     for event in _last_events(folder):

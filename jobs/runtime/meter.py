@@ -30,7 +30,7 @@ MAX_LINES = 20_000
 SHORTEST_S = 5
 
 
-class Meter:
+class UsageMeter:
     """The use of everything below this process. `peak_bytes` is over all looks.
 
     `group`: the control group that all of it is in; the kernel keeps the limit then. `inherited_bytes`:

@@ -31,7 +31,7 @@ _number = IOPRIO_SET.get(os.uname().machine)
 _syscall = ctypes.CDLL(None, use_errno=True).syscall
 
 
-class Aside:
+class LowPriority:
     """Whoever is made inside has these from its first instruction, and so have all its children.
 
     Disk time only when nobody else wants it, and the first to go when there is no memory left.
@@ -70,7 +70,7 @@ def _give_disk_time(io_class: int) -> None:
         _syscall(_number, WHO_PROCESS, 0, io_class)
 
 
-def step_back(pid: int) -> bool:
+def lower_priority(pid: int) -> bool:
     """Let other sessions have the CPU first; False: the kernel limits the rate, try again later."""
     try:
         descriptor = os.open(f"/proc/{pid}/autogroup", os.O_WRONLY | os.O_CLOEXEC)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 
-class State:
+class ProcessState:
     """What an import may change for the whole process, as it is now."""
 
     def __init__(self) -> None:
@@ -42,10 +42,10 @@ class State:
         logging.root.setLevel(self.level)
 
 
-class Group:
+class ModuleGroup:
     """The modules that one preloaded name brought in, and what else that import changed."""
 
-    def __init__(self, before: State) -> None:
+    def __init__(self, before: ProcessState) -> None:
         self.modules = {
             name: module
             for name, module in list(sys.modules.items())
@@ -62,7 +62,7 @@ class Group:
         }
         self.handlers = [each for each in logging.root.handlers if each not in before.handlers]
         self.level = logging.root.level if logging.root.level != before.level else None
-        self.needs: set[Group] = set()
+        self.needs: set[ModuleGroup] = set()
         self.out = False
 
     def take_out(self) -> None:
@@ -84,25 +84,25 @@ class Group:
             logging.root.setLevel(self.level)
 
 
-class Shelf:
+class PreloadedModules:
     """The groups, in the order in which they were loaded; a finder and loader for `sys.meta_path`."""
 
     def __init__(self) -> None:
-        self._start = State()
-        self._groups: list[Group] = []
-        self._owner: dict[str, Group] = {}
+        self._start = ProcessState()
+        self._groups: list[ModuleGroup] = []
+        self._owner: dict[str, ModuleGroup] = {}
 
     def preload(self, name: str) -> None:
         """Import it ahead of time. Raises what the import raises."""
-        before = State()
+        before = ProcessState()
         importlib.import_module(name)
-        group = Group(before)
+        group = ModuleGroup(before)
         self._groups.append(group)
         self._owner.update(dict.fromkeys(group.modules, group))
 
     def put_away(self) -> None:
         """Make the process look as it did before the first preload."""
-        earlier: set[Group] = set()
+        earlier: set[ModuleGroup] = set()
         for group in self._groups:
             group.needs = self._used_by(group) & earlier
             earlier.add(group)
@@ -152,9 +152,9 @@ class Shelf:
         if spec is not None and spec.loader_state is not None:
             module.__spec__ = spec.loader_state
 
-    def _used_by(self, group: Group) -> set[Group]:
+    def _used_by(self, group: ModuleGroup) -> set[ModuleGroup]:
         """The other groups whose modules, classes or functions appear in this one's modules."""
-        found: set[Group] = set()
+        found: set[ModuleGroup] = set()
         for module in group.modules.values():
             if not isinstance(module, ModuleType):
                 continue

@@ -43,7 +43,11 @@ class Warm:
     """
 
     def __init__(
-        self, shelf: preload.Shelf, ours: Collection[str], descriptors: Collection[int], pools: Any
+        self,
+        shelf: preload.PreloadedModules,
+        ours: Collection[str],
+        descriptors: Collection[int],
+        pools: Any,
     ) -> None:
         self.shelf = shelf
         self.ours = frozenset(ours)

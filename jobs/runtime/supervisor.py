@@ -120,7 +120,7 @@ class Supervisor:
         if spec is None:
             raise ValueError("spec.json cannot be read")
         self.spec = spec
-        self.meter = meter.Meter(spec["mem_limit_bytes"])
+        self.meter = meter.UsageMeter(spec["mem_limit_bytes"])
         self.job = 0
         self.status: int | None = None
         self.alone = False  # every process of the tree has been waited for
@@ -210,7 +210,7 @@ class Supervisor:
         """Whatever the job must have from its first instruction, this process has while it is made."""
         limit = self.mem_limit
         self.group = None if limit is None else cgroup.make(self.spec["name"])
-        with niceness.Aside(self.spec["stand_back"]):
+        with niceness.LowPriority(self.spec["stand_back"]):
             if self.group is None:
                 self.job = self.start_job(self.spec, log)
                 return
@@ -267,7 +267,7 @@ class Supervisor:
 
     def _look(self, now: float, *, write: bool = False) -> None:
         if not self.stands_back and self.status is None:
-            self.stands_back = niceness.step_back(self.job)
+            self.stands_back = niceness.lower_priority(self.job)
         self.log_cap.look(now)
         self.first_report_s = self._reported_after_s()
         if self.meter.look(now, write=write):
@@ -356,7 +356,7 @@ class Supervisor:
             self.cause, self.mem_limit = "out_of_memory", None
             self.detail = "the kernel ended it: the machine was out of memory"
         if self.cause is None and code is not None and code > 0 and not self.detail:
-            self.detail = job_folder.own_words(".")
+            self.detail = job_folder.reported_error(".")
         record: dict[str, Any] = {
             "cause": self.cause or "exited",
             "exit_code": None if code is None or code < 0 else code,

@@ -56,7 +56,7 @@ class Zygote:
 
     def preload(self, stack: str, names: Sequence[str]) -> None:
         """Import the names in order; only `stack` must be there. Raises what its import raises."""
-        kept = preload.Shelf()
+        kept = preload.PreloadedModules()
         before = _descriptors()
         ours = {name: sys.modules.pop(name) for name in list(sys.modules) if _is_ours(name)}
         sys.modules["__main__"] = ModuleType("__main__")

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from jobs.core.machine import Capacity
-from jobs.simulation.replay import Outcome
+from jobs.simulation.replay import ReplayResult
 from jobs.simulation.trace import TraceJob, shares_of, work_s
 
 TAU_S = 10.0
@@ -37,7 +37,7 @@ class Figures:
     decide_us: float
 
 
-def figures(trace: Sequence[TraceJob], box: Capacity, outcome: Outcome) -> Figures:
+def figures(trace: Sequence[TraceJob], box: Capacity, outcome: ReplayResult) -> Figures:
     """Everything about one replay; raises AssertionError when a result is better than it can be."""
     waits = [
         max(0.0, r.finished_at - t.run_s - t.submit_s) for t, r in zip(trace, outcome.jobs, strict=True)

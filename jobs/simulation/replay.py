@@ -17,7 +17,7 @@ from itertools import count
 
 from jobs.core.jobs import GIB, Forecast, Grant, Job, JobId, JobSpec, Needs, Queued, Running, Usage
 from jobs.core.machine import Capacity, Device, DeviceSample, Sample
-from jobs.core.rules import Rules
+from jobs.core.rules import SchedulerSettings
 from jobs.core.world import Plan, World
 from jobs.policy.decide import decide
 from jobs.policy.order import Order, accrued, with_backlog
@@ -47,7 +47,7 @@ class Setting:
     `foreign`: the memory that others use, from which second on; before the first it is none.
     """
 
-    rules: Rules
+    rules: SchedulerSettings
     knowledge: Knowledge = Knowledge.LEARNED
     coverage: float = 1.0
     save_s: float = 5.0
@@ -59,7 +59,7 @@ class Setting:
 
 
 @dataclass(slots=True)
-class Ran:
+class ReplayedJob:
     """What became of one job; `held` has the times from and until which it held its place."""
 
     started_at: float = -1.0
@@ -70,21 +70,21 @@ class Ran:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class ReplayResult:
     """All jobs in the order of the trace, and what deciding cost."""
 
-    jobs: tuple[Ran, ...]
+    jobs: tuple[ReplayedJob, ...]
     decisions: int
     decide_cpu_s: float
 
 
-def box(cpus: float, mem_gib: float, gpus: int) -> Capacity:
+def machine_of(cpus: float, mem_gib: float, gpus: int) -> Capacity:
     """A machine by its size."""
     devices = tuple(Device(f"GPU-{i}", i, "simulated", GPU_BYTES) for i in range(gpus))
     return Capacity(float(cpus), int(mem_gib * GIB), devices)
 
 
-def calm(rules: Rules = Rules()) -> Rules:  # noqa: B008 - frozen
+def calm_settings(rules: SchedulerSettings = SchedulerSettings()) -> SchedulerSettings:  # noqa: B008 - frozen
     """The rules for a machine of which nothing is kept for a person and readings lag behind nothing."""
     return replace(rules, settle_s=0.0, max_sample_age_s=math.inf, **CALM)  # type: ignore[arg-type]
 
@@ -94,7 +94,7 @@ def replay(
     capacity: Capacity,
     setting: Setting,
     progress: Callable[[float], None] | None = None,
-) -> Outcome:
+) -> ReplayResult:
     """Run the whole trace; `progress` hears the share that has ended. Raises AssertionError when a guard
     is broken."""
     return _Replay(trace, capacity, setting).run(progress)
@@ -113,7 +113,7 @@ class _Replay:
     active: dict[JobId, Job] = field(default_factory=dict)
     waiting: dict[JobId, Job] = field(default_factory=dict)
     left_s: dict[JobId, float] = field(default_factory=dict)
-    ran: list[Ran] = field(default_factory=list)
+    ran: list[ReplayedJob] = field(default_factory=list)
     events: list[tuple[float, int, int, JobId, int]] = field(default_factory=list)
     history: dict[str, Moments] = field(default_factory=dict)
     usage: Mapping[str, float] = field(default_factory=dict)
@@ -126,10 +126,10 @@ class _Replay:
     finished: int = 0
     _order: count[int] = field(default_factory=count)
 
-    def run(self, progress: Callable[[float], None] | None = None) -> Outcome:
+    def run(self, progress: Callable[[float], None] | None = None) -> ReplayResult:
         decisions, spent_s = 0, 0.0
         plan = self.setting.plan or decide
-        self.ran = [Ran() for _ in self.trace]
+        self.ran = [ReplayedJob() for _ in self.trace]
         for number, job in enumerate(self.trace):
             self._push(job.submit_s, ARRIVE, JobId(number + 1))
         while self.events:
@@ -151,7 +151,7 @@ class _Replay:
                 progress(self.finished / len(self.trace))
         unfinished = [number for number, ran in enumerate(self.ran) if ran.finished_at < 0]
         assert not unfinished, f"{len(unfinished)} jobs never finished, the first is {unfinished[0]}"
-        return Outcome(tuple(self.ran), decisions, spent_s)
+        return ReplayResult(tuple(self.ran), decisions, spent_s)
 
     # --- events ----------------------------------------------------------------------------------------
 

@@ -15,10 +15,10 @@ from pathlib import Path
 from jobs.core.jobs import GIB, Ended, Job
 from jobs.core.machine import Capacity
 from jobs.core.ports import BadInput
-from jobs.core.rules import Rules
+from jobs.core.rules import SchedulerSettings
 from jobs.policy.runtime_model import program
 from jobs.simulation.metrics import Figures, bound_s, figures
-from jobs.simulation.replay import Outcome, Setting, box, replay
+from jobs.simulation.replay import ReplayResult, Setting, machine_of, replay
 from jobs.simulation.trace import TraceJob, on_box, read_csv, read_swf, shares_of, that_fit
 
 SLICES = 120
@@ -45,7 +45,7 @@ class MachineSize:
 
     def capacity(self) -> Capacity:
         """A machine of that size, its devices all alike."""
-        return box(self.cpus, self.mem_bytes / GIB, self.gpus)
+        return machine_of(self.cpus, self.mem_bytes / GIB, self.gpus)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +59,8 @@ class Comparison:
 
 def compare(
     trace: Sequence[TraceJob],
-    before: tuple[MachineSize, Rules],
-    after: tuple[MachineSize, Rules],
+    before: tuple[MachineSize, SchedulerSettings],
+    after: tuple[MachineSize, SchedulerSettings],
     *,
     load: float | None = None,
     last: int = 4000,
@@ -130,7 +130,7 @@ def fitting(
 
     Raises BadInput when too few are left to say anything.
     """
-    smallest = box(
+    smallest = machine_of(
         min(each.cpus for each in machines),
         min(each.mem_bytes for each in machines) / GIB,
         min(len(each.devices) for each in machines),
@@ -152,7 +152,7 @@ def fitting(
 def run(
     trace: Sequence[TraceJob],
     machine: Capacity,
-    rules: Rules,
+    rules: SchedulerSettings,
     progress: Callable[[float], None] = lambda _: None,
 ) -> Replayed:
     """Replay it; `progress` hears the share of the jobs that have ended, 0..1, now and then."""
@@ -163,7 +163,7 @@ def run(
 
 
 def _timeline(
-    trace: Sequence[TraceJob], machine: Capacity, outcome: Outcome
+    trace: Sequence[TraceJob], machine: Capacity, outcome: ReplayResult
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
     last_s = max(ran.finished_at for ran in outcome.jobs)
     first_s = min(job.submit_s for job in trace)

@@ -10,7 +10,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from jobs.core.ports import Unreachable
+from jobs.core.ports import StateUnavailable
 from jobs.store.codec import dump
 
 
@@ -45,7 +45,7 @@ def capture(folder: Path, environment: Mapping[str, str]) -> str:
         finally:
             os.close(above)
     except OSError as error:
-        raise Unreachable(
+        raise StateUnavailable(
             f"The job's environment cannot be kept: {error}.", "Check the folder and the disk."
         ) from error
     return digest

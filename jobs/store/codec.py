@@ -1,7 +1,7 @@
 """Jobs, reasons and samples as the JSON that lies in rows and files, and back.
 
-Pure. Text that no version can have written (a damaged row, a file cut short) raises `Damaged` and nothing
-else, so that one bad record never takes a reader down. Keys of another version are kept in jobs and
+Pure. Text that no version can have written (a damaged row, a file cut short) raises `DamagedRecord` and
+nothing else, so that one bad record never takes a reader down. Keys of another version are kept in jobs and
 written back; in what is replaced all the time (samples, reasons) they are passed over.
 """
 
@@ -61,7 +61,7 @@ _DETAIL = frozenset({"state", "usage", "metrics", *_COUNTED})
 _ENCODER = json.JSONEncoder(separators=(",", ":"))  # json.dumps would make one for each call
 
 
-class Damaged(ValueError):
+class DamagedRecord(ValueError):
     """A record cannot be read back."""
 
 
@@ -73,7 +73,7 @@ def load(text: str | bytes) -> Any:
     try:
         return json.loads(text)
     except (ValueError, TypeError, RecursionError) as error:
-        raise Damaged(str(error)) from None
+        raise DamagedRecord(str(error)) from None
 
 
 @cache
@@ -90,7 +90,7 @@ def plain(value: Any) -> dict[str, Any]:
 
 def _number(value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise Damaged(f"{value!r} is not a number")
+        raise DamagedRecord(f"{value!r} is not a number")
     return value
 
 
@@ -142,13 +142,13 @@ def load_spec(text: str) -> JobSpec:
             table["sweep"] = int(first), int(size)
         return read_as(JobSpec, table | {"unknown": unknown})
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise Damaged(f"specification: {error}") from None
+        raise DamagedRecord(f"specification: {error}") from None
 
 
 def _choice(kind: type[Choice], word: object, otherwise: Choice) -> Choice:
     """One of the words that this version knows. Raises Damaged for what is no word at all."""
     if not isinstance(word, str):
-        raise Damaged(f"{word!r} is not a word")
+        raise DamagedRecord(f"{word!r} is not a word")
     try:
         return kind(word)
     except ValueError:
@@ -227,7 +227,7 @@ def load_job(row: sqlite3.Row | Mapping[str, Any]) -> Job:
             **counted,
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise Damaged(f"job {row['id']}: {error}") from None
+        raise DamagedRecord(f"job {row['id']}: {error}") from None
 
 
 def _unknown_in_detail(
@@ -263,7 +263,7 @@ def load_reasons(text: str | None) -> tuple[Reason, ...]:
             table["jobs"] = tuple(JobId(job_id) for job_id in table.get("jobs", ()))
             reasons.append(read_as(Reason, table))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise Damaged(f"reasons: {error}") from None
+        raise DamagedRecord(f"reasons: {error}") from None
     return tuple(reasons)
 
 
@@ -296,7 +296,7 @@ def load_sample(table: Mapping[str, Any]) -> Sample:
         values["jobs"] = {JobId(job_id): read_as(Usage, usage) for job_id, usage in values["jobs"]}
         return read_as(Sample, values)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise Damaged(f"sample: {error}") from None
+        raise DamagedRecord(f"sample: {error}") from None
 
 
 def _load_device_sample(table: Mapping[str, Any]) -> DeviceSample:
@@ -318,7 +318,7 @@ def load_capacity(table: Mapping[str, Any]) -> Capacity:
         shown = tuple(read_as(Device, device) for device in table.get("shown", ()))
         return Capacity(float(table["cpus"]), int(table["mem_bytes"]), devices, shown)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise Damaged(f"capacity: {error}") from None
+        raise DamagedRecord(f"capacity: {error}") from None
 
 
 def load_gate(table: Mapping[str, Any]) -> Gate:
@@ -327,7 +327,7 @@ def load_gate(table: Mapping[str, Any]) -> Gate:
     try:
         return read_as(Gate, table)
     except (TypeError, AttributeError) as error:
-        raise Damaged(f"gate: {error}") from None
+        raise DamagedRecord(f"gate: {error}") from None
 
 
 # --- who has used the machine ---------------------------------------------------------------------------
@@ -346,7 +346,7 @@ def load_shares(text: str) -> tuple[float, Mapping[str, float], float]:
         usage_at, usage, *backlog = load(text)
         known = {str(user): float(used) for user, used in usage.items()}
         return float(usage_at), known, float(backlog[0]) if backlog else 0.0
-    except (Damaged, TypeError, ValueError, AttributeError):
+    except (DamagedRecord, TypeError, ValueError, AttributeError):
         return 0.0, {}, 0.0
 
 
@@ -364,5 +364,5 @@ def load_errors(text: str) -> list[float]:
     """The way back; what does not make sense is forgotten."""
     try:
         return [float(error) for error in load(text)]
-    except (Damaged, TypeError, ValueError):
+    except (DamagedRecord, TypeError, ValueError):
         return []

@@ -15,8 +15,8 @@ from typing import Any
 
 from jobs.core.jobs import PRUNED, Job, JobId, StateName
 from jobs.core.requests import JobGroup
-from jobs.core.sweeps import Columns, columns_of
-from jobs.store.codec import Damaged, dump, load
+from jobs.core.sweeps import RunColumns, columns_of
+from jobs.store.codec import DamagedRecord, dump, load
 from jobs.store.group_tables import LIVE_TALLIES, retried
 from jobs.store.sections import ALONE, COLUMNS, PENDING, Section, of_group, sections
 
@@ -149,7 +149,7 @@ def ids_in(
     return tuple(JobId(number) for (number,) in rows)
 
 
-def runs(connection: sqlite3.Connection, lead: int, most: int) -> Columns:
+def runs(connection: sqlite3.Connection, lead: int, most: int) -> RunColumns:
     """The first of a group's jobs by id, in short, by index alone; a damaged one is left out."""
     params = "json_extract({0}, '$.params')"
     rows = connection.execute(
@@ -180,11 +180,11 @@ def _not_collecting() -> Iterator[None]:
             gc.enable()
 
 
-def _columns(rows: Sequence[sqlite3.Row]) -> Columns:
+def _columns(rows: Sequence[sqlite3.Row]) -> RunColumns:
     """Raises KeyError, TypeError, ValueError if one of them makes no sense."""
     given = ",".join([params or "[]" for _, _, params, _, _ in rows])
     left = ",".join([(state == "succeeded" and metrics) or "[]" for _, state, _, metrics, _ in rows])
-    return Columns(
+    return RunColumns(
         [job_id for job_id, *_ in rows],
         [_STATES[state] for _, state, *_ in rows],
         frozenset(job_id for job_id, *_, cause in rows if cause is not None and cause.startswith(PRUNED)),
@@ -311,5 +311,5 @@ def _one(connection: sqlite3.Connection, job_id: int) -> list[sqlite3.Row]:
 def _judged_by(text: str) -> tuple[tuple[str, str], ...]:
     try:
         return tuple((str(metric), str(better)) for metric, better in load(text))
-    except (Damaged, TypeError, ValueError):
+    except (DamagedRecord, TypeError, ValueError):
         return ()

@@ -7,10 +7,10 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from jobs.policy.runtime_model import Moments
-from jobs.store.codec import Damaged, dump, load
+from jobs.store.codec import DamagedRecord, dump, load
 
 if TYPE_CHECKING:
-    from jobs.policy.history import Past
+    from jobs.policy.history import RunHistory
     from jobs.policy.sizing import History
 
 
@@ -23,9 +23,9 @@ def runtimes(connection: sqlite3.Connection, keys: Iterable[str]) -> dict[str, M
     return {key: Moments(runs, mean, variance) for key, runs, mean, variance in rows}
 
 
-def pasts(connection: sqlite3.Connection, keys: Iterable[str]) -> dict[str, Past]:
+def histories(connection: sqlite3.Connection, keys: Iterable[str]) -> dict[str, RunHistory]:
     """What is remembered of earlier runs under those of the keys that are known."""
-    from jobs.policy.history import Past
+    from jobs.policy.history import RunHistory
 
     rows = connection.execute(
         "SELECT key, runs, mean, variance, used, failed_saves, save_s, restart_s FROM runs "
@@ -33,7 +33,7 @@ def pasts(connection: sqlite3.Connection, keys: Iterable[str]) -> dict[str, Past
         (dump(list(keys)),),
     )
     return {
-        key: Past(Moments(runs, mean, variance), load_used(used), *saves)
+        key: RunHistory(Moments(runs, mean, variance), load_used(used), *saves)
         for key, runs, mean, variance, used, *saves in rows
     }
 
@@ -45,9 +45,9 @@ def dump_used(history: History) -> str:
 
 def load_used(text: str) -> History:
     """The way back; what does not make sense is forgotten."""
-    from jobs.policy.sizing import Used
+    from jobs.policy.sizing import RunUsage
 
     try:
-        return tuple(Used(*run) for run in load(text)) if text else ()
-    except (Damaged, TypeError):
+        return tuple(RunUsage(*run) for run in load(text)) if text else ()
+    except (DamagedRecord, TypeError):
         return ()

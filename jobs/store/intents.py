@@ -17,7 +17,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from jobs.core.jobs import JobId, JobSpec, StateName
-from jobs.core.ports import NoSuchJob, NotNow
+from jobs.core.ports import NoSuchJob, WrongState
 from jobs.store import codec, schema
 
 
@@ -132,7 +132,7 @@ class Intents:
                 if state is None:
                     raise no_such_job(job_id)
                 if state not in SUITS[kind]:
-                    raise NotNow(f"Job {job_id} is {state.replace('_', ' ')}: it {_REFUSALS[kind]}.")
+                    raise WrongState(f"Job {job_id} is {state.replace('_', ' ')}: it {_REFUSALS[kind]}.")
             connection.executemany(
                 "INSERT INTO intents(at, kind, job_id, body) VALUES (?, ?, ?, ?)",
                 ((now, kind, job_id, codec.dump(body)) for job_id in ids),

@@ -15,14 +15,14 @@ from pathlib import Path
 
 from jobs.core.jobs import Held, Job, JobId, JobSpec, Lost, Queued, Reason, ReasonCode, StateName, Unit
 from jobs.core.machine import Capacity
-from jobs.core.requests import HistoryEntry, JobGroup, JobQuery, Row, SortKey
-from jobs.core.rules import Rules
-from jobs.core.sweeps import Columns
+from jobs.core.requests import HistoryEntry, JobGroup, JobQuery, ListRow, SortKey
+from jobs.core.rules import SchedulerSettings
+from jobs.core.sweeps import RunColumns
 from jobs.policy.runtime_model import forecast, runtime_keys
 from jobs.store import groups, schema
 from jobs.store.codec import dump
 from jobs.store.group_tables import retried
-from jobs.store.history_rows import pasts, runtimes
+from jobs.store.history_rows import histories, runtimes
 from jobs.store.intents import LARGEST_ID, no_such_job, printable, states_of
 from jobs.store.rows import read_job
 from jobs.store.sections import COLUMNS, ENDED_ORDER, PENDING, WAITING_ORDER, sections
@@ -136,7 +136,7 @@ class View:
         )
         return [read_job(row) for row in rows]
 
-    def runs(self, lead: JobId, most: int) -> Columns:
+    def runs(self, lead: JobId, most: int) -> RunColumns:
         """The first of a group's jobs by id, in short: nothing is read of them but what can be compared."""
         return groups.runs(self._connection, lead, most)
 
@@ -191,12 +191,12 @@ class View:
             for spec, each in zip(specs, made, strict=True)
         ]
 
-    def foreseen(self, jobs: Sequence[Job], capacity: Capacity, rules: Rules) -> list[Job]:
+    def foreseen(self, jobs: Sequence[Job], capacity: Capacity, rules: SchedulerSettings) -> list[Job]:
         """The jobs with their forecasts, as the scheduler makes them."""
-        from jobs.policy.history import foresee
+        from jobs.policy.history import forecast_of
 
-        known = pasts(self._connection, {key for job in jobs for key in runtime_keys(job.spec)})
-        return [replace(job, forecast=foresee(job.spec, known.get, capacity, rules)) for job in jobs]
+        known = histories(self._connection, {key for job in jobs for key in runtime_keys(job.spec)})
+        return [replace(job, forecast=forecast_of(job.spec, known.get, capacity, rules)) for job in jobs]
 
     def ahead(self, priority: int, job_id: JobId) -> int:
         """How many ready jobs go before one of that priority and id."""
@@ -258,7 +258,7 @@ class View:
         whole = query.sort is SortKey.QUEUE and not (query.ids or query.text.strip())
         return tuple(self._explained(rows, [1] * len(rows) if whole else None)), matched
 
-    def rows(self, query: JobQuery) -> tuple[tuple[Row, ...], int]:
+    def rows(self, query: JobQuery) -> tuple[tuple[ListRow, ...], int]:
         """The lines of a list, each group as one where the query folds, and how many jobs match in all."""
         if not query.folds:
             return self.jobs(query)

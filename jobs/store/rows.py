@@ -20,22 +20,22 @@ from jobs.core.jobs import (
     Usage,
     Waiting,
 )
-from jobs.store.codec import Damaged, load_job, load_spec
+from jobs.store.codec import DamagedRecord, load_job, load_spec
 
 NOT_SEEN = Reason(ReasonCode.NOT_SEEN)
 NO_SCHEDULER = Reason(ReasonCode.NO_SCHEDULER)
 _LASTING = frozenset({ReasonCode.HELD, ReasonCode.DEPENDENCY})
 
-Row = sqlite3.Row | Mapping[str, Any]
+SqlRow = sqlite3.Row | Mapping[str, Any]
 
 
-def read_job(row: Row) -> Job:
+def read_job(row: SqlRow) -> Job:
     """A job from a row of `jobs` or of a submit; a damaged one says that it is damaged."""
     try:
         if row["detail"] is not None:
             return load_job(row)
         spec = load_spec(row["spec"])
-    except Damaged as error:
+    except DamagedRecord as error:
         return damaged_job(row, str(error))
     at = row["submitted_at"]
     state = Held(at) if spec.start_held else Queued(at)
@@ -52,7 +52,7 @@ def as_of_now(job: Job, live: Mapping[JobId, Usage], scheduler_runs: bool) -> Jo
     return job
 
 
-def damaged_job(row: Row, error: str) -> Job:
+def damaged_job(row: SqlRow, error: str) -> Job:
     """A stand-in for a row that cannot be read back; it never counts as a success."""
     at = row["submitted_at"] if isinstance(row["submitted_at"], float) else 0.0
     cause = f"its record in the database is damaged: {error}"

@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jobs.core.ports import Unreachable
+from jobs.core.ports import StateUnavailable
 from jobs.core.versions import SCHEMA
 from jobs.store.group_tables import groups_and_tallies
 
@@ -64,7 +64,7 @@ def refuse_newer(path: Path) -> None:
         connection.close()
 
 
-class Outdated(Unreachable):
+class Outdated(StateUnavailable):
     """The tables are those of an earlier version; `migrate` changes them, under the scheduler's lock."""
 
 
@@ -83,29 +83,31 @@ def _open(path: Path, busy_s: float) -> sqlite3.Connection:
     return sqlite3.connect(path, timeout=busy_s, isolation_level=None, check_same_thread=False)
 
 
-def unreachable(path: Path, error: Exception) -> Unreachable:
+def unreachable(path: Path, error: Exception) -> StateUnavailable:
     """The sentence for a failure of the database."""
     text = str(error)
     if "locked" in text or "busy" in text:
-        return Unreachable(
+        return StateUnavailable(
             f"The job database {path} is locked by another program.", "Try again in a moment."
         )
     if "full" in text:
-        return Unreachable(
+        return StateUnavailable(
             f"There is no room on the disk for the job database {path}: nothing was changed.",
             "Make room, and try again.",
         )
     if "readonly" in text or "I/O error" in text or "unable to open" in text:
-        return Unreachable(
+        return StateUnavailable(
             f"The job database {path} cannot be written: nothing was changed ({text}).",
             "Check the folder's permissions and the disk, and try again.",
         )
     if isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.OperationalError):
-        return Unreachable(
+        return StateUnavailable(
             f"The job database {path} is damaged: {text}.",
             "Type cro-tui daemon: the scheduler keeps the damaged one aside and restores the backup.",
         )
-    return Unreachable(f"The job database {path} cannot be used: {text}.", "Check the folder and the disk.")
+    return StateUnavailable(
+        f"The job database {path} cannot be used: {text}.", "Check the folder and the disk."
+    )
 
 
 def _version(connection: sqlite3.Connection, path: Path) -> int:
@@ -117,7 +119,7 @@ def _version(connection: sqlite3.Connection, path: Path) -> int:
         raise
     if version > SCHEMA:
         connection.close()
-        raise Unreachable(
+        raise StateUnavailable(
             f"The job database {path} was written by a newer cro-tui (version {version} of its tables, "
             f"this one knows {SCHEMA}).",
             "Update cro-tui, or set CRO_HOME to another folder.",

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from jobs.core.ports import BadInput, Unreachable
+from jobs.core.ports import BadInput, StateUnavailable
 from recipes.model import SECRET_NAME
 
 LONGEST_BYTES = 64 << 10
@@ -53,7 +53,7 @@ def keep(folder: Path, name: str, value: str) -> None:
             fresh.unlink(missing_ok=True)
             raise
     except OSError as error:
-        raise Unreachable(
+        raise StateUnavailable(
             f"{name} cannot be kept: {error.strerror}.", "Check the folder and the disk."
         ) from None
 

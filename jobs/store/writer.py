@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from jobs.core.jobs import Dependency, DependencyKind, Job, JobId, JobSpec, Reason, StateName, Succeeded
-from jobs.policy.history import Past
+from jobs.policy.history import RunHistory
 from jobs.policy.window import class_of
 from jobs.store import codec, schema
-from jobs.store.codec import Damaged
-from jobs.store.history_rows import dump_used, pasts
+from jobs.store.codec import DamagedRecord
+from jobs.store.history_rows import dump_used, histories
 from jobs.store.intents import IntentKind, lead_of, printable
 from jobs.store.queries import classes
 
@@ -47,7 +47,7 @@ class Intent:
 
 
 @dataclass(frozen=True, slots=True)
-class Unreadable:
+class UnreadableRow:
     """A row that cannot be read back, with the cause."""
 
     job_id: JobId
@@ -63,7 +63,7 @@ class Store:
         self._connection.row_factory = sqlite3.Row
         self._connection.execute("PRAGMA synchronous = NORMAL")
         self._connection.execute("PRAGMA wal_autocheckpoint = 2000")
-        self.unreadable: list[Unreadable] = []
+        self.unreadable: list[UnreadableRow] = []
 
     def close(self) -> None:
         self._connection.close()
@@ -134,7 +134,7 @@ class Store:
                 "spec, detail, lead) VALUES (?, 'queued', 0, ?, ?, ?, 0, ?, '', ?)",
                 tuple(row),
             )
-            self.unreadable.append(Unreadable(JobId(row["job_id"]), cause))
+            self.unreadable.append(UnreadableRow(JobId(row["job_id"]), cause))
         self.drop_intents([intent_id])
 
     def drop_intents(self, ids: Sequence[int]) -> None:
@@ -251,11 +251,11 @@ class Store:
                 lost.append(JobId(dependent))
         return ready, lost
 
-    def pasts(self, keys: Collection[str]) -> dict[str, Past]:
+    def pasts(self, keys: Collection[str]) -> dict[str, RunHistory]:
         """What is remembered of earlier runs under those of the keys that are known."""
-        return pasts(self._connection, keys)
+        return histories(self._connection, keys)
 
-    def set_past(self, key: str, past: Past) -> None:
+    def set_past(self, key: str, past: RunHistory) -> None:
         """Remember what earlier runs took and used."""
         moments, used = past.moments, dump_used(past.used)
         self._write(
@@ -342,8 +342,8 @@ class Store:
         for row in self._connection.execute(sql, values):
             try:
                 jobs.append(codec.load_job(row))
-            except Damaged as error:
-                self.unreadable.append(Unreadable(JobId(row["id"]), str(error)))
+            except DamagedRecord as error:
+                self.unreadable.append(UnreadableRow(JobId(row["id"]), str(error)))
         return jobs
 
     def _met(self, after: Dependency) -> bool:

@@ -12,11 +12,11 @@ from dataclasses import dataclass, field, replace
 from jobs.core.jobs import JobId
 from jobs.core.machine import Alert, AlertKind, Capacity, Sample
 
-Key = tuple[AlertKind, str]
+AlertKey = tuple[AlertKind, str]
 
 
 @dataclass(frozen=True, slots=True)
-class Level:
+class Thresholds:
     """Raised once it was `raise_at` or more for `raise_after_s`, over once below `clear_at` for so long."""
 
     raise_at: float
@@ -25,16 +25,18 @@ class Level:
     clear_after_s: float
 
 
-LEVELS: Mapping[Key, Level] = {  # the worst first; a subject of "" stands for all others of its kind
-    (AlertKind.GPU_LOST, ""): Level(1.0, 1.0, 5.0, 5.0),
-    (AlertKind.MEMORY, "stalls"): Level(10.0, 3.0, 10.0, 30.0),
-    (AlertKind.MEMORY, "full"): Level(97.0, 93.0, 10.0, 30.0),
-    (AlertKind.DISK, ""): Level(95.0, 93.0, 5.0, 5.0),
-    (AlertKind.XID, ""): Level(1.0, 1.0, 0.0, 0.0),
-    (AlertKind.ECC, ""): Level(1.0, 1.0, 0.0, 0.0),
-    (AlertKind.THROTTLE, ""): Level(1.0, 1.0, 10.0, 30.0),
-    (AlertKind.HEAT, ""): Level(90.0, 83.0, 30.0, 30.0),
-    (AlertKind.LOG, ""): Level(90.0, 90.0, 2.0, 2.0),
+LEVELS: Mapping[
+    AlertKey, Thresholds
+] = {  # the worst first; a subject of "" stands for all others of its kind
+    (AlertKind.GPU_LOST, ""): Thresholds(1.0, 1.0, 5.0, 5.0),
+    (AlertKind.MEMORY, "stalls"): Thresholds(10.0, 3.0, 10.0, 30.0),
+    (AlertKind.MEMORY, "full"): Thresholds(97.0, 93.0, 10.0, 30.0),
+    (AlertKind.DISK, ""): Thresholds(95.0, 93.0, 5.0, 5.0),
+    (AlertKind.XID, ""): Thresholds(1.0, 1.0, 0.0, 0.0),
+    (AlertKind.ECC, ""): Thresholds(1.0, 1.0, 0.0, 0.0),
+    (AlertKind.THROTTLE, ""): Thresholds(1.0, 1.0, 10.0, 30.0),
+    (AlertKind.HEAT, ""): Thresholds(90.0, 83.0, 30.0, 30.0),
+    (AlertKind.LOG, ""): Thresholds(90.0, 90.0, 2.0, 2.0),
 }
 XIDS: Mapping[int, str] = {  # by NVIDIA's table of them, in the words of who has to do something
     13: "a program's fault",
@@ -54,7 +56,7 @@ _RANK = {kind: place for place, (kind, _) in reversed(list(enumerate(LEVELS)))}
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class AlertReading:
     """One value that is watched now, with the sentence to tell if it is too high."""
 
     kind: AlertKind
@@ -64,12 +66,12 @@ class Reading:
 
 
 @dataclass(frozen=True, slots=True)
-class Watch:
+class AlertTracker:
     """`above_since`: what is too high but not told yet; `calm_since`: what is told and may be over."""
 
-    above_since: Mapping[Key, float] = field(default_factory=dict)
-    calm_since: Mapping[Key, float] = field(default_factory=dict)
-    standing: Mapping[Key, Alert] = field(default_factory=dict)
+    above_since: Mapping[AlertKey, float] = field(default_factory=dict)
+    calm_since: Mapping[AlertKey, float] = field(default_factory=dict)
+    standing: Mapping[AlertKey, Alert] = field(default_factory=dict)
 
     @property
     def alerts(self) -> tuple[Alert, ...]:
@@ -77,14 +79,14 @@ class Watch:
         return tuple(sorted(self.standing.values(), key=lambda a: (_RANK[a.kind], a.since_at, a.subject)))
 
 
-def watched(before: Watch, readings: Iterable[Reading], now: float) -> Watch:
+def track(before: AlertTracker, readings: Iterable[AlertReading], now: float) -> AlertTracker:
     """The watch after these readings; of what is not among them, nothing is wrong any more.
 
     A moment that lies ahead of `now`, as the clock was set back, counts as now.
     """
-    above: dict[Key, float] = {}
-    calm: dict[Key, float] = {}
-    standing: dict[Key, Alert] = {}
+    above: dict[AlertKey, float] = {}
+    calm: dict[AlertKey, float] = {}
+    standing: dict[AlertKey, Alert] = {}
     found = {(reading.kind, reading.subject): reading for reading in readings}
     for key in {**found, **before.standing}:
         reading, alert, level = found.get(key), before.standing.get(key), _level(key)
@@ -103,7 +105,7 @@ def watched(before: Watch, readings: Iterable[Reading], now: float) -> Watch:
                     continue
                 calm[key] = since
             standing[key] = alert
-    return Watch(above, calm, standing)
+    return AlertTracker(above, calm, standing)
 
 
 def readings_of(
@@ -113,49 +115,51 @@ def readings_of(
     disk: tuple[int, int] | None = None,
     log_bytes: Mapping[JobId, int] | None = None,
     log_kept_bytes: int = 0,
-) -> list[Reading]:
+) -> list[AlertReading]:
     """What of a sample is watched. `disk` is the free and the whole bytes of the state folder's file
     system, `log_bytes` what each running job has written, `log_kept_bytes` how much of that is kept."""
     found = []
     stalls = sample.pressure.memory_full_avg10
     if stalls is not None:
         text = f"All work stands still {stalls:.0f} % of the time for want of memory."
-        found.append(Reading(AlertKind.MEMORY, "stalls", stalls, text))
+        found.append(AlertReading(AlertKind.MEMORY, "stalls", stalls, text))
     total, available = sample.mem_total_bytes, sample.mem_available_bytes
     if total and available is not None:
         text = f"Memory is nearly full: {_mib(available)} of {_mib(total)} are left."
-        found.append(Reading(AlertKind.MEMORY, "full", 100.0 * (1 - available / total), text))
+        found.append(AlertReading(AlertKind.MEMORY, "full", 100.0 * (1 - available / total), text))
     if disk is not None and disk[1]:
         free, whole = disk
         text = f"The disk of cro-tui's files is nearly full: {_mib(free)} of {_mib(whole)} are left."
-        found.append(Reading(AlertKind.DISK, "state", 100.0 * (1 - free / whole), text))
+        found.append(AlertReading(AlertKind.DISK, "state", 100.0 * (1 - free / whole), text))
     live = {device.uuid: device for device in sample.devices}
     for device in capacity.all_devices:
         name, reading = f"GPU {device.key}", live.get(device.uuid)
         if reading is None:
             note = sample.gpu_note or "the driver does not say why"
-            found.append(Reading(AlertKind.GPU_LOST, name, 1.0, f"{name} cannot be read: {note}."))
+            found.append(AlertReading(AlertKind.GPU_LOST, name, 1.0, f"{name} cannot be read: {note}."))
             continue
         if reading.xid:
             meaning = f" ({XIDS[reading.xid]})" if reading.xid in XIDS else ""
             text = f"{name} reported XID {reading.xid}{meaning}; dmesg says more."
-            found.append(Reading(AlertKind.XID, name, reading.xid, text))
+            found.append(AlertReading(AlertKind.XID, name, reading.xid, text))
         if reading.ecc_errors is not None:
             text = f"{name} has had {reading.ecc_errors} memory errors that could not be corrected."
-            found.append(Reading(AlertKind.ECC, name, reading.ecc_errors, text))
+            found.append(AlertReading(AlertKind.ECC, name, reading.ecc_errors, text))
         if reading.throttled is not None:
             text = f"{name} is too hot: its clocks are held down."
-            found.append(Reading(AlertKind.THROTTLE, name, float(reading.throttled), text))
+            found.append(AlertReading(AlertKind.THROTTLE, name, float(reading.throttled), text))
         if reading.temperature_c is not None:
             text = f"{name} is at {reading.temperature_c:.0f} degrees Celsius."
-            found.append(Reading(AlertKind.HEAT, name, reading.temperature_c, text))
+            found.append(AlertReading(AlertKind.HEAT, name, reading.temperature_c, text))
     for job_id, written in (log_bytes or {}).items():
         text = f"Job #{job_id} has written {_mib(written)} to its log; {_mib(log_kept_bytes)} are kept."
-        found.append(Reading(AlertKind.LOG, f"#{job_id}", 100.0 * written / max(log_kept_bytes, 1), text))
+        found.append(
+            AlertReading(AlertKind.LOG, f"#{job_id}", 100.0 * written / max(log_kept_bytes, 1), text)
+        )
     return found
 
 
-def _level(key: Key) -> Level:
+def _level(key: AlertKey) -> Thresholds:
     return LEVELS.get(key) or LEVELS[key[0], ""]
 
 

@@ -11,7 +11,7 @@ import pytest
 from jobs.machine import amd
 from jobs.machine.amd import Amd
 from jobs.machine.drm_clients import LOOK_EVERY_S, parsed
-from jobs.machine.gpu_driver import Absence, Driver, GpuReading
+from jobs.machine.gpu_driver import GpuDriver, GpuReading, NotPresent
 from jobs.machine.gpus import FRESH_S, READ_WAIT_S, Gpus
 from tests.amd.kernel import APU, MIB, Kernel
 
@@ -33,13 +33,13 @@ def kernel(tmp_path: Path) -> Kernel:
     return Kernel(tmp_path)
 
 
-def opened(kernel: Kernel, clock: Clock) -> Driver:
+def opened(kernel: Kernel, clock: Clock) -> GpuDriver:
     maker = Amd(kernel.paths)
     assert maker.present()
     return maker.open(clock)
 
 
-def read_one(driver: Driver) -> GpuReading:
+def read_one(driver: GpuDriver) -> GpuReading:
     ((reading,), note) = driver.read()
     assert note is None
     return reading
@@ -180,7 +180,7 @@ def test_a_processors_own_graphics_are_for_jobs_only_with_memory_worth_the_name(
     driver = opened(kernel, clock)
     readings, note = driver.read()
     assert (readings, driver.known.usable, driver.known.shown) == ((), (), ())
-    assert isinstance(note, Absence) and "512 MiB" in note
+    assert isinstance(note, NotPresent) and "512 MiB" in note
     kernel.card(5, vram_mib=96_000, metrics=3, node=2, number=1, unique_id=0)
     clock.now += amd.SLOW_EVERY_S
     read_one(driver)

@@ -11,7 +11,7 @@ import pytest
 
 from jobs.client import Client
 from jobs.core.jobs import JobId, ReasonCode, StateName
-from jobs.core.ports import NoSuchJob, Unreachable
+from jobs.core.ports import NoSuchJob, StateUnavailable
 from jobs.core.requests import JobQuery, SubmitRequest
 
 TRUE = SubmitRequest(argv=("true",))
@@ -59,7 +59,7 @@ def test_a_locked_database_makes_a_stale_snapshot_and_never_a_hang(api: Client) 
     assert "locked" in stale.note
     assert [job.id for job in stale.jobs] == [job_id]
     assert stale.sample is not None
-    with pytest.raises(Unreachable, match="locked"):
+    with pytest.raises(StateUnavailable, match="locked"):
         api.jobs()
     holder.execute("ROLLBACK")
     holder.close()
@@ -68,7 +68,7 @@ def test_a_locked_database_makes_a_stale_snapshot_and_never_a_hang(api: Client) 
 
 def test_a_damaged_database_is_unreachable_with_what_to_do(api: Client) -> None:
     api.home.database.write_bytes(b"no database at all, for sure" * 400)
-    with pytest.raises(Unreachable, match="damaged") as refused:
+    with pytest.raises(StateUnavailable, match="damaged") as refused:
         api.jobs()
     assert "cro-tui daemon" in refused.value.detail
     assert "damaged" in api.snapshot().note
@@ -90,7 +90,7 @@ def test_paths_of_a_job_that_has_not_started(api: Client) -> None:
 
 def test_waiting_without_a_scheduler_says_what_to_do(api: Client) -> None:
     (job_id,) = api.submit([TRUE])
-    with pytest.raises(Unreachable, match="scheduler is not running"):
+    with pytest.raises(StateUnavailable, match="scheduler is not running"):
         api.wait([job_id])
     (job,) = api.wait([job_id], timeout_s=0)
     assert job.state.name is StateName.QUEUED

@@ -11,7 +11,7 @@ import pytest
 
 from jobs.client import Client
 from jobs.core.jobs import GIB, MIB, Dependency, DependencyKind, Held, JobId, Queued
-from jobs.core.ports import BadInput, NeverFits, NoSuchJob, NotNow
+from jobs.core.ports import BadInput, NeverFits, NoSuchJob, WrongState
 from jobs.core.requests import JobQuery, NeedsRequest, SubmitRequest
 from jobs.store.captured_variables import path_of
 
@@ -154,11 +154,11 @@ def test_wishes_are_checked_before_they_are_written(api: Client) -> None:
     queued, held = api.submit([TRUE, SubmitRequest(argv=("true",), hold=True)])
     with pytest.raises(NoSuchJob):
         api.cancel([queued, JobId(77)])
-    with pytest.raises(NotNow):
+    with pytest.raises(WrongState):
         api.release([held, queued])
-    with pytest.raises(NotNow):
+    with pytest.raises(WrongState):
         api.hold([held])
-    with pytest.raises(NotNow, match="only an ended job"):
+    with pytest.raises(WrongState, match="only an ended job"):
         api.retry([queued])
     with pytest.raises(BadInput):
         api.set_priority([queued], 101)

@@ -16,9 +16,9 @@ import pytest
 
 from jobs.client import Client
 from jobs.core.jobs import Cancelled, Failed, Lost, Running, StateName, Succeeded
-from jobs.core.ports import Unreachable
+from jobs.core.ports import StateUnavailable
 from jobs.core.requests import JobQuery
-from jobs.installation.notify import Ringer
+from jobs.installation.notify import Notifier
 from jobs.installation.settings import Settings
 from tests.daemon.conftest import TOLERANT, Installation, command
 
@@ -142,7 +142,7 @@ def test_four_front_ends_start_one_daemon(installation: Installation) -> None:
 
 def test_a_daemon_that_cannot_start_says_why(installation: Installation) -> None:
     installation.settings("[nonsense]\n")
-    with pytest.raises(Unreachable) as refused:
+    with pytest.raises(StateUnavailable) as refused:
         installation.api.ensure_daemon()
     assert "nonsense" in refused.value.detail
     installation.settings(TOLERANT)
@@ -191,7 +191,7 @@ def test_a_database_that_is_locked_for_long_is_waited_out(installation: Installa
 def test_a_lost_ring_is_found(installation: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
     installation.start()
     watcher = installation.api.watch()
-    monkeypatch.setattr(Ringer, "ring", lambda *_: False)
+    monkeypatch.setattr(Notifier, "ring", lambda *_: False)
     (job_id,) = installation.submit(command("true"))
     monkeypatch.undo()
     assert isinstance(installation.api.wait([job_id], timeout_s=120)[0].state, Succeeded)

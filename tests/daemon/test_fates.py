@@ -20,7 +20,7 @@ from jobs.core.jobs import (
     Succeeded,
     TimedOut,
 )
-from jobs.core.ports import NotNow
+from jobs.core.ports import WrongState
 from jobs.core.requests import NeedsRequest, SubmitRequest
 from tests.daemon.conftest import SECRET, Installation, command
 
@@ -75,7 +75,7 @@ def test_cancel_running_waiting_and_held(installation: Installation, cores: floa
     installation.api.cancel([running, waiting, held])
     for job in installation.api.wait([running, waiting, held], timeout_s=120):
         assert isinstance(job.state, Cancelled), job
-    with pytest.raises(NotNow, match="cancelled"):
+    with pytest.raises(WrongState, match="cancelled"):
         installation.api.cancel([running])
 
 

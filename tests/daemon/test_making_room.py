@@ -7,7 +7,7 @@ import sqlite3
 import pytest
 
 from jobs.core.jobs import JobId, Succeeded
-from jobs.store.history_rows import pasts
+from jobs.store.history_rows import histories
 from tests.daemon.conftest import TOLERANT, Installation, command
 
 QUICK = TOLERANT.replace(
@@ -60,7 +60,7 @@ def test_it_goes_on_from_its_checkpoint_after_the_short_job(begun: Installation)
         *("starting", "running", "succeeded"),
     ]
     with sqlite3.connect(begun.home.database) as connection:
-        (past,) = pasts(connection, ["program sh"]).values()
+        (past,) = histories(connection, ["program sh"]).values()
     connection.close()
     assert past.save_s is not None
     assert past.restart_s is not None

@@ -29,12 +29,12 @@ from jobs.core.jobs import (
 )
 from jobs.core.machine import Capacity, DeviceSample, Sample
 from jobs.core.ports import Exit, ExitCause
-from jobs.core.rules import Rules
+from jobs.core.rules import SchedulerSettings
 from jobs.core.world import World
 from jobs.engine.events import (
     BecameReady,
     Decide,
-    DependencyNever,
+    DependencyFailed,
     Effect,
     Event,
     HeadLoaded,
@@ -75,7 +75,7 @@ class Shell:
     """`saved` is what lies on the disk; `world` what the engine knows."""
 
     capacity: Capacity = ROOMY
-    rules: Rules = field(default_factory=Rules)
+    rules: SchedulerSettings = field(default_factory=SchedulerSettings)
     at: float = 1_000.0
     saved: dict[JobId, Job] = field(default_factory=dict)
     todo: list[Effect] = field(default_factory=list)
@@ -187,7 +187,7 @@ class Shell:
                         events.append(BecameReady(self.at, job, self.fates(job)))
                 elif job.state.name not in ENDED:
                     assert kind in effect.never
-                    events.append(DependencyNever(self.at, job, on, effect.fate))
+                    events.append(DependencyFailed(self.at, job, on, effect.fate))
         return events
 
     # --- what always holds --------------------------------------------------------------------------

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 from jobs.core.jobs import GIB, DependencyKind, Forecast, Job, JobId, Needs
-from jobs.core.rules import Rules
+from jobs.core.rules import SchedulerSettings
 from jobs.core.world import World
 from jobs.engine.lookahead import starts_at, with_priority, with_runs
 from tests.policy.worlds import NOW, held, queued, running, world
 
-LEARNED = Rules(learned_order=True)
+LEARNED = SchedulerSettings(learned_order=True)
 
 
 def cpus(number: float, limit_s: float | None = None) -> Needs:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from jobs.core.jobs import GIB, Active, Dependency, DependencyKind, Job, JobId, Needs, OnReboot
 from jobs.core.machine import Capacity
 from jobs.core.ports import ExitCause
-from jobs.core.rules import Rules
+from jobs.core.rules import SchedulerSettings
 from jobs.core.world import World
 from jobs.engine.events import (
     AttemptEnded,
@@ -110,7 +110,7 @@ def perform(shell: Shell, act: str, job_id: int, choice: int) -> None:
 @settings(max_examples=200, deadline=None)
 @given(acts(), st.sampled_from([1, 2, 256]))
 def test_no_order_of_events_breaks_an_invariant(moves: list[tuple[str, int, int]], window: int) -> None:
-    shell = Shell(SMALL, Rules(window=window, settle_s=1.0))
+    shell = Shell(SMALL, SchedulerSettings(window=window, settle_s=1.0))
     for act, job_id, choice in moves:
         perform(shell, act, job_id, choice)
 

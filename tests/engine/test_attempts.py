@@ -31,7 +31,7 @@ from jobs.core.jobs import (
 )
 from jobs.core.machine import Capacity, Device, Pressure
 from jobs.core.ports import Exit, ExitCause
-from jobs.core.rules import Rules
+from jobs.core.rules import SchedulerSettings
 from jobs.engine.attempts import INTERRUPTED_TRIES, LAUNCH_TRIES, REBOOT_TRIES, SAVED
 from jobs.engine.events import (
     AttemptEnded,
@@ -425,7 +425,9 @@ def out_of_gpu_memory(shell: Shell, attempt: int) -> None:
 
 def test_out_of_gpu_memory_is_tried_again_with_more_until_the_whole_device_was_too_small() -> None:
     devices = (Device("GPU-1", 0, "card", 20 * GIB),)
-    shell = Shell(capacity=Capacity(4.0, 64 * GIB, devices), rules=Rules(gpu_mem_headroom_fraction=0.05))
+    shell = Shell(
+        capacity=Capacity(4.0, 64 * GIB, devices), rules=SchedulerSettings(gpu_mem_headroom_fraction=0.05)
+    )
     shell.submit(1, replace(REPEATABLE, needs=Needs(gpus=1, gpu_mem_bytes=6 * GIB)))
     for attempt, reserved in enumerate([6 * GIB, 12 * GIB, 19 * GIB], 1):
         run(shell, attempt)

@@ -15,13 +15,13 @@ from jobs.engine.events import (
     AttemptEnded,
     BecameReady,
     CancelRequested,
+    CheckpointResult,
     Decide,
     HoldRequested,
     LaunchAccepted,
     ReleaseRequested,
-    SaveAnswered,
+    Resumed,
     StopAttempt,
-    WentOn,
 )
 from jobs.engine.step import unfinished
 from jobs.policy.order import waited_s
@@ -81,15 +81,15 @@ def test_what_it_took_to_save_and_to_be_at_work_again_is_told_and_is_no_progress
     asked = evicting.tell(
         AttemptEnded(1_504.0, ONE, 1, replace(exited(SAVED, at=1_504.0), started_at=1_000.5))
     )
-    assert SaveAnswered(evicting.saved[ONE].spec, True, 4.0) in asked
-    assert not [effect for effect in asked if isinstance(effect, WentOn)], "it began at the beginning"
+    assert CheckpointResult(evicting.saved[ONE].spec, True, 4.0) in asked
+    assert not [effect for effect in asked if isinstance(effect, Resumed)], "it began at the beginning"
     done_s = evicting.saved[ONE].attained_s
     evicting.tell(HoldRequested(1_505.0, evicting.saved[TWO]))
     evicting.decide()
     evicting.tell(LaunchAccepted(1_506.0, ONE, 2, 78, 1_506.0))
     again = replace(exited(SAVED, at=1_606.0), started_at=1_506.0, first_report_s=12.0)
     told = evicting.tell(AttemptEnded(1_606.0, ONE, 2, again))
-    assert WentOn(evicting.saved[ONE].spec, 12.0) in told
+    assert Resumed(evicting.saved[ONE].spec, 12.0) in told
     assert evicting.saved[ONE].attained_s == done_s + 88.0
 
 
@@ -100,7 +100,7 @@ def test_one_that_reports_seldom_says_nothing_of_what_its_restart_took(evicting:
     evicting.tell(LaunchAccepted(1_506.0, ONE, 2, 78, 1_506.0))
     rare = replace(exited(0, at=9_000.0), started_at=1_506.0, first_report_s=3_600.0)
     told = evicting.tell(AttemptEnded(9_000.0, ONE, 2, rare))
-    assert not [effect for effect in told if isinstance(effect, WentOn)]
+    assert not [effect for effect in told if isinstance(effect, Resumed)]
 
 
 @pytest.mark.parametrize(

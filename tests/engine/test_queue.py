@@ -20,7 +20,7 @@ from jobs.core.jobs import (
     Usage,
 )
 from jobs.core.machine import Capacity, Pressure
-from jobs.core.rules import Rules
+from jobs.core.rules import SchedulerSettings
 from jobs.engine.events import (
     AttemptEnded,
     CancelRequested,
@@ -221,7 +221,7 @@ def test_a_job_released_before_its_dependency_ends_still_waits() -> None:
 
 
 def test_the_world_holds_a_window_and_asks_for_more_when_half_of_it_is_gone() -> None:
-    shell = Shell(Capacity(1.0, 8 * GIB), Rules(window=4))
+    shell = Shell(Capacity(1.0, 8 * GIB), SchedulerSettings(window=4))
     for job_id in range(1, 11):
         shell.submit(job_id)
     assert wants_head(shell.world)
@@ -292,7 +292,7 @@ def test_a_larger_machine_and_new_rules_are_obeyed_at_once() -> None:
     shell.submit(1, plain(Needs(cpus=1, mem_bytes=3 * GIB + 1)))
     shell.decide()
     assert [reason.code for reason in shell.saved[JobId(1)].reasons] == [ReasonCode.TOO_BIG]
-    shell.tell(RulesChanged(shell.at, Rules(mem_headroom_bytes=0)))
+    shell.tell(RulesChanged(shell.at, SchedulerSettings(mem_headroom_bytes=0)))
     assert begun(shell.decide()) == [1]
     shell.submit(2, plain(Needs(cpus=2, mem_bytes=GIB // 4)))
     shell.capacity = Capacity(4.0, 8 * GIB)
@@ -366,7 +366,7 @@ def test_an_ended_job_is_never_submitted_again() -> None:
 
 
 def test_in_the_learned_order_a_job_waits_behind_those_like_it_and_another_kind_is_seen_at_once() -> None:
-    shell = Shell(Capacity(1.0, 8 * GIB), Rules(window=2))
+    shell = Shell(Capacity(1.0, 8 * GIB), SchedulerSettings(window=2))
     for job_id in range(1, 6):
         shell.submit(job_id)
     shell.load_head()

@@ -88,14 +88,14 @@ def test_a_process_that_has_gone_is_no_fault() -> None:
     if pid == 0:
         os._exit(0)
     os.waitpid(pid, 0)
-    assert niceness.step_back(pid)
+    assert niceness.lower_priority(pid)
 
 
 def test_who_stands_further_back_already_stays_there() -> None:
     pid = os.fork()
     if pid == 0:
         Path("/proc/self/oom_score_adj").write_text("900")
-        with niceness.Aside(True):
+        with niceness.LowPriority(True):
             within = oom_score(os.getpid())
         os._exit(0 if within == oom_score(os.getpid()) == 900 else 1)
     assert os.waitpid(pid, 0)[1] == 0
@@ -103,6 +103,6 @@ def test_who_stands_further_back_already_stays_there() -> None:
 
 def test_who_makes_the_process_comes_back() -> None:
     before = oom_score(os.getpid())
-    with niceness.Aside(True):
+    with niceness.LowPriority(True):
         assert oom_score(os.getpid()) == niceness.OOM_SCORE
     assert oom_score(os.getpid()) == before

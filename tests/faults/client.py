@@ -19,7 +19,7 @@ from typing import Any
 
 from jobs.client import Client
 from jobs.core.jobs import Dependency, DependencyKind, JobId, StateName
-from jobs.core.ports import CroError, NotNow
+from jobs.core.ports import CroError, WrongState
 from jobs.core.requests import JobQuery, NeedsRequest, SubmitRequest
 from jobs.installation.home import Home
 from jobs.installation.settings import Settings
@@ -145,7 +145,7 @@ class QueueClient:
     def _cancel(self, known: list[int]) -> None:
         for job_id in self._chance.sample(known[-20:], 2):
             self._notes.add(what="cancel", id=job_id)
-            with contextlib.suppress(NotNow):
+            with contextlib.suppress(WrongState):
                 self._api.cancel([JobId(job_id)])
 
     def _retry(self) -> None:

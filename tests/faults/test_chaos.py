@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 
 from jobs.core.jobs import Ended
-from jobs.core.ports import Unreachable
+from jobs.core.ports import StateUnavailable
 from jobs.core.requests import JobQuery
 from jobs.runtime import cgroup, procfs
 from tests.daemon.conftest import Installation
@@ -126,7 +126,7 @@ class Chaos:
     def _keep_up(self, screen: bool) -> None:
         """Start again what a person would start again."""
         if self._all_queued():
-            with contextlib.suppress(Unreachable):
+            with contextlib.suppress(StateUnavailable):
                 self.installation.start()
         elif self._client is None or self._client.poll() is not None:
             number = self._chance.randrange(10**9)
@@ -145,7 +145,7 @@ class Chaos:
         return len(self.notes.codes()) >= self._count
 
     def _at_rest(self) -> bool:
-        with contextlib.suppress(Unreachable):
+        with contextlib.suppress(StateUnavailable):
             self.installation.start()
         return self._all_ended()
 

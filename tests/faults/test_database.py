@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from jobs.client.doctor import Level, examine
+from jobs.client.doctor import Severity, examine
 from jobs.core.jobs import Failed, Running, Succeeded
-from jobs.core.ports import Unreachable
+from jobs.core.ports import StateUnavailable
 from jobs.store import backup, schema
 from jobs.store.intents import Intents
 from tests.daemon.conftest import Installation, command
@@ -64,7 +64,7 @@ def warnings(installation: Installation) -> list[str]:
     return [
         each.text
         for each in examine(installation.home)
-        if (each.check, each.level) == ("database", Level.WARN)
+        if (each.check, each.level) == ("database", Severity.WARN)
     ]
 
 
@@ -131,7 +131,7 @@ def test_without_a_backup_the_folders_tell_what_ran(
     settle(installation.home.database)
     backup.backup_of(installation.home.database).unlink(missing_ok=True)
     harm(installation.home.database)
-    with pytest.raises(Unreachable):
+    with pytest.raises(StateUnavailable):
         type(installation)(installation.home.data, None).api.jobs()
     installation.start()
     states = [installation.api.job(job_id).state for job_id in (ended, stopped)]

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from jobs.core.jobs import Failed, Grant, Job, JobId, JobSpec, Lost, Running, Starting
-from jobs.core.ports import Unreachable
+from jobs.core.ports import StateUnavailable
 from jobs.daemon.attempts import Attempts
 from jobs.engine.events import AttemptEnded, AttemptMissing, LaunchFailed, StartAttempt
-from jobs.executors.launcher_client import Forker
+from jobs.executors.launcher_client import LauncherClient
 from jobs.executors.local import LocalExecutor
 from jobs.installation.home import Home
 from jobs.runtime import procfs
@@ -155,17 +155,17 @@ async def test_a_start_whose_answer_was_lost_is_not_made_again(
     digest = captured_variables.capture(home.environments, {"PATH": os.environ["PATH"]})
     spec = JobSpec("name", ("sh", "-c", "exit 5"), "/", digest)
     job = Job(JobId(1), spec, Starting(0.0, 1, Grant()), 0.0, attempts=1)
-    fork = Forker.fork
+    fork = LauncherClient.fork
 
-    async def fork_and_lose(forker: Forker, folder: str) -> tuple[int, int | None]:
+    async def fork_and_lose(forker: LauncherClient, folder: str) -> tuple[int, int | None]:
         await fork(forker, folder)
         for _ in range(1000):
             if Path(folder, "exit.json").exists():
                 break
             await asyncio.sleep(0.01)
-        raise Unreachable("No process could be made for the job.", "the launcher has gone")
+        raise StateUnavailable("No process could be made for the job.", "the launcher has gone")
 
-    monkeypatch.setattr(Forker, "fork", fork_and_lose)
+    monkeypatch.setattr(LauncherClient, "fork", fork_and_lose)
     attempts.listen(lambda: None)
     attempts.perform([StartAttempt(job)])
     await attempts.finish()

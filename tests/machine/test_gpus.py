@@ -10,11 +10,11 @@ import pytest
 
 from jobs.core.machine import Device
 from jobs.machine import adapters
-from jobs.machine.gpu_driver import Absence, Driver, GpuReading, Known, Naming, lost
+from jobs.machine.gpu_driver import DeviceNote, GpuDriver, GpuReading, KnownDevices, NotPresent, lost_gpus
 from jobs.machine.gpus import Gpus
 from tests.amd.kernel import Kernel
 
-NONE = Absence("no such driver")
+NONE = NotPresent("no such driver")
 
 
 @dataclass
@@ -24,21 +24,21 @@ class Maker:
     name: str
     devices: tuple[Device, ...] = ()
     note: str | None = None
-    missing: Absence = NONE
+    missing: NotPresent = NONE
     hangs: str = "hangs"
 
     def present(self) -> bool:
         return True
 
-    def open(self, clock: Callable[[], float]) -> Driver:
+    def open(self, clock: Callable[[], float]) -> GpuDriver:
         return self
 
     def explain(self, error: Exception) -> str:
         return str(error)
 
     @property
-    def known(self) -> Known:
-        return Known(self.devices)
+    def known(self) -> KnownDevices:
+        return KnownDevices(self.devices)
 
     def read(self) -> tuple[tuple[GpuReading, ...], str | None]:
         return tuple(map(GpuReading, self.devices)), self.note
@@ -48,7 +48,7 @@ def device(uuid: str, index: int = 0) -> Device:
     return Device(uuid, index, uuid, 1)
 
 
-def joined(*makers: Maker, other: str | None = None) -> tuple[Known, int, str | None]:
+def joined(*makers: Maker, other: str | None = None) -> tuple[KnownDevices, int, str | None]:
     gpus = Gpus(makers, lambda: other)
     known, (readings, note) = gpus.known(), gpus.read()
     gpus.close()
@@ -65,12 +65,12 @@ def test_jobs_get_those_of_the_first_maker_and_the_others_are_shown() -> None:
         ("c", 2),
     ]
     assert (known.usable, count, note) == (one.devices, 3, None)
-    assert joined(Maker("one"), two)[0] == Known(two.devices)
+    assert joined(Maker("one"), two)[0] == KnownDevices(two.devices)
 
 
 def test_readings_and_notes_name_a_card_by_the_number_that_is_listed() -> None:
-    one = Maker("one", (device("a"), device("b", 1)), note=lost([1]))
-    closed = Naming("GPU ", 0, " is closed to you; ", *lost([2, 1]).parts)
+    one = Maker("one", (device("a"), device("b", 1)), note=lost_gpus([1]))
+    closed = DeviceNote("GPU ", 0, " is closed to you; ", *lost_gpus([2, 1]).parts)
     gpus = Gpus([one, Maker("two", (device("c"), device("d", 1), device("e", 2)), note=closed)])
     known, (readings, note) = gpus.known(), gpus.read()
     gpus.close()
@@ -82,7 +82,7 @@ def test_readings_and_notes_name_a_card_by_the_number_that_is_listed() -> None:
 
 
 def test_a_maker_that_is_not_there_is_no_complaint_while_another_is() -> None:
-    absent = Maker("one", note=Absence("no such GPU"))
+    absent = Maker("one", note=NotPresent("no such GPU"))
     assert joined(absent, Maker("two", (device("c"),)))[1:] == (1, None)
     assert joined(absent)[1:] == (0, "no such GPU")
     assert joined(absent, other="the Intel GPU is not available")[1:] == (

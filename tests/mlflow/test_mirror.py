@@ -19,7 +19,7 @@ import pytest
 from jobs.client import Client
 from jobs.core.jobs import Job, JobId, JobSpec, Queued, StateName
 from jobs.core.requests import NeedsRequest, SubmitRequest
-from jobs.daemon.mlflow_sync import LOG, Mirrors
+from jobs.daemon.mlflow_sync import LOG, MlflowSync
 from jobs.installation.home import Home
 from jobs.installation.settings import Settings
 from jobs.records import mlflow_prepared
@@ -210,11 +210,11 @@ def test_a_recipe_is_told_that_mlflow_is_not_installed(
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     job = Job(JobId(1), JobSpec("a", ("true",), "/", "0" * 40, recipe="a"), Queued(0.0), 0.0)
     home = Home(tmp_path, tmp_path / "settings.toml")
-    assert asyncio.run(Mirrors(home, on=True).variables(job)) == (
+    assert asyncio.run(MlflowSync(home, on=True).variables(job)) == (
         {},
         "without MLflow: MLflow is not installed here. Install cro-tui with its extra: cro-tui[mlflow].",
     )
-    assert asyncio.run(Mirrors(home, on=False).variables(job)) == ({}, "")
+    assert asyncio.run(MlflowSync(home, on=False).variables(job)) == ({}, "")
 
 
 def test_a_mirror_that_was_killed_is_not_excused_by_what_an_earlier_one_told(tmp_path: Path) -> None:
@@ -222,7 +222,7 @@ def test_a_mirror_that_was_killed_is_not_excused_by_what_an_earlier_one_told(tmp
     home = Home(tmp_path, tmp_path / "settings.toml")
     home.mlflow.mkdir()
     (home.mlflow / LOG).write_text("200 runs are told\n")
-    mirrors = Mirrors(home, on=True)
+    mirrors = MlflowSync(home, on=True)
     mirrors.mind(ended=False)
     assert mirrors._process is not None
     mirrors._process.kill()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from jobs.core.jobs import GIB, Needs, ReasonCode, Running, Unit
-from jobs.core.rules import Rules
+from jobs.core.rules import SchedulerSettings
 from jobs.policy.decide import decide
 from jobs.policy.limits import never_fits
 from tests.policy.worlds import NOW, codes, only, paused, queued, running, sample, started, starting, world
@@ -67,7 +67,7 @@ def test_a_paused_job_keeps_its_whole_reservation() -> None:
 
 
 def test_headroom_is_the_larger_of_share_and_size() -> None:
-    roomy = Rules(mem_headroom_bytes=GIB, mem_headroom_fraction=0.25)
+    roomy = SchedulerSettings(mem_headroom_bytes=GIB, mem_headroom_fraction=0.25)
     idle = sample(available_gib=16.0)
     assert decide(world(queued(1, mem(12)), rules=roomy, read=idle)).starts
     reason = only(decide(world(queued(1, mem(12.5)), rules=roomy)), 1)
@@ -141,13 +141,13 @@ def test_a_missing_foreign_cpu_reading_does_not_stop_the_queue() -> None:
 
 def test_what_never_fits_is_named_with_the_most_that_would() -> None:
     capacity = world(cpus=4, gib=8).capacity
-    reasons = never_fits(capacity, Rules(), Needs(cpus=5, mem_bytes=8 * GIB, gpus=1))
+    reasons = never_fits(capacity, SchedulerSettings(), Needs(cpus=5, mem_bytes=8 * GIB, gpus=1))
     assert [(r.code, r.needed, r.free, r.unit) for r in reasons] == [
         (ReasonCode.TOO_BIG, 5, 4.0, Unit.CPUS),
         (ReasonCode.TOO_BIG, 8 * GIB, 7 * GIB, Unit.BYTES),
         (ReasonCode.TOO_BIG, 1, 0, Unit.DEVICES),
     ]
-    assert never_fits(capacity, Rules(), Needs(cpus=4, mem_bytes=7 * GIB)) == ()
+    assert never_fits(capacity, SchedulerSettings(), Needs(cpus=4, mem_bytes=7 * GIB)) == ()
 
 
 def test_a_job_that_never_fits_holds_nobody_up_and_is_told_so_without_a_reading() -> None:

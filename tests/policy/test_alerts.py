@@ -10,49 +10,49 @@ from hypothesis import strategies as st
 from jobs.core.jobs import GIB, JobId, ReasonCode
 from jobs.core.machine import Alert, AlertKind, Capacity, Device, DeviceSample, Pressure, Sample
 from jobs.policy.decide import decide
-from jobs.upkeep.alerts import LEVELS, Reading, Watch, readings_of, watched
+from jobs.upkeep.alerts import LEVELS, AlertReading, AlertTracker, readings_of, track
 from tests.policy.worlds import only, queued, sample, started, world
 
 FULL = (AlertKind.MEMORY, "full")
 
 
-def full(percent: float) -> list[Reading]:
-    return [Reading(*FULL, percent, f"{percent} %")]
+def full(percent: float) -> list[AlertReading]:
+    return [AlertReading(*FULL, percent, f"{percent} %")]
 
 
 def test_it_is_told_after_a_while_and_over_only_well_below_and_after_another() -> None:
-    watch = watched(Watch(), full(98), 0.0)
+    watch = track(AlertTracker(), full(98), 0.0)
     assert watch.alerts == ()
-    watch = watched(watch, full(98.5), 9.0)
+    watch = track(watch, full(98.5), 9.0)
     assert watch.alerts == ()
-    watch = watched(watch, full(99), 10.0)
+    watch = track(watch, full(99), 10.0)
     assert watch.alerts == (Alert(*FULL, 0.0, 99, "99 %"),)
     for at, percent in ((20, 95), (60, 94), (61, 92), (80, 95), (81, 92), (110, 92)):
-        watch = watched(watch, full(percent), float(at))
+        watch = track(watch, full(percent), float(at))
         assert len(watch.alerts) == 1, (at, percent)
-    assert watched(watch, full(92), 111.0) == Watch()
+    assert track(watch, full(92), 111.0) == AlertTracker()
 
 
 def test_a_moment_of_calm_begins_the_wait_anew() -> None:
-    watch = watched(watched(watched(Watch(), full(98), 0.0), full(50), 8.0), full(98), 9.0)
-    assert watched(watch, full(98), 12.0).alerts == ()
-    assert watched(watch, full(98), 19.0).alerts[0].since_at == 9.0
+    watch = track(track(track(AlertTracker(), full(98), 0.0), full(50), 8.0), full(98), 9.0)
+    assert track(watch, full(98), 12.0).alerts == ()
+    assert track(watch, full(98), 19.0).alerts[0].since_at == 9.0
 
 
 def test_what_is_read_no_more_is_over_in_time_and_a_clock_that_was_set_back_hurts_nothing() -> None:
-    watch = watched(watched(Watch(), full(98), 1000.0), full(98), 1010.0)
+    watch = track(track(AlertTracker(), full(98), 1000.0), full(98), 1010.0)
     assert watch.alerts
-    watch = watched(watch, [], 5.0)
+    watch = track(watch, [], 5.0)
     assert watch.alerts
-    assert watched(watch, [], 35.0) == Watch()
+    assert track(watch, [], 35.0) == AlertTracker()
 
 
 @given(st.lists(st.tuples(st.floats(0.1, 20), st.floats(0, 100)), max_size=60))
 def test_it_never_flaps_and_never_stands_without_cause(steps: list[tuple[float, float]]) -> None:
-    level, watch, now, told_at, over_at = LEVELS[FULL], Watch(), 0.0, None, None
+    level, watch, now, told_at, over_at = LEVELS[FULL], AlertTracker(), 0.0, None, None
     for wait_s, percent in steps:
         now += wait_s
-        before, watch = watch, watched(watch, full(percent), now)
+        before, watch = watch, track(watch, full(percent), now)
         raised = bool(watch.standing) and not before.standing
         cleared = bool(before.standing) and not watch.standing
         if raised:
@@ -81,7 +81,7 @@ def test_everything_that_is_watched_has_its_sentence_and_its_level() -> None:
     readings = readings_of(
         sample, capacity, disk=(GIB, 100 * GIB), log_bytes={JobId(7): 5 * GIB}, log_kept_bytes=GIB
     )
-    watch = watched(watched(Watch(), readings, 0.0), readings, 60.0)
+    watch = track(track(AlertTracker(), readings, 0.0), readings, 60.0)
     assert [alert.text for alert in watch.alerts] == [
         "GPU 1 cannot be read: lost GPU 1: it fell off the bus.",
         "Memory is nearly full: 1.0 GiB of 64.0 GiB are left.",

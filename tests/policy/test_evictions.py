@@ -9,13 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jobs.core.jobs import GIB, Forecast, Job, JobId, Needs, Queued, Running
-from jobs.core.rules import Rules
+from jobs.core.rules import SchedulerSettings
 from jobs.core.world import World
 from jobs.policy.decide import decide
 from jobs.policy.order import Order, overdue_after_s, with_backlog
 from tests.policy.worlds import NOW, paused, queued, running, world
 
-RULES = Rules(learned_order=True, evict=True)
+RULES = SchedulerSettings(learned_order=True, evict=True)
 
 
 @st.composite

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from jobs.core.jobs import GIB, Job, JobId, Needs, ReasonCode, Unit
 from jobs.core.machine import Device
-from jobs.core.rules import Rules
+from jobs.core.rules import SchedulerSettings
 from jobs.core.world import Plan
 from jobs.policy.decide import decide
 from jobs.policy.limits import never_fits
@@ -92,7 +92,7 @@ def test_shared_memory_is_counted_less_headroom() -> None:
     holder = running(1, share(10), on=["GPU-0"])
     plan = decide(world(holder, queued(2, share(6)), devices=devices(1)))
     reason = only(plan, 2)
-    headroom = int(16 * GIB * Rules().gpu_mem_headroom_fraction)
+    headroom = int(16 * GIB * SchedulerSettings().gpu_mem_headroom_fraction)
     assert (reason.code, reason.needed, reason.free) == (
         ReasonCode.GPU_MEMORY,
         6 * GIB,
@@ -193,8 +193,8 @@ def test_a_held_and_a_foreign_device_are_both_named() -> None:
 
 def test_what_no_device_can_hold_never_fits() -> None:
     capacity = world(devices=devices(2)).capacity
-    (reason,) = never_fits(capacity, Rules(), share(16))
+    (reason,) = never_fits(capacity, SchedulerSettings(), share(16))
     assert (reason.code, reason.unit, reason.detail) == (ReasonCode.TOO_BIG, Unit.BYTES, "GPU memory")
     assert reason.free == 16 * GIB - int(16 * GIB * 0.04)
-    (reason,) = never_fits(capacity, Rules(), whole(3))
+    (reason,) = never_fits(capacity, SchedulerSettings(), whole(3))
     assert (reason.needed, reason.free, reason.unit) == (3, 2, Unit.DEVICES)

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from jobs.core.jobs import DependencyKind, JobId, Needs, ReasonCode, StateName, Unit
 from jobs.core.machine import Pressure
-from jobs.core.rules import Rules
+from jobs.core.rules import SchedulerSettings
 from jobs.core.world import Gate
 from jobs.policy.decide import decide, next_gate
 from tests.policy.worlds import NOW, codes, held, only, queued, running, sample, started, world
@@ -58,7 +58,7 @@ def test_a_failed_start_is_tried_again_after_its_pause_and_others_pass() -> None
 
 
 def test_one_decision_looks_at_a_window_of_the_queue() -> None:
-    plan = decide(world(*(queued(i) for i in range(1, 6)), rules=Rules(window=3)))
+    plan = decide(world(*(queued(i) for i in range(1, 6)), rules=SchedulerSettings(window=3)))
     assert started(plan) == [1, 2, 3]
     reason = only(plan, 5)
     assert (reason.code, reason.needed, reason.unit) == (ReasonCode.AHEAD, 4, Unit.JOBS)
@@ -68,7 +68,7 @@ def test_one_decision_looks_at_a_window_of_the_queue() -> None:
 
 
 def gate_after(gate: Gate, at: float, pressure: Pressure, foreign: float = 0.0) -> Gate:
-    return next_gate(gate, sample(at=at, pressure=pressure, cpu_foreign=foreign), Rules(), 8.0)
+    return next_gate(gate, sample(at=at, pressure=pressure, cpu_foreign=foreign), SchedulerSettings(), 8.0)
 
 
 def test_memory_stalls_close_the_gate_and_say_with_what_number() -> None:
@@ -102,12 +102,12 @@ def test_our_own_full_use_of_the_cpus_does_not_close_the_gate() -> None:
 
 def test_a_kernel_without_pressure_readings_leaves_the_gate_open() -> None:
     assert gate_after(Gate(), NOW, Pressure()) == Gate()
-    assert next_gate(Gate(), None, Rules(), 8.0) == Gate()
+    assert next_gate(Gate(), None, SchedulerSettings(), 8.0) == Gate()
 
 
 def test_a_closed_gate_stays_closed_while_nothing_can_be_read() -> None:
     closed = Gate(NOW, NOW + 1, "stalls")
-    assert next_gate(closed, None, Rules(), 8.0) == closed
+    assert next_gate(closed, None, SchedulerSettings(), 8.0) == closed
 
 
 def test_reasons_do_not_depend_on_the_order_of_the_mapping() -> None:

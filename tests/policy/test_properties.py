@@ -28,7 +28,7 @@ from jobs.core.jobs import (
     Running,
     Starting,
 )
-from jobs.core.rules import Rules
+from jobs.core.rules import SchedulerSettings
 from jobs.core.world import World
 from jobs.policy.decide import decide, decide_with_estimates, waiting_order
 from tests.policy.worlds import (
@@ -140,7 +140,7 @@ def calm_worlds(draw: st.DrawFn) -> World:
     return replace(empty, jobs=jobs, sample=read, usage=usage, usage_at=NOW)
 
 
-def _remembered(draw: st.DrawFn, job: Job, rules: Rules) -> Job:
+def _remembered(draw: st.DrawFn, job: Job, rules: SchedulerSettings) -> Job:
     """In the learned order: with a forecast, a user, and perhaps the promise to save."""
     if not rules.learned_order:
         return job

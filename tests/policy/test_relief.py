@@ -9,7 +9,7 @@ import pytest
 
 from jobs.core.jobs import GIB, Job, JobId, Needs, ReasonCode
 from jobs.core.machine import Pressure
-from jobs.core.rules import Rules
+from jobs.core.rules import SchedulerSettings
 from jobs.core.world import World
 from jobs.policy.decide import decide
 from tests.policy.worlds import NOW, queued, running, sample, world
@@ -27,7 +27,7 @@ def stalling(
     *jobs: Job,
     used_gib: Mapping[int, float] | None = None,
     pressure: Pressure = TIGHT,
-    rules: Rules = Rules(),  # noqa: B008 - frozen
+    rules: SchedulerSettings = SchedulerSettings(),  # noqa: B008 - frozen
 ) -> World:
     return world(*jobs, read=sample(live_gib=used_gib, pressure=pressure), rules=rules)
 
@@ -46,7 +46,7 @@ def test_the_job_furthest_over_its_reservation_saves_and_stops() -> None:
         stalling(saver(1, saves=False), used_gib={1: 9.0}),
         stalling(saver(1), pressure=Pressure(memory_full_avg10=15.0), used_gib={1: 9.0}),
         stalling(saver(1), pressure=Pressure(), used_gib={1: 9.0}),
-        stalling(saver(1), rules=Rules(evict=False), used_gib={1: 9.0}),
+        stalling(saver(1), rules=SchedulerSettings(evict=False), used_gib={1: 9.0}),
         replace(stalling(saver(1), used_gib={1: 9.0}), evicted_at=NOW - 5),
     ],
     ids=["within it", "cannot save", "calm enough", "unknown", "switched off", "one was asked just now"],

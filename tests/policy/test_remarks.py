@@ -7,12 +7,12 @@ from dataclasses import replace
 import pytest
 
 from jobs.core.jobs import GIB, Forecast, Job, JobId, Needs, Reason, ReasonCode, Running, Unit
-from jobs.core.rules import Rules
+from jobs.core.rules import SchedulerSettings
 from jobs.core.world import World
 from jobs.policy.decide import decide
 from tests.policy.worlds import NOW, codes, queued, running, sample, started, world
 
-LEARNED = Rules(learned_order=True)
+LEARNED = SchedulerSettings(learned_order=True)
 ALL = Needs(cpus=8, mem_bytes=GIB)
 
 

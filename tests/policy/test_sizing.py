@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from jobs.core.jobs import GIB, MIB, JobSpec, Needs, Usage
 from jobs.core.machine import Capacity
-from jobs.core.rules import Rules
-from jobs.policy.history import UNKNOWN, Past, after_restart, after_run, after_save, foresee
-from jobs.policy.sizing import History, Used, sized, used, with_run
+from jobs.core.rules import SchedulerSettings
+from jobs.policy.history import UNKNOWN, RunHistory, after_restart, after_run, after_save, forecast_of
+from jobs.policy.sizing import History, RunUsage, learned_needs, used, with_run
 from tests.policy.worlds import gpu
 
 BOX = Capacity(16.0, 64 * GIB, (gpu(0, 24),))
@@ -28,10 +28,10 @@ def forest(needs: Needs = ASKED, *, fixed: tuple[str, ...] = (), trees: int = 10
 
 def after(runs: list[Usage], asked: JobSpec, ran: JobSpec | None = None) -> tuple[Needs, int]:
     """What `asked` reserves when `ran` has used that."""
-    known: dict[str, Past] = {}
+    known: dict[str, RunHistory] = {}
     for usage in runs:
         known |= after_run(ran or asked, 60.0, usage, known.get)
-    made = foresee(asked, known.get, BOX, Rules())
+    made = forecast_of(asked, known.get, BOX, SchedulerSettings())
     return made.needs or asked.needs, made.sized_runs
 
 
@@ -99,9 +99,9 @@ def test_a_bigger_run_of_the_same_program_does_not_go_by_smaller_ones() -> None:
     assert after(peaks(*[8.0] * 6), small, ran=big)[0].mem_bytes > 8 * GIB, "more of it is an upper bound"
 
 
-def grown(*trees: int, gib_a_tree: float = 0.05) -> dict[str, Past]:
+def grown(*trees: int, gib_a_tree: float = 0.05) -> dict[str, RunHistory]:
     """What is remembered of runs whose memory grows with their trees, one run each."""
-    known: dict[str, Past] = {}
+    known: dict[str, RunHistory] = {}
     for each in trees:
         usage = Usage(peak_mem_bytes=int(each * gib_a_tree * GIB))
         known |= after_run(forest(trees=each), 60.0, usage, known.get)
@@ -112,7 +112,7 @@ def test_memory_that_grows_with_the_size_is_foreseen_for_sizes_that_never_ran() 
     known = grown(10, 20, 40, 80, 160)
     foreseen = {}
     for trees in (5, 30, 100, 640):
-        needs = foresee(forest(trees=trees), known.get, BOX, Rules()).needs
+        needs = forecast_of(forest(trees=trees), known.get, BOX, SchedulerSettings()).needs
         foreseen[trees] = (needs or ASKED).mem_bytes / GIB
     assert 0.5 < foreseen[5] < 0.7, "as the smallest that was seen: a part of it never shrinks"
     assert 1.5 < foreseen[30] < 1.9
@@ -121,17 +121,17 @@ def test_memory_that_grows_with_the_size_is_foreseen_for_sizes_that_never_ran() 
 
 
 def test_memory_that_does_not_grow_with_the_size_is_not_made_to() -> None:
-    known: dict[str, Past] = {}
+    known: dict[str, RunHistory] = {}
     for trees, gib in [(10, 2.0), (20, 1.0), (40, 2.0), (80, 1.0), (160, 1.5)]:
         known |= after_run(forest(trees=trees), 60.0, Usage(peak_mem_bytes=int(gib * GIB)), known.get)
-    needs = foresee(forest(trees=60), known.get, BOX, Rules()).needs
+    needs = forecast_of(forest(trees=60), known.get, BOX, SchedulerSettings()).needs
     assert needs is not None
     assert needs.mem_bytes <= 4 * GIB
 
 
 def test_a_setting_switches_it_off() -> None:
-    known = {"program recipe forest": (Used(GIB, None, 1.0, 6.6),) * 6}
-    assert sized(forest(), known.get, BOX, Rules(learned_needs=False)) == (None, 0)
+    known = {"program recipe forest": (RunUsage(GIB, None, 1.0, 6.6),) * 6}
+    assert learned_needs(forest(), known.get, BOX, SchedulerSettings(learned_needs=False)) == (None, 0)
 
 
 def test_old_runs_are_forgotten() -> None:
@@ -142,10 +142,10 @@ def test_old_runs_are_forgotten() -> None:
 
 
 def test_a_program_that_does_not_save_twice_in_a_row_is_asked_no_more() -> None:
-    known: dict[str, Past] = {}
+    known: dict[str, RunHistory] = {}
 
     def trusted() -> bool:
-        return foresee(forest(), known.get, BOX, Rules()).saves
+        return forecast_of(forest(), known.get, BOX, SchedulerSettings()).saves
 
     for saved, expected in [(False, True), (True, True), (False, True), (False, False), (True, True)]:
         known |= after_save(forest(), saved, 1.0, known.get)
@@ -155,10 +155,10 @@ def test_a_program_that_does_not_save_twice_in_a_row_is_asked_no_more() -> None:
 
 
 def test_what_a_restart_costs_is_known_once_both_halves_were_seen() -> None:
-    known: dict[str, Past] = {}
+    known: dict[str, RunHistory] = {}
 
     def cost_s() -> float | None:
-        return foresee(forest(), known.get, BOX, Rules()).restart_cost_s
+        return forecast_of(forest(), known.get, BOX, SchedulerSettings()).restart_cost_s
 
     known |= after_save(forest(), True, 2.0, known.get)
     assert cost_s() is None

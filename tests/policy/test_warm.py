@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 from jobs.core.jobs import MIB, Job, Needs, Reason, ReasonCode
-from jobs.core.world import Stack, WarmProcess, World
-from jobs.policy.free_resources import build
+from jobs.core.world import WarmKey, WarmProcess, World
+from jobs.policy.free_resources import free_resources
 from jobs.policy.warm import warm_plan
 from tests.policy.worlds import NOW, queued, running, world
 
-SKLEARN, TENSORFLOW = Stack("sklearn", "/env/python"), Stack("tensorflow", "/env/python")
+SKLEARN, TENSORFLOW = WarmKey("sklearn", "/env/python"), WarmKey("tensorflow", "/env/python")
 IDLE = WarmProcess(TENSORFLOW, 700 * MIB, used_at=NOW - 1000)
 FRESH = WarmProcess(SKLEARN, 130 * MIB, used_at=NOW - 1)
 
@@ -37,8 +37,8 @@ def test_the_stack_of_a_job_at_hand_is_kept_and_no_other() -> None:
 
 def test_each_environment_has_its_own() -> None:
     here, there = recipe(queued(1)), recipe(queued(2), python="/other/python")
-    assert warm_plan(with_warm(here, there)).start == {SKLEARN, Stack("sklearn", "/other/python")}
-    idle = replace(FRESH, stack=Stack("sklearn", "/other/python"), used_at=NOW - 1000)
+    assert warm_plan(with_warm(here, there)).start == {SKLEARN, WarmKey("sklearn", "/other/python")}
+    idle = replace(FRESH, stack=WarmKey("sklearn", "/other/python"), used_at=NOW - 1000)
     assert warm_plan(with_warm(here, warm=(FRESH, idle))).stop == {idle.stack}
 
 
@@ -62,14 +62,17 @@ def test_without_a_reading_none_is_started() -> None:
 
 
 def test_its_memory_counts_as_taken() -> None:
-    free = build(with_warm()).mem_reserved_free_bytes
-    assert build(with_warm(warm=(FRESH,))).mem_reserved_free_bytes == free - 130 * MIB
+    free = free_resources(with_warm()).mem_reserved_free_bytes
+    assert free_resources(with_warm(warm=(FRESH,))).mem_reserved_free_bytes == free - 130 * MIB
     starting = WarmProcess(SKLEARN, None, NOW)
-    assert build(with_warm(warm=(starting,))).mem_live_free_bytes < build(with_warm()).mem_live_free_bytes
+    assert (
+        free_resources(with_warm(warm=(starting,))).mem_live_free_bytes
+        < free_resources(with_warm()).mem_live_free_bytes
+    )
 
 
 def test_it_is_not_started_from_memory_that_the_job_itself_needs() -> None:
-    room = build(with_warm()).mem_bytes
+    room = free_resources(with_warm()).mem_bytes
     big = recipe(queued(1, Needs(mem_bytes=room - 100 * MIB, mem_is_limit=True)))
     assert warm_plan(with_warm(big)).start == frozenset()
     assert warm_plan(with_warm(big)).without == {SKLEARN: "no room in memory for a warm process"}

@@ -25,11 +25,11 @@ from jobs.core.jobs import (
     Usage,
 )
 from jobs.core.machine import Capacity, Device, DeviceSample, Pressure, Sample
-from jobs.core.rules import Rules
+from jobs.core.rules import SchedulerSettings
 from jobs.core.world import Plan, World
 
 NOW = 1_000.0
-FIRST_COME = Rules(learned_order=False, evict=False)
+FIRST_COME = SchedulerSettings(learned_order=False, evict=False)
 
 
 def spec(
@@ -138,7 +138,7 @@ def world(
     devices: Iterable[Device] = (),
     read: Sample | None = None,
     unreadable: bool = False,
-    rules: Rules = FIRST_COME,
+    rules: SchedulerSettings = FIRST_COME,
     fates: Mapping[int, StateName] | None = None,
 ) -> World:
     """A machine with 1 GiB of headroom by default, read just now, and these jobs."""

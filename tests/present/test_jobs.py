@@ -109,14 +109,14 @@ def test_a_job_being_stopped_says_so() -> None:
     ],
 )
 def test_fates(state: State, short: str, sentence: str) -> None:
-    assert present.fate_short(job(state)) == short
-    assert present.fate_sentence(job(state)) == sentence
+    assert present.result_short(job(state)) == short
+    assert present.result_sentence(job(state)) == sentence
 
 
 def test_metrics_are_the_fate_of_a_success() -> None:
     done = job(STATES[StateName.SUCCEEDED], metrics=(("accuracy", 0.94234), ("f1", 0.9)))
-    assert present.fate_short(done) == "accuracy 0.9423  f1 0.9"
-    assert present.fate_sentence(done) == "done in 10s: accuracy 0.9423  f1 0.9"
+    assert present.result_short(done) == "accuracy 0.9423  f1 0.9"
+    assert present.result_sentence(done) == "done in 10s: accuracy 0.9423  f1 0.9"
 
 
 def test_a_waiting_row() -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from cro_tui.present.process_filter import process_filter
 from jobs.core.jobs import GIB, JobId
-from jobs.machine.process_groups import Group, Kind, Process, groups, ordered
+from jobs.machine.process_groups import GroupKind, Process, ProcessGroup, groups, ordered
 
 SUPERVISOR, TRAIN, WORKER, SHELL, EDITOR = 50, 51, 52, 70, 71
 
@@ -28,7 +28,7 @@ def machine() -> list[Process]:
     ]
 
 
-def rows() -> dict[str, Group]:
+def rows() -> dict[str, ProcessGroup]:
     found = groups(machine(), {SUPERVISOR: (JobId(12), "forest")}, [40])
     return {group.key: group for group in found}
 
@@ -67,7 +67,7 @@ def test_what_only_the_driver_names_explains_itself() -> None:
 
 def test_a_loop_of_parents_ends() -> None:
     loop = [Process(5, 1, 6, 5, "a"), Process(6, 1, 5, 5, "b")]
-    assert [group.kind for group in groups(loop, {})] == [Kind.SESSION]
+    assert [group.kind for group in groups(loop, {})] == [GroupKind.SESSION]
 
 
 def test_the_largest_is_first_and_the_unknown_last() -> None:
@@ -119,16 +119,16 @@ def test_a_filter_that_cannot_be_read_says_so_and_shows_everything(text: str, sa
 
 def test_in_a_container_pid_2_is_a_process_like_others() -> None:
     inside = [Process(1, 1, 0, 1, "sh"), Process(2, 2, 1, 1, "bash"), Process(3, 3, 2, 1, "python")]
-    assert [group.kind for group in groups(inside, {})] == [Kind.SESSION]
+    assert [group.kind for group in groups(inside, {})] == [GroupKind.SESSION]
 
 
 def test_disk_use_that_was_read_in_part_is_not_told() -> None:
     read, unread = Process(1, 1, read_per_s=5.0, write_per_s=1.0), Process(2, 1)
-    assert Group(Kind.SESSION, "s", "t", (read,)).io_per_s == 6.0
-    assert Group(Kind.SESSION, "s", "t", (read, unread)).io_per_s is None
+    assert ProcessGroup(GroupKind.SESSION, "s", "t", (read,)).io_per_s == 6.0
+    assert ProcessGroup(GroupKind.SESSION, "s", "t", (read, unread)).io_per_s is None
 
 
 def test_a_word_finds_a_command_of_any_process_of_a_row() -> None:
     worker = Process(2, 1, name="python", command="python train_marker.py")
-    group = Group(Kind.SESSION, "s", "bash", (Process(1, 1, name="bash"), worker))
+    group = ProcessGroup(GroupKind.SESSION, "s", "bash", (Process(1, 1, name="bash"), worker))
     assert process_filter("train_marker")[0](group)

@@ -14,7 +14,7 @@ import pytest
 
 from jobs.core.jobs import Grant, JobId, Needs
 from jobs.core.ports import Exit, Launch, Phase
-from jobs.core.world import Stack, WarmPlan
+from jobs.core.world import WarmKey, WarmPlan
 from jobs.executors.granted_variables import grant_environment
 from jobs.executors.local import LocalExecutor
 from jobs.records import checkpoints
@@ -43,7 +43,7 @@ class Queue:
 
     def warm(self, name: str) -> None:
         """Have a process started that imports the framework."""
-        stack = Stack(name, sys.executable)
+        stack = WarmKey(name, sys.executable)
         self.executor.keep_warm(
             WarmPlan(frozenset({stack})), {stack: ((sys.executable,), self.environment)}
         )

@@ -19,8 +19,8 @@ from sklearn.preprocessing import StandardScaler
 
 from jobs.core.ports import BadInput
 from jobs.core.trust import unusual
-from jobs.registry.inspect import look
-from jobs.registry.pickle_scan import Unreadable, names_in
+from jobs.registry.inspect import inspect_file
+from jobs.registry.pickle_scan import UnreadablePickle, names_in
 
 
 class Runs:
@@ -108,7 +108,7 @@ _BOMB = b"\x80\x02" + b"(" + b"".join(b"h\x00h\x00\x86q\x00" for _ in range(3)) 
     ],
 )
 def test_what_cannot_be_followed_is_refused(content: bytes) -> None:
-    with pytest.raises(Unreadable):
+    with pytest.raises(UnreadablePickle):
         names(content)
 
 
@@ -123,15 +123,15 @@ def test_a_file_is_looked_at_in_a_process_with_limits(tmp_path: Path) -> None:
     mark = tmp_path / "mark"
     file = tmp_path / "model.pkl"
     file.write_bytes(pickle.dumps(Runs(f"touch {mark}")))
-    seen = look(file)
+    seen = inspect_file(file)
     assert seen.types == (f"{os.system.__module__}.system",) and seen.needs_trust
     file.write_bytes(zlib.compress(b"\x80\x04B" + (3 << 30).to_bytes(4, "little") + bytes(64 << 20)))
     with pytest.raises(BadInput, match="cannot be told"):
-        look(file)
+        inspect_file(file)
     with pytest.raises(BadInput, match="cannot be read"):
-        look(tmp_path / "missing.pkl")
+        inspect_file(tmp_path / "missing.pkl")
     (tmp_path / "model.onnx").write_bytes(b"anything")
-    assert look(tmp_path / "model.onnx").types is None
+    assert inspect_file(tmp_path / "model.onnx").types is None
     assert not mark.exists()
 
 
@@ -145,4 +145,4 @@ def test_a_zip_that_grows_far_beyond_the_limit_is_refused(tmp_path: Path) -> Non
         told.compress_type, told.file_size = zipfile.ZIP_DEFLATED, 3 << 30
     assert file.stat().st_size < 32 << 20
     with pytest.raises(BadInput, match="it needs too much memory to read"):
-        look(file)
+        inspect_file(file)

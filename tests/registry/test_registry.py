@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from jobs.core.ports import BadInput, CroError, NotNow
+from jobs.core.ports import BadInput, CroError, WrongState
 from jobs.core.tracking import Column
 from jobs.registry.imports import main_file
 from jobs.registry.signature import signature_of
@@ -66,7 +66,7 @@ def test_aliases_move_and_roll_back(registry: Registry, tmp_path: Path) -> None:
     assert registry.roll_back("digits", "champion").version == 2
     assert registry.roll_back("digits", "champion").version == 1
     for alias in ("champion", "nobody"):
-        with pytest.raises(NotNow):
+        with pytest.raises(WrongState):
             registry.roll_back("digits", alias)
     assert registry.card("digits@champion").version == 1
 

@@ -16,7 +16,7 @@ from jobs.core.jobs import (
     Succeeded,
     Usage,
 )
-from jobs.core.sweeps import Columns, Sweep, columns_of, ranked, runs_of, sweep_of
+from jobs.core.sweeps import RunColumns, SweepSummary, columns_of, ranked, runs_of, sweep_of
 
 DONE = Succeeded(0.0, 1.0, Usage())
 FAILED = Failed(0.0, 1.0, 1, None, "", Usage())
@@ -28,7 +28,7 @@ def job(number: int, state: State, depth: int, **metrics: float) -> Job:
     return Job(JobId(number), spec, state, 0.0, metrics=tuple(metrics.items()))
 
 
-def swept(jobs: list[Job], metrics: tuple[tuple[str, str], ...]) -> Sweep:
+def swept(jobs: list[Job], metrics: tuple[tuple[str, str], ...]) -> SweepSummary:
     return sweep_of((4, 3), jobs, Counter(each.state.name for each in jobs), metrics)
 
 
@@ -62,7 +62,7 @@ def test_runs_are_columns_in_which_gaps_are_none_and_ranked_by_what_judges_them(
         [("accuracy", 0.7), ("loss", 3.0)],
         [("accuracy", 0.7)],
     ]
-    columns = Columns(
+    columns = RunColumns(
         [JobId(4), JobId(5), JobId(7), JobId(9)],
         [StateName.SUCCEEDED, StateName.CANCELLED, StateName.SUCCEEDED, StateName.SUCCEEDED],
         frozenset({JobId(5)}),

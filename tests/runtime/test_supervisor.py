@@ -163,7 +163,7 @@ def test_a_long_job_keeps_its_file_of_usage_small(tmp_path: Path, monkeypatch: p
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(meter, "MAX_LINES", 20)
-    readings = meter.Meter(None)
+    readings = meter.UsageMeter(None)
     now = time.monotonic()
     for n in range(200):
         readings.look(now + n, write=True)

@@ -47,18 +47,18 @@ from jobs.core.requests import (
     HistoryEntry,
     JobGroup,
     JobQuery,
+    ListRow,
     NeedsRequest,
-    Outlook,
     Preview,
-    Row,
     Snapshot,
     SortKey,
+    StartEstimate,
     SubmitRequest,
 )
-from jobs.core.sweeps import Columns, Runs, Sweep, columns_of, runs_of, sweep_of
+from jobs.core.sweeps import GroupRuns, RunColumns, SweepSummary, columns_of, runs_of, sweep_of
 from jobs.core.tracking import Curve, ModelCard, RegisteredModel
 from jobs.kinds.service import Service
-from jobs.machine.process_groups import Group, Kind, Process
+from jobs.machine.process_groups import GroupKind, Process, ProcessGroup
 from jobs.records.curves import read_curves
 from jobs.records.load_history import Point
 from jobs.records.usage_trace import Moment
@@ -179,15 +179,15 @@ class FakeSource:
     fails: CroError | None = None
     catalogue: FakeCatalogue = CATALOGUE
     free: Headroom | None = None
-    groups: tuple[Group, ...] = ()
+    groups: tuple[ProcessGroup, ...] = ()
     points: tuple[Point, ...] = ()
     traces: dict[JobId, tuple[Moment, ...]] = field(default_factory=dict)
-    outlooks: dict[JobId, Outlook] = field(default_factory=dict)
+    outlooks: dict[JobId, StartEstimate] = field(default_factory=dict)
     preview_answer: Preview = field(default_factory=lambda: Preview(Needs(), starts_now=True))
     calls: list[tuple[str, Any]] = field(default_factory=list)
     served: tuple[tuple[Job, Service | None], ...] = ()
     groups_of_jobs: tuple[JobGroup, ...] = ()
-    swept: Runs | None = None
+    swept: GroupRuns | None = None
     gate: threading.Event = field(default_factory=threading.Event)
     now: float = NOW
 
@@ -232,9 +232,9 @@ class FakeSource:
             self.now, shown, len(found), counts, self.capacity, self.sample, self.daemon, self.note
         )
 
-    def _folded(self, found: list[Job], query: JobQuery) -> tuple[Row, ...]:
+    def _folded(self, found: list[Job], query: JobQuery) -> tuple[ListRow, ...]:
         """Groups first, each with its jobs below while it is unfolded, then the jobs that stand alone."""
-        rows: list[Row] = []
+        rows: list[ListRow] = []
         leads = {group.id for group in self.groups_of_jobs}
         for group in self.groups_of_jobs:
             rows.append(group)
@@ -298,7 +298,7 @@ class FakeSource:
         self._enter("log_line_at", moment)
         return f"line of {moment.log_bytes} \x1b[2J"
 
-    def outlook(self, job_id: JobId) -> Outlook | None:
+    def outlook(self, job_id: JobId) -> StartEstimate | None:
         self._enter("outlook", job_id)
         return self.outlooks.get(job_id)
 
@@ -310,7 +310,7 @@ class FakeSource:
         self._enter("load_history", span_s)
         return tuple(point for point in self.points if point.at >= self.now - span_s)
 
-    def processes(self, shown: Collection[int] = ()) -> tuple[Group, ...]:
+    def processes(self, shown: Collection[int] = ()) -> tuple[ProcessGroup, ...]:
         self._enter("processes", tuple(shown))
         return self.groups
 
@@ -325,13 +325,13 @@ class FakeSource:
     def better_metrics(self, job: Job) -> dict[str, str]:
         return {"accuracy": "max", "loss": "min"}
 
-    def sweep(self, job_id: JobId) -> Sweep:
+    def sweep(self, job_id: JobId) -> SweepSummary:
         job = self.jobs[job_id]
         assert job.spec.sweep is not None
         counts = Counter(each.state.name for each in self.jobs.values())
         return sweep_of(job.spec.sweep, self.jobs.values(), counts, ())
 
-    def runs(self, job_id: JobId) -> Runs:
+    def runs(self, job_id: JobId) -> GroupRuns:
         self._enter("runs", job_id)
         assert self.swept is not None
         return self.swept
@@ -559,7 +559,7 @@ def gpu_capacity(gpus: int) -> Capacity:
     )
 
 
-def a_machine() -> tuple[Group, ...]:
+def a_machine() -> tuple[ProcessGroup, ...]:
     """A job of two processes below its supervisor, and somebody's shell."""
     supervisor = Process(500, 8, 1, 500, "python", "ann", NOW - 3000, 0.0, 1 << 20)
     train = Process(511, 9, 500, 511, "python", "ann", NOW - 300, 1.5, 2 * GIB, command="python train.py")
@@ -568,12 +568,12 @@ def a_machine() -> tuple[Group, ...]:
     )
     shell = Process(700, 7, 1, 700, "bash", "bo", NOW - 9000, 0.1, 1 << 22, command="bash")
     return (
-        Group(Kind.JOB, "job 500", "sklearn_forest", (supervisor, train, worker), JobId(41)),
-        Group(Kind.SESSION, "session 700", "bash", (shell,)),
+        ProcessGroup(GroupKind.JOB, "job 500", "sklearn_forest", (supervisor, train, worker), JobId(41)),
+        ProcessGroup(GroupKind.SESSION, "session 700", "bash", (shell,)),
     )
 
 
-def idle_machine() -> tuple[Group, ...]:
+def idle_machine() -> tuple[ProcessGroup, ...]:
     """The same with a job whose process holds memory of a GPU that does nothing."""
     job, shell = a_machine()
     supervisor, train, worker = job.processes
@@ -616,7 +616,7 @@ def a_sweep(source: FakeSource, size: int = 30) -> JobGroup:
         best=dict(best.metrics)["accuracy"], best_id=best.id,
     )  # fmt: skip
     source.groups_of_jobs = (group,)
-    columns = Columns(
+    columns = RunColumns(
         [each.id for each in made],
         [each.state.name for each in made],
         params=columns_of([each.spec.params for each in made]),

@@ -9,7 +9,7 @@ from rich.cells import cell_len
 
 from cro_tui.screens.runs import RunsScreen
 from jobs.core.jobs import JobId, StateName
-from jobs.core.sweeps import Columns, columns_of, runs_of
+from jobs.core.sweeps import RunColumns, columns_of, runs_of
 from jobs.installation.settings import ScreenSettings, Settings
 from tests.screen.conftest import NARROW, WIDE, opened
 from tests.screen.fake import FakeSource, a_sweep
@@ -104,7 +104,7 @@ async def test_a_sweeps_runs_are_compared_as_lines(source: FakeSource) -> None:
 async def test_the_lines_are_drawn_in_ascii_at_any_size(source: FakeSource) -> None:
     group = a_sweep(source)
     kinds = ("a", "b", "\x1b[2J日本")
-    columns = Columns(
+    columns = RunColumns(
         [JobId(200 + at) for at in range(3)],
         [StateName.SUCCEEDED] * 3,
         params=columns_of([[("kind", kind)] for kind in kinds]),

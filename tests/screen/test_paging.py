@@ -10,10 +10,10 @@ import pytest
 from textual.message import Message
 
 from cro_tui import poller as feeding
-from cro_tui.poller import Feed
+from cro_tui.poller import Poller
 from cro_tui.source import Source
 from jobs.core.jobs import JobId, Queued, Succeeded, Usage
-from jobs.core.requests import JobGroup, JobQuery, Row, Snapshot
+from jobs.core.requests import JobGroup, JobQuery, ListRow, Snapshot
 from tests.screen.conftest import opened
 from tests.screen.fake import FakeSource, job
 
@@ -26,7 +26,7 @@ class Ends:
     waiting: int = 0
     asked: list[JobQuery] = field(default_factory=list)
 
-    def rows(self) -> list[Row]:
+    def rows(self) -> list[ListRow]:
         waits = [job(100_000 + at, "waits", Queued(1.0)) for at in range(self.waiting)]
         return [*waits, *(_ended(number) for number in range(self.number, 0, -1))]
 
@@ -38,15 +38,15 @@ class Ends:
         return Snapshot(1.0, tuple(rows[: query.limit]), len(rows))
 
 
-def _ended(number: int) -> Row:
+def _ended(number: int) -> ListRow:
     return job(number, "done", Succeeded(0.0, float(number), Usage()))
 
 
-def feed_of(source: Ends) -> Feed:
-    return Feed(cast(Source, source), lambda _: True)
+def feed_of(source: Ends) -> Poller:
+    return Poller(cast(Source, source), lambda _: True)
 
 
-def look(feed: Feed, *, more: bool = False) -> list[int]:
+def look(feed: Poller, *, more: bool = False) -> list[int]:
     if more:
         feed.more()
     return [row.id for row in feed._look().snapshot.rows]
@@ -108,7 +108,7 @@ def test_a_group_that_comes_back_is_not_shown_twice() -> None:
     feed.close()
 
 
-class Overtaken(Feed):
+class Overtaken(Poller):
     """Whoever rings it is not soon given the processor back."""
 
     def _wake(self) -> None:

@@ -12,7 +12,7 @@ from jobs.core.jobs import GIB, JobId
 from jobs.core.machine import GpuHold
 from jobs.core.requests import Headroom
 from jobs.installation.settings import ScreenSettings, Settings
-from jobs.machine.process_groups import UNSEEN, Group, Kind, Process
+from jobs.machine.process_groups import UNSEEN, GroupKind, Process, ProcessGroup
 from tests.screen.conftest import NARROW, WIDE, opened
 from tests.screen.fake import NOW, FakeSource, a_machine, a_sample, gpu_capacity, idle_machine
 
@@ -42,7 +42,10 @@ async def test_gpu_memory_that_is_held_for_nothing_is_said_on_the_row_and_beside
     machine: FakeSource, size: tuple[int, int]
 ) -> None:
     gone = Process(900, 0, gpu_mem_bytes=GIB, seen=False)
-    machine.groups = (*idle_machine(), Group(Kind.UNSEEN, "unseen 900", f"pid 900 {UNSEEN}", (gone,)))
+    machine.groups = (
+        *idle_machine(),
+        ProcessGroup(GroupKind.UNSEEN, "unseen 900", f"pid 900 {UNSEEN}", (gone,)),
+    )
     machine.capacity, machine.sample = gpu_capacity(2), a_sample(gpus=2)
     hold = GpuHold(511, 9, 38 * GIB, JobId(41), NOW - 2520)
     idle = replace(machine.sample.devices[1], utilisation=0.0, holds=(hold,))
@@ -61,8 +64,8 @@ async def test_gpu_memory_that_is_held_for_nothing_is_said_on_the_row_and_beside
 @pytest.mark.parametrize("size", [(400, 100), NARROW], ids=["400x100", "80x24"])
 async def test_three_thousand_processes_in_as_many_rows(source: FakeSource, size: tuple[int, int]) -> None:
     source.groups = tuple(
-        Group(
-            Kind.SESSION,
+        ProcessGroup(
+            GroupKind.SESSION,
             f"session {pid}",
             f"worker {pid}",
             (Process(pid, 7, 1, pid, cpus=pid / 1e3, user="bo"),),
@@ -172,9 +175,9 @@ async def test_while_it_is_narrowed_every_process_is_read(machine: FakeSource) -
 
 
 async def test_a_list_that_was_scrolled_shows_what_changes_in_it(source: FakeSource) -> None:
-    last = Group(Kind.SESSION, "session 1", "the last", (Process(1, 7, 1, 1, mem_bytes=GIB),))
+    last = ProcessGroup(GroupKind.SESSION, "session 1", "the last", (Process(1, 7, 1, 1, mem_bytes=GIB),))
     others = tuple(
-        Group(Kind.SESSION, f"session {pid}", "other", (Process(pid, 7, 1, pid, cpus=1.0),))
+        ProcessGroup(GroupKind.SESSION, f"session {pid}", "other", (Process(pid, 7, 1, pid, cpus=1.0),))
         for pid in range(2, 80)
     )
     source.groups = (last, *others)

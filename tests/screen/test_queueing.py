@@ -9,7 +9,7 @@ from cro_tui.screens.form import QueueForm
 from cro_tui.screens.pick import Pick
 from cro_tui.widgets.job_list import JobList
 from jobs.core.jobs import GIB, Dependency, DependencyKind, JobId, Needs, Reason, ReasonCode, Unit
-from jobs.core.ports import Unreachable
+from jobs.core.ports import StateUnavailable
 from jobs.core.requests import Preview
 from tests.screen.conftest import NARROW, Screen, opened
 from tests.screen.fake import NOW, FakeSource
@@ -133,7 +133,7 @@ async def test_what_goes_wrong_while_queueing_is_said_and_what_was_typed_stays(s
     async with opened(source) as screen:
         await open_form(screen)
         await screen.type("wine")
-        source.fails = Unreachable("The database is locked.", "Try again in a moment.")
+        source.fails = StateUnavailable("The database is locked.", "Try again in a moment.")
         await screen.press("ctrl+s")
         await screen.shows("x The database is locked. Try again in a moment.")
         assert isinstance(screen.app.screen, QueueForm)

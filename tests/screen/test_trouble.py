@@ -12,7 +12,7 @@ from cro_tui.app import CroApp
 from cro_tui.widgets.job_list import JobList
 from jobs.core.jobs import Failed, Grant, Held, Queued, Running, Usage
 from jobs.core.machine import Alert, AlertKind
-from jobs.core.ports import Unreachable
+from jobs.core.ports import StateUnavailable
 from jobs.core.requests import DaemonStatus
 from jobs.installation.settings import ScreenSettings, Settings
 from tests.screen.conftest import NARROW, WIDE, opened
@@ -35,7 +35,7 @@ HOSTILE = (
 
 async def test_a_locked_store_leaves_the_last_picture_with_a_note(source: FakeSource) -> None:
     async with opened(source) as screen:
-        source.fails = Unreachable("The database is locked.")
+        source.fails = StateUnavailable("The database is locked.")
         source.now += 7
         await screen.shows("The database is locked. Showing 12:04.")
         assert "tf_text_lstm" in screen.text()
@@ -80,7 +80,7 @@ async def test_an_alert_stands_in_every_place_until_it_is_over_and_rings_once(
 
 
 async def test_an_engine_that_does_not_come_up_is_said_until_it_is_read(source: FakeSource) -> None:
-    source.fails = Unreachable("The scheduler did not start.", "See daemon.log.")
+    source.fails = StateUnavailable("The scheduler did not start.", "See daemon.log.")
     async with opened(source, wait_for="The scheduler did not start. See daemon.log.") as screen:
         source.now += 3600
         await screen.pilot.pause(1.2)

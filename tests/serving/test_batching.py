@@ -6,8 +6,8 @@ import asyncio
 import threading
 
 from jobs.programs.serving.batching import MOST_ROWS, Batcher
-from jobs.programs.serving.engines import Answer, Engine
-from jobs.programs.serving.rows import Refused, Rows
+from jobs.programs.serving.engines import Engine, Predictions
+from jobs.programs.serving.rows import RefusedRows, Rows
 
 
 class Doubling(Engine):
@@ -20,14 +20,14 @@ class Doubling(Engine):
         self.calls: list[int] = []
         self.begun, self.go_on = threading.Event(), threading.Event()
 
-    def predict(self, rows: Rows, *, probabilities: bool = True) -> Answer:
+    def predict(self, rows: Rows, *, probabilities: bool = True) -> Predictions:
         self.calls.append(rows.count)
         self.begun.set()
         assert self.go_on.wait(30)
         values = rows.columns["a"]
         if min(values) < 0:
-            raise Refused("negative")
-        return Answer(
+            raise RefusedRows("negative")
+        return Predictions(
             [2 * value for value in values], [[value] for value in values] if probabilities else None
         )
 
@@ -48,9 +48,9 @@ async def test_what_comes_while_it_works_is_one_call() -> None:
     gone.cancel()
     await asyncio.sleep(0)
     engine.go_on.set()
-    assert await first == Answer([2], [[1]])
+    assert await first == Predictions([2], [[1]])
     for at, answer in enumerate(await asyncio.gather(*others)):
-        assert answer == Answer([2 * at] * 2, [[at]] * 2 if at % 2 == 0 else None)
+        assert answer == Predictions([2 * at] * 2, [[at]] * 2 if at % 2 == 0 else None)
     assert engine.calls == [1, 18]
 
 
@@ -59,9 +59,9 @@ async def test_refused_rows_spoil_no_other_answer() -> None:
     engine.go_on.set()
     asked = [batcher.predict(engine, rows(value), full=False) for value in (1, -1, 3)]
     found = await asyncio.gather(*asked, return_exceptions=True)
-    assert found[0] == Answer([2]) and found[2] == Answer([6])
-    assert isinstance(found[1], Refused)
-    assert await batcher.predict(engine, rows(4), full=False) == Answer([8])
+    assert found[0] == Predictions([2]) and found[2] == Predictions([6])
+    assert isinstance(found[1], RefusedRows)
+    assert await batcher.predict(engine, rows(4), full=False) == Predictions([8])
 
 
 async def test_a_call_has_one_engine_and_not_too_many_rows() -> None:

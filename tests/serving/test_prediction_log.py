@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from jobs.programs.serving.engines import Answer
+from jobs.programs.serving.engines import Predictions
 from jobs.programs.serving.prediction_log import FILE, OLDER_FILES, PredictionLog
 from jobs.programs.serving.rows import Rows
 
 ROWS = Rows(2, {"a": [1.0, None], "b": ["x", "\x1b[31m"]})
-ANSWER = Answer(["yes", "no"], [[0.2, 0.8], [0.7, 0.3]])
+ANSWER = Predictions(["yes", "no"], [[0.2, 0.8], [0.7, 0.3]])
 
 
 def test_a_line_a_row_in_private_files_of_which_the_oldest_go(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs.core.tracking import Column
-from jobs.programs.serving.rows import Refused, read
+from jobs.programs.serving.rows import RefusedRows, read
 
 TAKES = (Column("a", "number"), Column("b", "text"))
 ROW = {"a": 1.5, "b": "x"}
@@ -70,7 +70,7 @@ def test_every_way_of_writing_rows_is_the_same_rows(value: object) -> None:
     ],
 )
 def test_what_cannot_be_used_is_said_in_one_sentence(content: bytes, status: int, said: str) -> None:
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(RefusedRows) as caught:
         read(content, TAKES)
     assert caught.value.status == status
     assert said in caught.value.sentence
@@ -81,7 +81,7 @@ def test_null_is_taken_only_where_the_model_takes_it() -> None:
     content = body([{"a": None, "b": "x"}])
     assert read(content, TAKES).columns["a"] == [None]
     assert read(content, TAKES, ["a"]).columns["a"] == [None]
-    with pytest.raises(Refused, match="null, and this model needs a number"):
+    with pytest.raises(RefusedRows, match="null, and this model needs a number"):
         read(content, TAKES, ["b"])
 
 
@@ -96,7 +96,7 @@ _WAYS = st.sampled_from(["records", "instances", "inputs", "split", "columns", "
 def test_nothing_but_rows_or_a_refusal_comes_of_any_body(value: object) -> None:
     try:
         rows = read(json.dumps(value).encode(), TAKES)
-    except Refused:
+    except RefusedRows:
         return
     assert list(rows.columns) == ["a", "b"]
     assert {len(values) for values in rows.columns.values()} == {rows.count}

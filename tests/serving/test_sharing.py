@@ -12,13 +12,13 @@ import joblib
 import pytest
 
 from jobs.client.share import shared
-from jobs.core.ports import BadInput, NotNow
+from jobs.core.ports import BadInput, WrongState
 from jobs.core.tracking import ModelCard
 from jobs.programs.serving.engines import SklearnEngine
 from jobs.programs.serving.loading import load, native
-from jobs.programs.serving.pickle_allowlist import NotShown, only
-from jobs.registry.imports import main_file, take
-from jobs.registry.inspect import look
+from jobs.programs.serving.pickle_allowlist import NotAllowed, allow_only
+from jobs.registry.imports import import_model, main_file
+from jobs.registry.inspect import inspect_file
 from jobs.registry.store import Registry
 from tests.registry.test_pickled import Runs
 from tests.serving.conftest import Trained
@@ -26,7 +26,7 @@ from tests.serving.conftest import Trained
 
 def imported(registry: Registry, path: Path, **more: Any) -> ModelCard:
     wanted: dict[str, Any] = {"name": "wine", "trusted": True, "sample": None, "note": "", "licence": ""}
-    return take(registry, look(main_file(path)), now=1.0, **(wanted | more))[0]
+    return import_model(registry, inspect_file(main_file(path)), now=1.0, **(wanted | more))[0]
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def answers(registry: Registry, card: ModelCard, rows: list[dict[str, Any]]) -> 
 def test_a_pickle_from_elsewhere_is_not_taken_until_somebody_agrees(
     registry: Registry, forest: Trained
 ) -> None:
-    with pytest.raises(NotNow, match="nobody has agreed"):
+    with pytest.raises(WrongState, match="nobody has agreed"):
         imported(registry, forest.output / forest.file, trusted=False)
     assert [model.name for model in registry.names()] == ["own"]
     card = imported(registry, forest.output / forest.file)
@@ -83,7 +83,7 @@ def test_a_trusted_file_loads_the_names_that_were_shown_and_no_others(
 ) -> None:
     mark = tmp_path / "mark"
     (tmp_path / "model.joblib").write_bytes(pickle.dumps(Runs(f"touch {mark}")))
-    seen = look(tmp_path / "model.joblib")
+    seen = inspect_file(tmp_path / "model.joblib")
     card, _ = registry.register(
         tmp_path,
         ["model.joblib"],
@@ -93,7 +93,7 @@ def test_a_trusted_file_loads_the_names_that_were_shown_and_no_others(
     with pytest.raises(BadInput, match="not among the names that were shown"):
         native(registry, card)
     assert not mark.exists()
-    with pytest.raises(NotShown), only(["a.b"]):
+    with pytest.raises(NotAllowed), allow_only(["a.b"]):
         pickle.loads(pickle.dumps(os.getcwd))
     assert pickle.loads(pickle.dumps(os.getcwd)) is os.getcwd
 
@@ -103,10 +103,12 @@ def test_what_changes_between_the_look_and_the_copy_is_not_taken(
 ) -> None:
     file = tmp_path / "model.joblib"
     file.write_bytes((forest.output / forest.file).read_bytes())
-    seen = look(file)
+    seen = inspect_file(file)
     joblib.dump(1, file)
     with pytest.raises(BadInput, match="changed while it was looked at"):
-        take(registry, seen, name="x", trusted=True, sample=None, note="", licence="", now=time.time())
+        import_model(
+            registry, seen, name="x", trusted=True, sample=None, note="", licence="", now=time.time()
+        )
 
 
 def test_what_is_shared_is_no_pickle_and_comes_back(
@@ -130,4 +132,4 @@ def test_what_is_no_model_is_said(tmp_path: Path, name: str) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "link.joblib").symlink_to(tmp_path / "nothing.bin")
     with pytest.raises(BadInput):
-        look(main_file(tmp_path / name))
+        inspect_file(main_file(tmp_path / name))

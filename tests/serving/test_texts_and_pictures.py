@@ -10,7 +10,7 @@ import pandas
 import pytest
 
 from jobs.programs.serving import compiled, loading
-from jobs.programs.serving.rows import Refused, read
+from jobs.programs.serving.rows import RefusedRows, read
 from jobs.registry.store import Registry
 from tests.serving.conftest import Networks, train
 
@@ -33,7 +33,7 @@ def test_a_pipeline_takes_raw_texts(registry: Registry, tmp_path: Path) -> None:
     assert found is not None and abs(pandas.DataFrame(found).to_numpy() - expected).max() < 1e-5
     assert answers.engine.kind == "onnx" or answers.why_native
     assert "ONNXRuntimeError" not in answers.why_native
-    with pytest.raises(Refused, match=r"null|one is missing"):
+    with pytest.raises(RefusedRows, match=r"null|one is missing"):
         answers.engine.predict(read(asked([{"text": None}]), signature, nullable))
 
 

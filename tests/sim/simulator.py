@@ -13,7 +13,7 @@ from itertools import count
 from jobs.core.jobs import ENDED, GIB, Active, Grant, Job, JobId, JobSpec, Running, Usage
 from jobs.core.machine import Capacity, DeviceSample, Sample
 from jobs.core.ports import Exit, ExitCause
-from jobs.core.rules import Rules
+from jobs.core.rules import SchedulerSettings
 from jobs.engine.events import (
     AttemptEnded,
     CancelRequested,
@@ -71,7 +71,9 @@ class Moment:
 class Simulator:
     """Runs a workload to its end. `spans` tells when each attempt held its reservation."""
 
-    def __init__(self, capacity: Capacity, works: list[Work], rules: Rules | None = None) -> None:
+    def __init__(
+        self, capacity: Capacity, works: list[Work], rules: SchedulerSettings | None = None
+    ) -> None:
         self.shell = Shell(capacity, rules or FIRST_COME, at=0.0)
         self.works = {JobId(work.job_id): work for work in works}
         self.spans: dict[JobId, tuple[float, float]] = {}

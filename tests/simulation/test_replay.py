@@ -7,17 +7,19 @@ from dataclasses import replace
 import pytest
 
 from jobs.core.jobs import GIB, Grant, Queued
-from jobs.core.rules import Rules
+from jobs.core.rules import SchedulerSettings
 from jobs.core.world import Plan, Start, World
 from jobs.simulation.metrics import bound_s, figures, wait_bound_s
-from jobs.simulation.replay import Knowledge, Setting, box, calm, replay
+from jobs.simulation.replay import Knowledge, Setting, calm_settings, machine_of, replay
 from jobs.simulation.trace import TraceJob, on_box
 from tests.simulation.traces import heavy_tailed
 
-BOX = box(16, 64, 4)
+BOX = machine_of(16, 64, 4)
 TRACE = on_box(heavy_tailed(400), BOX, 0.9)
-OURS = Setting(calm(Rules(learned_order=True, evict=True)))
-EASY = Setting(calm(Rules(learned_order=False, evict=False)), Knowledge.LIMITS, whole_queue=True)
+OURS = Setting(calm_settings(SchedulerSettings(learned_order=True, evict=True)))
+EASY = Setting(
+    calm_settings(SchedulerSettings(learned_order=False, evict=False)), Knowledge.LIMITS, whole_queue=True
+)
 
 
 def test_two_replays_are_the_same() -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from jobs.core.jobs import GIB
 from jobs.core.ports import BadInput
-from jobs.simulation.replay import box
+from jobs.simulation.replay import machine_of
 from jobs.simulation.trace import on_box, read_csv, read_swf, work_s
 from tests.simulation.traces import heavy_tailed
 
@@ -38,7 +38,7 @@ def test_a_missing_column_is_named() -> None:
 
 
 def test_arrivals_are_stretched_to_the_load_and_run_times_are_not() -> None:
-    machine = box(16, 64, 4)
+    machine = machine_of(16, 64, 4)
     jobs = heavy_tailed(300)
     replayed = on_box(jobs, machine, 0.7)
     assert [job.run_s for job in replayed] == [job.run_s for job in jobs]

@@ -36,7 +36,7 @@ from jobs.core.jobs import (
 )
 from jobs.core.machine import Capacity, Device, DeviceSample, Pressure, Sample
 from jobs.store import codec
-from jobs.store.codec import Damaged
+from jobs.store.codec import DamagedRecord
 
 texts = st.text(max_size=20)
 numbers = st.floats(0, 1e12)
@@ -125,14 +125,14 @@ def test_the_priority_of_the_row_counts() -> None:
     st.text() | st.sampled_from(["{}", "[]", "null", "1", '{"state":7}']),
 )
 def test_damaged_text_is_damaged_and_nothing_else(job: Job, column: str, text: str) -> None:
-    with pytest.raises(Damaged):
+    with pytest.raises(DamagedRecord):
         codec.load_job(row(job, **{column: text}))
 
 
 def test_needs_that_are_no_numbers_are_damaged() -> None:
     job = Job(JobId(1), JobSpec("a", ("a",), "/", ""), Queued(0.0), 0.0)
     text = codec.dump_spec(job.spec).replace('"cpus":1.0', '"cpus":"many"')
-    with pytest.raises(Damaged, match="many"):
+    with pytest.raises(DamagedRecord, match="many"):
         codec.load_job(row(job, spec=text))
 
 
@@ -148,7 +148,7 @@ def test_reasons_read_back() -> None:
         Reason(ReasonCode.HELD),
     )
     assert codec.load_reasons(codec.dump_reasons(reasons)) == reasons
-    with pytest.raises(Damaged):
+    with pytest.raises(DamagedRecord):
         codec.load_reasons('[{"needed":3}]')
 
 

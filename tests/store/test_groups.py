@@ -23,8 +23,8 @@ from jobs.core.jobs import (
     Succeeded,
     Usage,
 )
-from jobs.core.requests import JobGroup, JobQuery, Row
-from jobs.kinds.optimization import Plan, argv
+from jobs.core.requests import JobGroup, JobQuery, ListRow
+from jobs.kinds.optimization import OptimizationPlan, argv
 from jobs.store import codec, group_tables, schema
 from jobs.store.intents import IntentKind, Intents, NewGroup
 from jobs.store.queries import Queries
@@ -57,7 +57,7 @@ def become(store: Store, job_id: int, state: State, **metrics: float) -> None:
     store.commit()
 
 
-def lines(queries: Queries, query: JobQuery = FOLDED) -> tuple[Row, ...]:
+def lines(queries: Queries, query: JobQuery = FOLDED) -> tuple[ListRow, ...]:
     with queries.snapshot() as view:
         return view.rows(query)[0]
 
@@ -67,7 +67,7 @@ def only(queries: Queries, query: JobQuery = FOLDED) -> JobGroup:
     return found
 
 
-def words(rows: tuple[Row, ...]) -> list[str]:
+def words(rows: tuple[ListRow, ...]) -> list[str]:
     return [f"group {row.id}" if isinstance(row, JobGroup) else f"{row.id}" for row in rows]
 
 
@@ -255,7 +255,7 @@ def test_damaged_rows_of_a_sweep_are_counted_and_left_out_of_its_runs(
         )  # fmt: skip
 
 
-PLAN = Plan("forest", "accuracy", "max", 30, ())
+PLAN = OptimizationPlan("forest", "accuracy", "max", 30, ())
 OLD_SQL = {
     "jobs": "INSERT INTO jobs(id, retry_of, spec, recipe, state, unmet, priority, name, submitted_at, "
     "attempts, detail) VALUES (?, ?, ?, 'forest', 'queued', 0, 50, 'old', 1, 0, "

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from jobs.core.jobs import Dependency, Held, JobId, Queued, ReasonCode, StateName
-from jobs.core.ports import NoSuchJob, NotNow
+from jobs.core.ports import NoSuchJob, WrongState
 from jobs.core.requests import JobQuery
 from jobs.store.intents import IntentKind, Intents
 from jobs.store.queries import Queries
@@ -92,9 +92,9 @@ def test_all_or_nothing(intents: Intents, queries: Queries) -> None:
 
 def test_wishes_that_do_not_suit_the_state_are_refused(intents: Intents) -> None:
     queued, held = intents.submit([spec(), spec(start_held=True)], 1.0)
-    with pytest.raises(NotNow, match=f"Job {queued} is queued"):
+    with pytest.raises(WrongState, match=f"Job {queued} is queued"):
         intents.control(IntentKind.RELEASE, [queued], 1.0)
-    with pytest.raises(NotNow, match=f"Job {held} is held"):
+    with pytest.raises(WrongState, match=f"Job {held} is held"):
         intents.control(IntentKind.HOLD, [held], 1.0)
     intents.control(IntentKind.CANCEL, [queued, held], 1.0)
     intents.control(IntentKind.PRIORITY, [queued], 1.0, {"delta": 5})

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs.core.ports import Unreachable
+from jobs.core.ports import StateUnavailable
 from jobs.store import schema
 from jobs.store.queries import Queries
 
@@ -58,18 +58,18 @@ def test_a_newer_database_is_refused(database: Path) -> None:
     connection = sqlite3.connect(database)
     connection.execute("PRAGMA user_version = 99")
     connection.close()
-    with pytest.raises(Unreachable, match="newer cro-tui"):
+    with pytest.raises(StateUnavailable, match="newer cro-tui"):
         schema.connect(database)
 
 
 def test_a_file_that_is_no_database_is_unreachable(database: Path) -> None:
     database.write_text("these are not the rows you are looking for" * 100)
-    with pytest.raises(Unreachable, match="damaged"):
+    with pytest.raises(StateUnavailable, match="damaged"):
         Queries(database)
     assert database.read_text().startswith("these"), "nothing was changed"
 
 
 def test_a_folder_that_cannot_be_made_is_unreachable(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(Unreachable):
+    with pytest.raises(StateUnavailable):
         schema.connect(tmp_path / "file" / "cro.db")

@@ -29,7 +29,7 @@ from jobs.core.jobs import (
 )
 from jobs.core.machine import Capacity
 from jobs.core.requests import JobQuery, SortKey
-from jobs.core.rules import Rules
+from jobs.core.rules import SchedulerSettings
 from jobs.policy.history import after_run
 from jobs.policy.runtime_model import runtime_keys
 from jobs.store.intents import IntentKind, Intents
@@ -244,7 +244,9 @@ def test_what_runs_took_is_remembered_by_what_they_ran(store: Store, queries: Qu
     store.commit()
     with queries.snapshot() as view:
         known, unknown = view.with_expected([forest, spec(argv=("x",), recipe="other")])
-        (job,) = view.foreseen([replace(queued(1), spec=forest)], Capacity(8.0, 32 * GIB), Rules())
+        (job,) = view.foreseen(
+            [replace(queued(1), spec=forest)], Capacity(8.0, 32 * GIB), SchedulerSettings()
+        )
     assert job.forecast is not None
     assert (job.forecast.sized_runs, job.needs.cpus) == (3, 1.5)
     assert known.expected_s == pytest.approx(30.0, rel=0.2)

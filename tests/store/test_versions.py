@@ -24,13 +24,13 @@ from jobs.core.jobs import (
     Usage,
 )
 from jobs.core.machine import Capacity, Pressure, Sample
-from jobs.core.ports import Unreachable
+from jobs.core.ports import StateUnavailable
 from jobs.core.tracking import ModelCard, card_of, card_table
 from jobs.core.world import Gate
 from jobs.machine import latest_sample
-from jobs.machine.latest_sample import Vitals
+from jobs.machine.latest_sample import LatestSample
 from jobs.store import codec, schema
-from jobs.store.codec import Damaged
+from jobs.store.codec import DamagedRecord
 from jobs.store.schema import Outdated
 
 SPEC = JobSpec("train", ("python", "train.py"), "/home", "digest", Needs(cpus=2), secrets=("KEY",))
@@ -120,7 +120,7 @@ def test_missing_keys_get_their_defaults() -> None:
     ],
 )
 def test_only_damage_is_called_damage(path: str, value: object) -> None:
-    with pytest.raises(Damaged):
+    with pytest.raises(DamagedRecord):
         codec.load_job(row(JOB, **{path: value}))
 
 
@@ -134,7 +134,7 @@ def test_a_reason_of_a_later_version_is_passed_over() -> None:
 def test_a_published_sample_says_who_wrote_it_and_keeps_what_is_known(tmp_path: Path) -> None:
     path = tmp_path / "sample.json"
     sample = Sample(at=5.0, cpu_busy=0.5, per_core=(0.5,), mem_total_bytes=8, mem_available_bytes=4)
-    said = Vitals(1, 5.0, Capacity(1.0, 8), Gate(), sample)
+    said = LatestSample(1, 5.0, Capacity(1.0, 8), Gate(), sample)
     latest_sample.write(path, said)
     table = json.loads(path.read_text())
     assert (table["version"], table["schema"]) == (versions.PACKAGE, versions.SCHEMA)
@@ -167,7 +167,7 @@ def test_a_newer_database_is_left_as_it_is_even_where_its_log_was_left_over(tmp_
     for suffix in ("", "-wal"):  # as a killed scheduler leaves them
         database.with_name(database.name + suffix).write_bytes(Path(f"{alive}{suffix}").read_bytes())
     before = {path.name: path.read_bytes() for path in tmp_path.glob("cro.db*")}
-    with pytest.raises(Unreachable, match=r"newer cro-tui \(version 99"):
+    with pytest.raises(StateUnavailable, match=r"newer cro-tui \(version 99"):
         schema.connect(database)
     after = {path.name: path.read_bytes() for path in tmp_path.glob("cro.db*") if path.name in before}
     assert before == after

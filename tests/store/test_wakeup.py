@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs.installation.notify import Bell, Ringer, Watcher
+from jobs.installation.notify import Listener, Notifier, Subscription
 
 
 @pytest.fixture(params=["short", "x" * 150])
@@ -21,16 +21,16 @@ def folder(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
 
 
 @pytest.fixture
-def ringer() -> Iterator[Ringer]:
-    ringer = Ringer()
+def ringer() -> Iterator[Notifier]:
+    ringer = Notifier()
     yield ringer
     ringer.close()
 
 
-def test_a_bell_rings(folder: Path, ringer: Ringer) -> None:
+def test_a_bell_rings(folder: Path, ringer: Notifier) -> None:
     path = folder / "daemon.sock"
     assert not ringer.ring(path)
-    bell = Bell(path)
+    bell = Listener(path)
     assert not bell.clear()
     assert ringer.ring(path)
     assert ringer.ring(path)
@@ -42,29 +42,29 @@ def test_a_bell_rings(folder: Path, ringer: Ringer) -> None:
     assert not ringer.ring(path)
 
 
-def test_a_new_bell_replaces_a_dead_one(folder: Path, ringer: Ringer) -> None:
+def test_a_new_bell_replaces_a_dead_one(folder: Path, ringer: Notifier) -> None:
     path = folder / "daemon.sock"
     path.write_text("left over")
-    bell = Bell(path)
+    bell = Listener(path)
     assert ringer.ring(path)
     bell.close()
 
 
-def test_a_full_bell_never_blocks(folder: Path, ringer: Ringer) -> None:
-    bell = Bell(folder / "b")
+def test_a_full_bell_never_blocks(folder: Path, ringer: Notifier) -> None:
+    bell = Listener(folder / "b")
     assert all(ringer.ring(folder / "b") for _ in range(5000))
     assert bell.clear()
     bell.close()
 
 
-def test_watchers_hear_and_dead_ones_go(folder: Path, ringer: Ringer) -> None:
+def test_watchers_hear_and_dead_ones_go(folder: Path, ringer: Notifier) -> None:
     script = (
         "import os, sys; from pathlib import Path; from jobs.installation.notify import Watcher\n"
         "Watcher(Path(sys.argv[1])); os._exit(0)"
     )
     subprocess.run([sys.executable, "-c", script, str(folder)], check=True)
     assert len(list(folder.iterdir())) == 1
-    watcher = Watcher(folder)
+    watcher = Subscription(folder)
     assert not watcher.wait(0)
     timer = threading.Timer(0.05, lambda: ringer.ring_all(folder))
     timer.start()

@@ -18,7 +18,7 @@ import pytest
 from jobs.client import Client
 from jobs.core import versions
 from jobs.core.jobs import Running, Succeeded
-from jobs.core.ports import Unreachable
+from jobs.core.ports import StateUnavailable
 from jobs.core.requests import NeedsRequest, SubmitRequest
 from jobs.installation import daemon_lock
 from jobs.installation.home import Home
@@ -72,7 +72,7 @@ def api(home: Home) -> Iterator[Client]:
     with api:
         yield api
         api.readonly = False
-        with contextlib.suppress(Unreachable):
+        with contextlib.suppress(StateUnavailable):
             running = [job.id for job in api.jobs() if isinstance(job.state, Running)]
             api.cancel(running)
             api.wait(running, timeout_s=30)
@@ -158,7 +158,7 @@ def test_the_scheduler_of_somebody_else_is_not_asked_to_leave(
     pid = running_under(engine_3, home, api)
     with monkeypatch.context() as other:
         other.setattr(os, "geteuid", lambda: os.getuid() + 4321)
-        with pytest.raises(Unreachable, match="another version"):
+        with pytest.raises(StateUnavailable, match="another version"):
             api.jobs()
         assert daemon_lock.look(home.lock).pid == pid
     with pytest.raises(Outdated):

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from jobs.core.jobs import Grant, JobId, Needs
 from jobs.core.ports import Launch, Phase
-from jobs.core.world import Stack, WarmPlan
+from jobs.core.world import WarmKey, WarmPlan
 from jobs.executors.granted_variables import grant_environment
 from jobs.executors.local import LocalExecutor
 from jobs.runtime import job_folder
@@ -43,7 +43,7 @@ class Bench:
 
     def warm(self, name: str, python: str = "") -> None:
         """Have a warm process started for the stack, by our own interpreter or another one."""
-        stack = Stack(name, python or self.python)
+        stack = WarmKey(name, python or self.python)
         self.executor.keep_warm(
             WarmPlan(frozenset({stack})), {stack: ((stack.python,), str(self.environment))}
         )

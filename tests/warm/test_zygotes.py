@@ -13,12 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from jobs.core.world import Stack, WarmPlan
+from jobs.core.world import WarmKey, WarmPlan
 from jobs.executors import zygotes
 from jobs.runtime import job_folder
 from tests.warm.bench import Bench
 
-SKLEARN = Stack("sklearn", sys.executable)
+SKLEARN = WarmKey("sklearn", sys.executable)
 HELLO = "import sklearn\nprint('hello')\n"
 
 

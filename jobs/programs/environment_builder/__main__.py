@@ -1,4 +1,6 @@
-"""A build job: `python -P -m jobs.programs.environment_builder --data FOLDER --settings FILE --recipe NAME KEY`.
+"""A build job, for the environment of a recipe.
+
+`python -P -m jobs.programs.environment_builder --data FOLDER --settings FILE --recipe NAME KEY`.
 
 Reports its phases, and why it failed, to CRO_EVENTS. Afterwards it removes the longest unused environments
 where all together are larger than the settings say.

@@ -21,11 +21,11 @@ from pathlib import Path
 
 from jobs.client import Client
 from jobs.core.jobs import Ended, Job, JobId
-from jobs.core.ports import CroError, Unreachable
+from jobs.core.ports import CroError, StateUnavailable
 from jobs.core.requests import JobQuery
 from jobs.installation.home import Home
 from jobs.installation.settings import Settings
-from jobs.kinds.mlflow_run import BUSY, MOST_POINTS, is_told, told
+from jobs.kinds.mlflow_run import BUSY, MOST_POINTS, is_exported, mlflow_run
 from jobs.records.curves import read_curves
 from jobs.records.mlflow_prepared import DATABASE
 
@@ -51,7 +51,7 @@ def main() -> int:
         os.nice(19)
     os.umask(0o077)
     with contextlib.closing(Client(home, Settings())) as api:
-        mirroring = Mirroring(home, api)
+        mirroring = MlflowSyncRun(home, api)
         busy_at = time.monotonic()
         while True:
             if mirroring.catch_up():
@@ -61,7 +61,7 @@ def main() -> int:
             time.sleep(LOOK_EVERY_S)
 
 
-class Mirroring:
+class MlflowSyncRun:
     def __init__(self, home: Home, api: Client) -> None:
         _check(home.mlflow / DATABASE)
         from jobs.programs.mlflow_mirror.mirror import Mirror
@@ -77,10 +77,10 @@ class Mirroring:
         self._mirror.prepare(PREPARED)
         count = 0
         for job in self._ended():
-            if is_told(job):
+            if is_exported(job):
                 folder = self._home.attempt(job.id, max(1, job.attempts))
                 curves = read_curves(folder / "events.jsonl", MOST_POINTS)
-                what = told(job, curves, self._api.provenance(job.id), str(folder / "output"))
+                what = mlflow_run(job, curves, self._api.provenance(job.id), str(folder / "output"))
                 self._mirror.run(job.id, what)
             else:
                 self._mirror.drop(job.id)
@@ -133,7 +133,7 @@ def _check(database: Path) -> None:
             store.execute("ROLLBACK")
     except sqlite3.Error as error:
         if "locked" not in str(error):
-            raise Unreachable(
+            raise StateUnavailable(
                 f"{database} cannot be used ({error}).",
                 f"Move the folder {database.parent} away: all is told again to a new one.",
             ) from error

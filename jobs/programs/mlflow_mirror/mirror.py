@@ -19,7 +19,7 @@ from mlflow.entities import Dataset, DatasetInput, Metric, Param, RunTag, ViewTy
 from mlflow.exceptions import MlflowException
 
 from jobs.core.tracking import ModelCard, RegisteredModel
-from jobs.kinds.mlflow_run import JOB_TAG, Told
+from jobs.kinds.mlflow_run import JOB_TAG, MlflowRun
 from jobs.records import mlflow_prepared
 from jobs.records.mlflow_prepared import EXPERIMENT
 
@@ -52,7 +52,7 @@ class Mirror:
             mlflow_prepared.add(self._folder, run.info.run_id)
         (self._folder / mlflow_prepared.READY).touch()
 
-    def run(self, job_id: int, what: Told) -> str:
+    def run(self, job_id: int, what: MlflowRun) -> str:
         """Tell of a job that has ended, once or again: into its own run. The run's id."""
         run_id = mlflow_prepared.given(self._folder, job_id) or self._run_of(job_id)
         if not run_id:

@@ -32,7 +32,7 @@ def main(words: list[str]) -> int:
         import nbformat
 
         from jobs.programs.notebook.client import NotebookClient
-        from jobs.programs.notebook.run import Run
+        from jobs.programs.notebook.run import NotebookRun
 
         if path.suffix == ".ipynb":
             notebook = nbformat.read(path, as_version=4)
@@ -50,7 +50,7 @@ def main(words: list[str]) -> int:
     with tempfile.TemporaryDirectory(prefix="cro-") as folder:
         os.environ["IPYTHONDIR"] = folder
         os.environ["PYDEVD_DISABLE_FILE_VALIDATION"] = "1"
-        client = NotebookClient(notebook, Path(folder), Run(path, notebook))
+        client = NotebookClient(notebook, Path(folder), NotebookRun(path, notebook))
         return asyncio.run(client.run())
 
 

@@ -19,7 +19,7 @@ from nbclient.exceptions import CellExecutionError, DeadKernelError
 from jobs.kinds.notebook import failure
 
 if TYPE_CHECKING:
-    from jobs.programs.notebook.run import Run
+    from jobs.programs.notebook.run import NotebookRun
 
 FAILED = 1
 STOPPED = 128 + signal.SIGTERM
@@ -28,7 +28,7 @@ STOPPED = 128 + signal.SIGTERM
 class NotebookClient(nbclient.NotebookClient):  # type: ignore[misc]
     """Executes a notebook once."""
 
-    def __init__(self, notebook: Any, folder: Path, run: Run) -> None:
+    def __init__(self, notebook: Any, folder: Path, run: NotebookRun) -> None:
         super().__init__(notebook, resources={"metadata": {"path": str(Path.cwd())}})
         self._folder = folder
         self._run = run

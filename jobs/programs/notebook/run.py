@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 
-class Run:
+class NotebookRun:
     """What is known and kept of the run while it goes on."""
 
     def __init__(self, path: Path, notebook: Any) -> None:

@@ -16,10 +16,10 @@ from types import FrameType
 
 from jobs.client import Client
 from jobs.core.jobs import PRUNED, Ended, Job, JobId, Running, Waiting
-from jobs.core.ports import BadInput, NotNow, Unreachable
+from jobs.core.ports import BadInput, StateUnavailable, WrongState
 from jobs.core.requests import NeedsRequest, SubmitRequest
-from jobs.installation.notify import Watcher
-from jobs.kinds.optimization import AHEAD, Plan, outcome, plan_of, trial_name, why_failed
+from jobs.installation.notify import Subscription
+from jobs.kinds.optimization import AHEAD, OptimizationPlan, outcome, plan_of, trial_name, why_failed
 from jobs.programs.optimizer.study import Study
 from jobs.records.curves import read_curves
 from jobs.runtime import job_folder
@@ -41,7 +41,7 @@ def run(api: Client, me: JobId, events: Path | None) -> int:
 
 
 class Controller:
-    def __init__(self, api: Client, job: Job, plan: Plan, events: Path | None) -> None:
+    def __init__(self, api: Client, job: Job, plan: OptimizationPlan, events: Path | None) -> None:
         self._api, self._me, self._plan, self._events = api, job.id, plan, events
         kept = captured_variables.path_of(api.home.environments, job.spec.env_digest)
         self._environ: Mapping[str, str] = json.loads(kept.read_text(encoding="utf-8"))
@@ -67,14 +67,14 @@ class Controller:
         if found:
             _say(f"{len(found)} trials are there already")
 
-    def run(self, watcher: Watcher) -> int:
+    def run(self, watcher: Subscription) -> int:
         while not self._stopped:
             try:
                 if self._look():
                     return 0 if self._best else 1
-            except Unreachable as error:
+            except StateUnavailable as error:
                 _say(str(error))
-                with contextlib.suppress(Unreachable):
+                with contextlib.suppress(StateUnavailable):
                     self._begin()
             watcher.wait(LOOK_EVERY_S)
         return self._leave()
@@ -118,7 +118,7 @@ class Controller:
         self._report(job)
         if self._study.is_worse(number):
             cause = f"{PRUNED}: others did better"
-            with contextlib.suppress(NotNow):
+            with contextlib.suppress(WrongState):
                 self._api.cancel([job.id], cause=cause)
                 _say(f"#{job.id} {cause}")
 
@@ -175,7 +175,7 @@ class Controller:
         if self._is_cancelled():
             for job in self._api.trials(self._group):
                 if not isinstance(job.state, Ended):
-                    with contextlib.suppress(NotNow):
+                    with contextlib.suppress(WrongState):
                         self._api.cancel([job.id], cause="its optimization was cancelled")
         _say("stopped")
         return STOPPED

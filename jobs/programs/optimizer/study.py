@@ -16,13 +16,13 @@ from optuna.distributions import (
 )
 
 from jobs.core.jobs import ParamValue
-from jobs.kinds.optimization import Axis, Outcome, Plan
+from jobs.kinds.optimization import OptimizationPlan, SearchAxis, TrialOutcome
 
 
 class Study:
     """One optimisation. `seed` should differ after a restart, else the same points are proposed again."""
 
-    def __init__(self, plan: Plan, seed: int) -> None:
+    def __init__(self, plan: OptimizationPlan, seed: int) -> None:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         startup = max(3, min(10, plan.trials // 4))
         sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=startup, constant_liar=True)
@@ -56,7 +56,7 @@ class Study:
         """Whether the pruner would stop it, by its last step."""
         return bool(self._reported[number]) and self._trials[number].should_prune()
 
-    def tell(self, number: int, outcome: Outcome) -> None:
+    def tell(self, number: int, outcome: TrialOutcome) -> None:
         state = optuna.trial.TrialState
         if outcome.value is not None:
             self._study.tell(self._trials[number], outcome.value)
@@ -64,7 +64,7 @@ class Study:
             self._study.tell(self._trials[number], state=state.PRUNED if outcome.pruned else state.FAIL)
 
 
-def _distribution(axis: Axis) -> BaseDistribution:
+def _distribution(axis: SearchAxis) -> BaseDistribution:
     if axis.choices:
         return CategoricalDistribution(axis.choices)
     if isinstance(axis.low, int) and isinstance(axis.high, int):

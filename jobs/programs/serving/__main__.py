@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 
-from jobs.kinds.service import LOOPBACK, Asked
+from jobs.kinds.service import LOOPBACK, ServiceRequest
 
 BACKLOG = 1024
 SHORTEST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 30.0
@@ -48,7 +48,7 @@ def main(words: Sequence[str]) -> int:
         return _kept(asked, listening, Path(output) if output else None)
 
 
-def _kept(asked: Asked, listening: socket.socket, output: Path | None) -> int:
+def _kept(asked: ServiceRequest, listening: socket.socket, output: Path | None) -> int:
     """Keep one process answering. 0 when told to stop, else why it was given up."""
     pause_s, deaths, pid = SHORTEST_PAUSE_S, 0, 0
     try:
@@ -84,7 +84,7 @@ def _kept(asked: Asked, listening: socket.socket, output: Path | None) -> int:
         return 0
 
 
-def _fork(asked: Asked, listening: socket.socket, output: Path | None) -> int:
+def _fork(asked: ServiceRequest, listening: socket.socket, output: Path | None) -> int:
     """The process that answers. It imports what it needs itself, so a new one has the files as they are."""
     pid = os.fork()
     if pid:
@@ -123,7 +123,7 @@ def _last_words(pid: int) -> None:
         time.sleep(0.02)
 
 
-def _bound(asked: Asked) -> socket.socket:
+def _bound(asked: ServiceRequest) -> socket.socket:
     family = socket.AF_INET6 if ":" in asked.host else socket.AF_INET
     listening = socket.socket(family, socket.SOCK_STREAM)
     try:
@@ -136,7 +136,7 @@ def _bound(asked: Asked) -> socket.socket:
     return listening
 
 
-def _url(asked: Asked, listening: socket.socket) -> str:
+def _url(asked: ServiceRequest, listening: socket.socket) -> str:
     host = f"[{asked.host}]" if ":" in asked.host else asked.host
     return f"http://{host}:{listening.getsockname()[1]}"
 
@@ -149,7 +149,7 @@ def _stop(_number: int, _frame: FrameType | None) -> None:
     raise _Stopped
 
 
-def _asked(words: Sequence[str]) -> Asked:
+def _asked(words: Sequence[str]) -> ServiceRequest:
     parser = argparse.ArgumentParser(prog="jobs.programs.serving", description="Serve a registered model.")
     parser.add_argument("--models", required=True)
     parser.add_argument("--host", default="127.0.0.1")
@@ -158,7 +158,7 @@ def _asked(words: Sequence[str]) -> Asked:
     parser.add_argument("--native", action="store_true")
     parser.add_argument("--log-predictions", action="store_true")
     parser.add_argument("reference")
-    return Asked(**vars(parser.parse_args(words)))
+    return ServiceRequest(**vars(parser.parse_args(words)))
 
 
 if __name__ == "__main__":

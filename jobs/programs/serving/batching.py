@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-from jobs.programs.serving.engines import Answer, Engine
+from jobs.programs.serving.engines import Engine, Predictions
 from jobs.programs.serving.rows import Rows
 
 MOST_ROWS = 2_000  # in one call, unless a single request has more
@@ -22,7 +22,7 @@ class _Waiting:
     engine: Engine
     rows: Rows
     full: bool
-    answer: asyncio.Future[Answer] = field(
+    answer: asyncio.Future[Predictions] = field(
         default_factory=lambda: asyncio.get_running_loop().create_future()
     )
 
@@ -33,7 +33,7 @@ class Batcher:
         self._waiting: list[_Waiting] = []
         self._works: asyncio.Task[None] | None = None
 
-    async def predict(self, engine: Engine, rows: Rows, *, full: bool) -> Answer:
+    async def predict(self, engine: Engine, rows: Rows, *, full: bool) -> Predictions:
         """The answer to these rows, with probabilities where `full`. Raises as `Engine.predict` does."""
         asked = _Waiting(engine, rows, full)
         self._waiting.append(asked)
@@ -54,7 +54,7 @@ class Batcher:
                 for each, answer in zip(batch, answers, strict=True):
                     if each.answer.cancelled():
                         continue
-                    if isinstance(answer, Answer):
+                    if isinstance(answer, Predictions):
                         each.answer.set_result(answer)
                     else:
                         each.answer.set_exception(answer)
@@ -80,14 +80,14 @@ def _alike(one: _Waiting, other: _Waiting) -> bool:
     return list(one.rows.columns) == list(other.rows.columns)
 
 
-def _answers(batch: Sequence[_Waiting]) -> list[Answer | Exception]:
+def _answers(batch: Sequence[_Waiting]) -> list[Predictions | Exception]:
     """An answer or an error for each; rows that the model refuses spoil no other's answer."""
     if len(batch) > 1:
         try:
             return list(_together(batch))
         except Exception:  # which of them it is comes out below
             pass
-    found: list[Answer | Exception] = []
+    found: list[Predictions | Exception] = []
     for each in batch:
         try:
             found.append(each.engine.predict(each.rows, probabilities=each.full))
@@ -96,16 +96,16 @@ def _answers(batch: Sequence[_Waiting]) -> list[Answer | Exception]:
     return found
 
 
-def _together(batch: Sequence[_Waiting]) -> list[Answer]:
+def _together(batch: Sequence[_Waiting]) -> list[Predictions]:
     names = list(batch[0].rows.columns)
     columns = {name: [value for each in batch for value in each.rows.columns[name]] for name in names}
     rows = Rows(sum(each.rows.count for each in batch), columns)
     whole = batch[0].engine.predict(rows, probabilities=any(each.full for each in batch))
-    found: list[Answer] = []
+    found: list[Predictions] = []
     at = 0
     for each in batch:
         until = at + each.rows.count
         chances = whole.probabilities[at:until] if whole.probabilities is not None and each.full else None
-        found.append(Answer(whole.predictions[at:until], chances))
+        found.append(Predictions(whole.predictions[at:until], chances))
         at = until
     return found

@@ -17,8 +17,8 @@ from typing import Any
 
 from jobs.core.tracking import Column, ModelCard
 from jobs.core.versions import read_as
-from jobs.programs.serving.engines import Answer, Engine, OnnxEngine
-from jobs.programs.serving.litert import Given, LiteRtEngine, Lookup
+from jobs.programs.serving.engines import Engine, OnnxEngine, Predictions
+from jobs.programs.serving.litert import LiteRtEngine, LiteRtInputs, Lookup
 from jobs.programs.serving.rows import Rows
 from jobs.registry.store import Registry
 
@@ -95,7 +95,7 @@ def engine(registry: Registry, card: ModelCard, compiled: Compiled, threads: int
     if hashlib.sha256(content).hexdigest() != compiled.sha256:
         raise ValueError("its compiled file is damaged")
     made = made_of(content, compiled, threads)
-    expected = Answer(list(compiled.predictions), _chances(compiled.probabilities))
+    expected = Predictions(list(compiled.predictions), _chances(compiled.probabilities))
     columns = {name: list(values) for name, values in compiled.rows.items()}
     given = Rows(len(compiled.predictions), columns)
     if differs := difference(expected, made.predict(given)):
@@ -108,13 +108,13 @@ def made_of(content: bytes, compiled: Compiled, threads: int) -> Engine:
     classes, nullable = list(compiled.classes), tuple(compiled.nullable)
     if compiled.file.endswith(".tflite"):
         lookups = [read_as(Lookup, each) for each in compiled.lookups]
-        given = Given(str(compiled.inputs), lookups)
+        given = LiteRtInputs(str(compiled.inputs), lookups)
         return LiteRtEngine(content, compiled.signature, given, classes, nullable, threads=threads)
     inputs = compiled.inputs if isinstance(compiled.inputs, str) else dict(compiled.inputs)
     return OnnxEngine(content, compiled.signature, inputs, classes, nullable, threads=threads)
 
 
-def difference(expected: Answer, found: Answer) -> str:
+def difference(expected: Predictions, found: Predictions) -> str:
     """How far two answers to the same rows are apart, if too far; "" where they agree."""
     if expected.probabilities is not None:
         pairs = zip(expected.probabilities, found.probabilities or (), strict=False)

@@ -19,7 +19,7 @@ from jobs.core.ports import CroError
 from jobs.core.tracking import ModelCard
 from jobs.programs.serving.compiled import Compiled, difference, folder, hopeless, made_of, mixed, versions
 from jobs.programs.serving.engines import Engine, KerasEngine, SklearnEngine
-from jobs.programs.serving.rows import Refused, Rows
+from jobs.programs.serving.rows import RefusedRows, Rows
 from jobs.registry.store import Registry
 
 _STRANGE: tuple[Callable[[str], str], ...] = (  # what a word may be that was never seen
@@ -111,7 +111,7 @@ def _same_with(
     given = Rows(len(columns[name]), columns)
     try:
         expected = model.predict(given)
-    except Refused:
+    except RefusedRows:
         return None not in columns[name] and _refuses(made, given)
     try:
         return not difference(expected, made.predict(given))
@@ -122,7 +122,7 @@ def _same_with(
 def _refuses(made: Engine, given: Rows) -> bool:
     try:
         made.predict(given)
-    except Refused:
+    except RefusedRows:
         return True
     return False
 

@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from jobs.core.tracking import Column
-from jobs.programs.serving.rows import Refused, Rows
+from jobs.programs.serving.rows import RefusedRows, Rows
 
 TIE_PLACES = 5  # probabilities closer than this are a tie, won by the first class
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Predictions:
     """A prediction for each row; probabilities in the order of the classes, where the model has them."""
 
     predictions: list[Any]
@@ -38,7 +38,7 @@ class Engine(ABC):
     nullable: Collection[str] | None
 
     @abstractmethod
-    def predict(self, rows: Rows, *, probabilities: bool = True) -> Answer:
+    def predict(self, rows: Rows, *, probabilities: bool = True) -> Predictions:
         """Raises Refused for rows that the model cannot take."""
 
 
@@ -70,7 +70,7 @@ class OnnxEngine(Engine):
         self._columns = [(column.name, column.kind) for column in signature]
         self.signature, self.classes, self.nullable = signature, classes, nullable
 
-    def predict(self, rows: Rows, *, probabilities: bool = True) -> Answer:
+    def predict(self, rows: Rows, *, probabilities: bool = True) -> Predictions:
         numpy, columns = self._numpy, rows.columns
         if isinstance(self._inputs, str):
             matrix = numpy.array([columns[name] for name, _ in self._columns], dtype=numpy.float32)
@@ -88,13 +88,13 @@ class OnnxEngine(Engine):
         try:
             found = self._session.run(self._outputs, feed)
         except Exception as error:  # the runtime has its own kind for each way to fail
-            raise Refused("The model cannot take these values.") from error
+            raise RefusedRows("The model cannot take these values.") from error
         if not self.classes or len(found) < 2:
-            return Answer(plain(found[0].reshape(rows.count, -1)[:, 0]))
+            return Predictions(plain(found[0].reshape(rows.count, -1)[:, 0]))
         chances = found[1]
         if not numpy.isfinite(chances).all():
-            raise Refused("The model has no answer for these values.")
-        return Answer(labels(chances, self.classes), chances.tolist() if probabilities else None)
+            raise RefusedRows("The model has no answer for these values.")
+        return Predictions(labels(chances, self.classes), chances.tolist() if probabilities else None)
 
 
 class SklearnEngine(Engine):
@@ -114,7 +114,7 @@ class SklearnEngine(Engine):
         self.has_chances = hasattr(model, "predict_proba")
         self.classes = plain(getattr(model, "classes_", ())) if self.has_chances else []
 
-    def predict(self, rows: Rows, *, probabilities: bool = True) -> Answer:
+    def predict(self, rows: Rows, *, probabilities: bool = True) -> Predictions:
         table = self._table(rows)
         try:
             found = self.fitted.predict(table)
@@ -122,14 +122,14 @@ class SklearnEngine(Engine):
             chances = self.fitted.predict_proba(table).tolist() if wanted else None
         except AttributeError as error:
             if any(None in values for values in rows.columns.values()):  # it looked into a missing text
-                raise Refused("The model cannot take these values: one is missing.") from error
+                raise RefusedRows("The model cannot take these values: one is missing.") from error
             raise
         except (ValueError, TypeError) as error:
             said = str(error).strip().splitlines()
-            raise Refused(
+            raise RefusedRows(
                 f"The model cannot take these values: {(said or ['it says no more'])[0][:300]}"
             ) from error
-        return Answer(plain(found), chances)
+        return Predictions(plain(found), chances)
 
     def _table(self, rows: Rows) -> Any:
         import numpy
@@ -181,16 +181,16 @@ class KerasEngine(Engine):
         call = tensorflow.function(lambda given: model(given, training=False))
         self._call = call.get_concrete_function(spec)
 
-    def predict(self, rows: Rows, *, probabilities: bool = True) -> Answer:
+    def predict(self, rows: Rows, *, probabilities: bool = True) -> Predictions:
         import numpy
 
         found = self._call(self._given(rows)).numpy()
         if not numpy.isfinite(found).all():
-            raise Refused("The model has no answer for these values.")
+            raise RefusedRows("The model has no answer for these values.")
         found = found.reshape(rows.count, -1)
         if not self.classes:
-            return Answer(plain(found[:, 0] if found.size == rows.count else found))
-        return Answer(labels(found, self.classes), found.tolist() if probabilities else None)
+            return Predictions(plain(found[:, 0] if found.size == rows.count else found))
+        return Predictions(labels(found, self.classes), found.tolist() if probabilities else None)
 
     def _given(self, rows: Rows) -> Any:
         import numpy
@@ -203,7 +203,7 @@ class KerasEngine(Engine):
         try:
             given: Any = tensorflow.constant(matrix.reshape(rows.count, *self._shape))
         except ValueError:
-            raise Refused(
+            raise RefusedRows(
                 f"The model takes {self._shape} numbers a row, not {len(self._numbers)}."
             ) from None
         if not self._schema:

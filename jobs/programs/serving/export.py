@@ -25,7 +25,7 @@ from jobs.programs.serving.loading import family, main_file, native
 from jobs.registry.store import CARD, Registry
 
 
-def share(registry: Registry, card: ModelCard, folder: Path) -> None:
+def export(registry: Registry, card: ModelCard, folder: Path) -> None:
     """Write it into the folder, which is there. Raises BadInput, OSError."""
     path = main_file(card)
     model = native(registry, card)
@@ -83,7 +83,7 @@ def _without_place(text: str) -> str:
 def main(words: Sequence[str]) -> int:
     registry = Registry(Path(words[0]))
     try:
-        share(registry, registry.card(words[1]), Path(words[2]))
+        export(registry, registry.card(words[1]), Path(words[2]))
     except (CroError, OSError, ValueError) as error:
         print(json.dumps([getattr(error, "title", str(error)), getattr(error, "detail", "")]))
         return 1

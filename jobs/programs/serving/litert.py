@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from jobs.core.tracking import Column
-from jobs.programs.serving.engines import Answer, Engine, labels, plain
-from jobs.programs.serving.rows import Refused, Rows
+from jobs.programs.serving.engines import Engine, Predictions, labels, plain
+from jobs.programs.serving.rows import RefusedRows, Rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,7 @@ class Lookup:
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
+class LiteRtInputs:
     """`numbers` is the input that takes all columns of numbers, in their order; "" where there are none."""
 
     numbers: str
@@ -38,7 +38,7 @@ class LiteRtEngine(Engine):
         self,
         content: bytes,
         signature: Sequence[Column],
-        given: Given,
+        given: LiteRtInputs,
         classes: list[Any],
         nullable: Collection[str],
         *,
@@ -55,11 +55,11 @@ class LiteRtEngine(Engine):
         self.signature, self.classes, self.nullable = tuple(signature), classes, nullable
         self._own = threading.local()
 
-    def predict(self, rows: Rows, *, probabilities: bool = True) -> Answer:
+    def predict(self, rows: Rows, *, probabilities: bool = True) -> Predictions:
         found = self._computed(rows)
         if not self.classes:
-            return Answer(plain(found[:, 0] if found.size == rows.count else found))
-        return Answer(labels(found, self.classes), found.tolist() if probabilities else None)
+            return Predictions(plain(found[:, 0] if found.size == rows.count else found))
+        return Predictions(labels(found, self.classes), found.tolist() if probabilities else None)
 
     def _computed(self, rows: Rows) -> Any:
         import numpy
@@ -78,7 +78,7 @@ class LiteRtEngine(Engine):
         interpreter.invoke()
         found = interpreter.get_tensor(output)
         if not numpy.isfinite(found).all():
-            raise Refused("The model has no answer for these values.")
+            raise RefusedRows("The model has no answer for these values.")
         return found.reshape(rows.count, -1)
 
     def _ready(self, count: int) -> tuple[Any, dict[str, tuple[int, tuple[int, ...]]], int]:

@@ -33,7 +33,7 @@ _SUFFIXES = (*PICKLES, SKOPS, ".keras")
 
 
 @dataclass(frozen=True, slots=True)
-class Loaded:
+class LoadedModel:
     """A version that answers. `why_native` says why it is not compiled, where it could have been."""
 
     card: ModelCard
@@ -41,7 +41,7 @@ class Loaded:
     why_native: str = ""
 
 
-def load(registry: Registry, card: ModelCard, *, native_only: bool = False) -> Loaded:
+def load(registry: Registry, card: ModelCard, *, native_only: bool = False) -> LoadedModel:
     """The version, ready to answer. Raises BadInput where it cannot be served."""
     threads = max(1, int(float(os.environ.get("CRO_CPUS") or 1)))
     why = "it was asked for" if native_only else ""
@@ -58,7 +58,7 @@ def load(registry: Registry, card: ModelCard, *, native_only: bool = False) -> L
             why = tried.why
         else:
             try:
-                return Loaded(card, compiled.engine(registry, card, tried, threads))
+                return LoadedModel(card, compiled.engine(registry, card, tried, threads))
             except Exception as error:  # the runtime raises anything for a file that it cannot use
                 why = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
     found = native(registry, card)
@@ -66,9 +66,9 @@ def load(registry: Registry, card: ModelCard, *, native_only: bool = False) -> L
         try:
             rows = compiled.mixed(card.sample, found.signature)
         except ValueError:
-            return Loaded(card, found, why)
+            return LoadedModel(card, found, why)
         found.predict(Rows(1, {name: values[:1] for name, values in rows.columns.items()}))  # warm
-    return Loaded(card, found, why)
+    return LoadedModel(card, found, why)
 
 
 def native(registry: Registry, card: ModelCard) -> Engine:
@@ -112,7 +112,7 @@ def _fitted(card: ModelCard, path: str, content: bytes) -> Any:
 
     if not is_foreign(card):
         return joblib.load(io.BytesIO(content))
-    with pickle_allowlist.only(card.types):
+    with pickle_allowlist.allow_only(card.types):
         return joblib.load(io.BytesIO(content))
 
 

@@ -16,8 +16,8 @@ from jobs.core.ports import CroError
 from jobs.kinds import service as nouns
 from jobs.programs.serving.counts import Counts
 from jobs.programs.serving.drift import Recent, drift_sentence
-from jobs.programs.serving.engines import Answer
-from jobs.programs.serving.loading import Loaded, load
+from jobs.programs.serving.engines import Predictions
+from jobs.programs.serving.loading import LoadedModel, load
 from jobs.programs.serving.prediction_log import FILE, PredictionLog
 from jobs.programs.serving.rows import Rows
 from jobs.registry.store import Registry
@@ -25,15 +25,15 @@ from jobs.registry.store import Registry
 LOOK_EVERY_S = 0.25
 
 
-class Stand:
-    def __init__(self, asked: nouns.Asked, url: str, output: Path | None) -> None:
+class ModelServer:
+    def __init__(self, asked: nouns.ServiceRequest, url: str, output: Path | None) -> None:
         self._asked, self._url, self._output = asked, url, output
         self._registry = Registry(Path(asked.models))
         self._name = asked.reference.partition("@")[0].partition(":")[0]
         self._seen: int | None = None
         self._failed: int | None = None  # the version that could not be served
         self.counts = Counts()
-        self.loaded: Loaded | None = None
+        self.loaded: LoadedModel | None = None
         self.recent = Recent(None)
         self.log: PredictionLog | None = None
         self.service: nouns.Service | None = None
@@ -47,7 +47,7 @@ class Stand:
             self.log = PredictionLog(self._output)
             print(f"what is asked and answered is kept in {FILE}", flush=True)
 
-    def predicted(self, loaded: Loaded, rows: Rows, answer: Answer) -> None:
+    def predicted(self, loaded: LoadedModel, rows: Rows, answer: Predictions) -> None:
         """Remember what was asked and answered, as far as it is wished for."""
         self.counts.predicted(rows.count)
         if loaded is self.loaded:
@@ -106,7 +106,7 @@ class Stand:
             return
         self._take(found, swapped=True)
 
-    def _take(self, found: Loaded, *, swapped: bool) -> None:
+    def _take(self, found: LoadedModel, *, swapped: bool) -> None:
         self.loaded, self.recent = found, Recent(found.card.spread)
         self._tell(
             nouns.Service(

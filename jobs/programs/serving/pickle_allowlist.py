@@ -15,12 +15,12 @@ _here = threading.local()
 _hooked = threading.Lock()
 
 
-class NotShown(Exception):
+class NotAllowed(Exception):
     """The file looks up a name that nobody was shown."""
 
 
 @contextmanager
-def only(names: Iterable[str]) -> Iterator[None]:
+def allow_only(names: Iterable[str]) -> Iterator[None]:
     """Within this block, in this thread, a pickle may look up these names and no others."""
     if _hooked.acquire(blocking=False):  # once: a hook cannot be taken away again
         sys.addaudithook(_heard)
@@ -35,4 +35,4 @@ def _heard(event: str, args: tuple[object, ...]) -> None:
     if event == "pickle.find_class" and (names := getattr(_here, "names", None)) is not None:
         name = f"{args[0]}.{args[1]}"
         if name not in names:
-            raise NotShown(f"it looks up {name[:200]}, which is not among the names that were shown")
+            raise NotAllowed(f"it looks up {name[:200]}, which is not among the names that were shown")

@@ -14,7 +14,7 @@ import threading
 import time
 from pathlib import Path
 
-from jobs.programs.serving.engines import Answer
+from jobs.programs.serving.engines import Predictions
 from jobs.programs.serving.rows import Rows
 
 FILE = "predictions.jsonl"
@@ -23,7 +23,7 @@ OLDER_FILES = 4  # predictions.jsonl.1 is the newest of them
 _WAITING = 2_000
 _WAITING_ROWS = 50_000
 _LAST_S = 3.0
-_Line = tuple[float, str, Rows, Answer]
+_Line = tuple[float, str, Rows, Predictions]
 
 
 class PredictionLog:
@@ -36,7 +36,7 @@ class PredictionLog:
         self._thread = threading.Thread(target=self._write, name="prediction log", daemon=True)
         self._thread.start()
 
-    def put(self, model: str, rows: Rows, answer: Answer) -> None:
+    def put(self, model: str, rows: Rows, answer: Predictions) -> None:
         """Have it written soon; never waits."""
         if self._rows + rows.count > _WAITING_ROWS:
             self.dropped += rows.count
@@ -86,7 +86,7 @@ class PredictionLog:
         return self._path.with_name(f"{FILE}.{number}")
 
 
-def lines(at: float, model: str, rows: Rows, answer: Answer) -> list[str]:
+def lines(at: float, model: str, rows: Rows, answer: Predictions) -> list[str]:
     """One line for each row: when, by which version, what was given, what was answered."""
     found = []
     for number in range(rows.count):

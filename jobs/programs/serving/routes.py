@@ -26,8 +26,8 @@ from jobs.kinds.service import BODY_LIMIT_BYTES
 from jobs.programs.serving import rows as reading
 from jobs.programs.serving.batching import Batcher
 from jobs.programs.serving.drift import drift_sentence
-from jobs.programs.serving.model_server import Stand
-from jobs.programs.serving.rows import Refused
+from jobs.programs.serving.model_server import ModelServer
+from jobs.programs.serving.rows import RefusedRows
 from jobs.programs.serving.schema import openapi
 
 PREDICTING = ("/predict", "/invocations")  # the first with probabilities
@@ -38,7 +38,7 @@ QUICK_ROWS = 200  # more of them are handed to a thread, so that others are not 
 _DISCARDED_BYTES = 128 << 20  # of a body that is too large, so that its sender lives to read why
 
 
-def application(stand: Stand, token_sha256: str = "") -> ASGIApp:
+def application(stand: ModelServer, token_sha256: str = "") -> ASGIApp:
     """Everything that the service answers."""
 
     async def ping(_: Request) -> Response:
@@ -84,7 +84,7 @@ class _Front:
     itself: what stands between costs more than most models.
     """
 
-    def __init__(self, app: ASGIApp, stand: Stand, token_sha256: str) -> None:
+    def __init__(self, app: ASGIApp, stand: ModelServer, token_sha256: str) -> None:
         self._app, self._stand, self._token_sha256 = app, stand, token_sha256
         self._batcher = Batcher()
 
@@ -124,7 +124,7 @@ class _Front:
         """Status and body for rows that were sent."""
         try:
             return 200, _content(await self._predicted(scope, receive, full=full))
-        except Refused as refused:
+        except RefusedRows as refused:
             return refused.status, _content({"error": refused.sentence})
         except ClientDisconnect:
             return 400, _content({"error": "The sender left before its request was whole."})
@@ -136,7 +136,7 @@ class _Front:
         headers = dict(scope["headers"])
         kind = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
         if kind != b"application/json":
-            raise Refused("Send the rows as JSON, with the header Content-Type: application/json.", 415)
+            raise RefusedRows("Send the rows as JSON, with the header Content-Type: application/json.", 415)
         body = await _body(headers.get(b"content-length", b"0"), receive)
         loaded = self._stand.loaded
         assert loaded is not None
@@ -183,14 +183,16 @@ async def _body(announced: bytes, receive: Receive) -> bytes:
                 if size <= BODY_LIMIT_BYTES:
                     parts.append(part)
     except TimeoutError:
-        raise Refused(f"The body did not come within {BODY_TIMEOUT_S:.0f} s.", 408) from None
+        raise RefusedRows(f"The body did not come within {BODY_TIMEOUT_S:.0f} s.", 408) from None
     if size > BODY_LIMIT_BYTES:
         raise _too_large()
     return b"".join(parts)
 
 
-def _too_large() -> Refused:
-    return Refused(f"The body is larger than {BODY_LIMIT_BYTES >> 20} MiB: send the rows in parts.", 413)
+def _too_large() -> RefusedRows:
+    return RefusedRows(
+        f"The body is larger than {BODY_LIMIT_BYTES >> 20} MiB: send the rows in parts.", 413
+    )
 
 
 def _content(value: object) -> bytes:

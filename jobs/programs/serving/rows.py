@@ -22,7 +22,7 @@ _KINDS = {"number": "a number", "text": "a text", "flag": "true or false", "list
 _MOST_SHOWN = 60
 
 
-class Refused(Exception):
+class RefusedRows(Exception):
     """A request that cannot be answered; the sentence is for whoever sent it."""
 
     def __init__(self, sentence: str, status: int = 422) -> None:
@@ -52,7 +52,9 @@ def read(body: bytes, signature: Sequence[Column], nullable: Collection[str] | N
             if quick and type(value) is float and -math.inf < value < math.inf:
                 continue
             if not _fits(value, column.kind, may_be_null):
-                raise Refused(f"Row {at + 1}, column {_shown(column.name)}: {_wrong(value, column.kind)}")
+                raise RefusedRows(
+                    f"Row {at + 1}, column {_shown(column.name)}: {_wrong(value, column.kind)}"
+                )
     return rows
 
 
@@ -60,18 +62,18 @@ def _parsed(body: bytes) -> Any:
     try:
         return _DECODER.decode(body.decode())
     except RecursionError:
-        raise Refused("The body is nested too deep to be rows.", 400) from None
+        raise RefusedRows("The body is nested too deep to be rows.", 400) from None
     except UnicodeDecodeError:
-        raise Refused("The body is not UTF-8 text.", 400) from None
+        raise RefusedRows("The body is not UTF-8 text.", 400) from None
     except json.JSONDecodeError as error:
         where = f"line {error.lineno}, column {error.colno}"
-        raise Refused(f"The body is not JSON: {error.msg} at {where}.", 400) from None
+        raise RefusedRows(f"The body is not JSON: {error.msg} at {where}.", 400) from None
     except ValueError:  # a whole number of thousands of digits
-        raise Refused("The body is not JSON that can be read: a number is too long.", 400) from None
+        raise RefusedRows("The body is not JSON that can be read: a number is too long.", 400) from None
 
 
 def _not_json(word: str) -> None:
-    raise Refused(f"{word} is no JSON value: write null where a value is missing.", 400)
+    raise RefusedRows(f"{word} is no JSON value: write null where a value is missing.", 400)
 
 
 _DECODER = json.JSONDecoder(parse_constant=_not_json)
@@ -81,16 +83,16 @@ def _rows(value: Any, names: list[str]) -> Rows:
     if isinstance(value, list):
         return _of_list(value, names)
     if not isinstance(value, dict):
-        raise Refused(f"The body must be {_WAYS}.")
+        raise RefusedRows(f"The body must be {_WAYS}.")
     found = [way for way in _LISTS if way in value]
     if found == ["columns"] and "data" in value:
         return _of_split(value, names)
     if len(found) != 1:
         if not found and names and set(names) & set(value):
             return _of_list([value], names)  # one row, bare
-        raise Refused(f"The body must be {_WAYS}.")
+        raise RefusedRows(f"The body must be {_WAYS}.")
     if others := [key for key in value if key != found[0] and key not in _BESIDE]:
-        raise Refused(f"The body has {_shown(others[0])} beside {found[0]}: send one of them.")
+        raise RefusedRows(f"The body has {_shown(others[0])} beside {found[0]}: send one of them.")
     given = value[found[0]]
     if found[0] in ("split", "dataframe_split"):
         return _of_split(given, names)
@@ -101,17 +103,17 @@ def _rows(value: Any, names: list[str]) -> Rows:
 
 def _of_list(given: object, names: list[str]) -> Rows:
     if not isinstance(given, list) or not given:
-        raise Refused("There is no row: send a list with at least one.")
+        raise RefusedRows("There is no row: send a list with at least one.")
     if all(isinstance(row, dict) for row in given):
         return _of_records(given, names)
     if all(isinstance(row, list) for row in given):
         width = len(names) or len(given[0])
         for at, row in enumerate(given):
             if len(row) != width:
-                raise Refused(f"Row {at + 1} has {len(row)} values, and the model takes {width}.")
+                raise RefusedRows(f"Row {at + 1} has {len(row)} values, and the model takes {width}.")
         order = names or [str(at) for at in range(width)]
         return Rows(len(given), {name: [row[at] for row in given] for at, name in enumerate(order)})
-    raise Refused("Every row must be an object with the columns' names, or every row a list of values.")
+    raise RefusedRows("Every row must be an object with the columns' names, or every row a list of values.")
 
 
 def _of_records(given: list[dict[str, Any]], names: list[str]) -> Rows:
@@ -128,12 +130,12 @@ def _of_columns(given: Mapping[str, Any], names: list[str]) -> Rows:
     counts = {name: len(given[name]) if isinstance(given[name], list) else -1 for name in order}
     for name, count in counts.items():
         if count < 1:
-            raise Refused(f"Column {_shown(name)} must be a list with at least one value.")
+            raise RefusedRows(f"Column {_shown(name)} must be a list with at least one value.")
         if count != counts[order[0]]:
             one = f"{_shown(order[0])} has {counts[order[0]]} values"
-            raise Refused(f"The columns are not of one length: {one}, {_shown(name)} has {count}.")
+            raise RefusedRows(f"The columns are not of one length: {one}, {_shown(name)} has {count}.")
     if not order:
-        raise Refused("There is no column.")
+        raise RefusedRows("There is no column.")
     return Rows(counts[order[0]], {name: given[name] for name in order})
 
 
@@ -141,12 +143,12 @@ def _of_split(given: object, names: list[str]) -> Rows:
     columns = given.get("columns") if isinstance(given, dict) else None
     data = given.get("data") if isinstance(given, dict) else None
     if not isinstance(data, list) or (columns is not None and not isinstance(columns, list)):
-        raise Refused("A split needs columns, a list of names, and data, a list of rows.")
+        raise RefusedRows("A split needs columns, a list of names, and data, a list of rows.")
     if columns is None:
         return _of_list(data, names)
     heads = [str(name) for name in columns]
     if len(set(heads)) != len(heads):
-        raise Refused("A column is named twice.")
+        raise RefusedRows("A column is named twice.")
     order = names or heads
     _check_names(dict.fromkeys(heads), order, "The split")
     rows = _of_list(data, heads)
@@ -159,10 +161,10 @@ def _check_names(given: Mapping[str, Any], order: Sequence[str], whose: str) -> 
     known = set(order)
     if unknown := [name for name in given if name not in known]:
         said = f"{whose} has a column {_shown(unknown[0])} that the model does not take."
-        raise Refused(f"{said} {_near(unknown[0], order)}")
+        raise RefusedRows(f"{said} {_near(unknown[0], order)}")
     missing = [name for name in order if name not in given]
     more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
-    raise Refused(
+    raise RefusedRows(
         f"{whose} lacks the column {_shown(missing[0])}{more}: write null where a value is missing."
     )
 

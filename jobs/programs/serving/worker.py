@@ -19,9 +19,9 @@ from typing import Any
 import uvicorn
 
 from jobs.core.ports import CroError
-from jobs.kinds.service import Asked
+from jobs.kinds.service import ServiceRequest
 from jobs.programs.serving.connections import IDLE_TIMEOUT_S, Connection
-from jobs.programs.serving.model_server import Stand
+from jobs.programs.serving.model_server import ModelServer
 from jobs.programs.serving.routes import application
 
 CANNOT_SERVE = 3
@@ -30,9 +30,9 @@ FOLD_EVERY_S = 0.5
 _LAST_REQUESTS_S = 5
 
 
-def work(asked: Asked, listening: socket.socket, url: str, output: Path | None) -> int:
+def work(asked: ServiceRequest, listening: socket.socket, url: str, output: Path | None) -> int:
     """Answer until told to stop; CANNOT_SERVE when the model cannot be served at all."""
-    stand = Stand(asked, url, output)
+    stand = ModelServer(asked, url, output)
     try:
         stand.open()
     except CroError as error:
@@ -43,7 +43,7 @@ def work(asked: Asked, listening: socket.socket, url: str, output: Path | None) 
     return 0
 
 
-async def _serve(stand: Stand, asked: Asked, listening: socket.socket) -> None:
+async def _serve(stand: ModelServer, asked: ServiceRequest, listening: socket.socket) -> None:
     config = uvicorn.Config(
         application(stand, asked.token_sha256),
         log_level="warning",
@@ -69,7 +69,7 @@ async def _serve(stand: Stand, asked: Asked, listening: socket.socket) -> None:
         await asyncio.gather(*besides, return_exceptions=True)
 
 
-async def _report(stand: Stand) -> None:
+async def _report(stand: ModelServer) -> None:
     """A line for the job's row whenever there was something to say."""
     told, phase = 0, ""
     while True:
@@ -87,7 +87,7 @@ async def _report(stand: Stand) -> None:
         await asyncio.sleep(REPORT_EVERY_S)
 
 
-async def _fold(stand: Stand) -> None:
+async def _fold(stand: ModelServer) -> None:
     while True:
         await asyncio.sleep(FOLD_EVERY_S)
         stand.recent.fold()
