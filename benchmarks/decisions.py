@@ -39,7 +39,9 @@ def world(jobs: dict[JobId, Job], beyond: int) -> World:
         jobs=live,
     )
     usage = {f"user{i}": 1000.0 * i for i in range(20)}
-    return World(NOW, capacity, RULES, jobs, sample=sample, beyond=beyond, usage=usage, usage_at=NOW)
+    return World(
+        NOW, capacity, RULES, jobs, sample=sample, queued_outside_window=beyond, usage=usage, usage_at=NOW
+    )
 
 
 def running_state(job: Job) -> bool:

@@ -278,7 +278,7 @@ def main() -> None:
 
 def one(file: Path, options: argparse.Namespace) -> None:
     with scratch() as folder:
-        settings = "[jobs]\nstand_back = false\n[admission]\n" + "".join(
+        settings = "[jobs]\nlow_priority = false\n[admission]\n" + "".join(
             f"{key} = {str(value).lower() if isinstance(value, bool) else value}\n"
             for key in SchedulerSettings.__dataclass_fields__
             if (value := getattr(RULES, key)) != getattr(SchedulerSettings(), key)

@@ -46,7 +46,7 @@ def shown(name: str, aim: str, seconds: Sequence[float]) -> str:
 
 
 def one_submit(api: Client) -> float:
-    return timed(lambda: api.submit([SubmitRequest(argv=("true",), hold=True)]))
+    return timed(lambda: api.submit([SubmitRequest(argv=("true",), start_held=True)]))
 
 
 def commands(api: Client, times: int) -> tuple[list[float], list[float]]:
@@ -147,7 +147,7 @@ def main() -> None:
                 if number == 0:
                     behind = [one_submit(api) for _ in range(50)]
                     full = pictures(api)
-                    newest = api.submit([SubmitRequest(argv=("true",), hold=True)])[0]
+                    newest = api.submit([SubmitRequest(argv=("true",), start_held=True)])[0]
                     one = [timed(lambda: api.job(newest)) for _ in range(20)]  # noqa: B023
                 restarts.append(killed(api))
                 api.stop_daemon()

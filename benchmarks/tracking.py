@@ -111,7 +111,7 @@ memory_full_close = 100
 memory_some_close = 100
 cpu_some_close = 100
 [jobs]
-stand_back = false
+low_priority = false
 """
 
 

@@ -51,7 +51,7 @@ def watched_api(scratch_folder: Path, spans: Path, settings: str = "") -> Iterat
     command = [sys.executable, "-m", "benchmarks.watched", str(home.data), str(spans)]
     process = subprocess.Popen(command, cwd=repository(), stderr=subprocess.DEVNULL)
     try:
-        wait_for(lambda: api.daemon_status().running and home.doorbell.exists(), "the scheduler")
+        wait_for(lambda: api.daemon_status().running and home.scheduler_socket.exists(), "the scheduler")
         yield api
     finally:
         api.stop_daemon()

@@ -90,7 +90,7 @@ class CroApp(App[str]):
         super().__init__()
         self.source = source
         self.settings = settings
-        self.picture = ScreenState(Snapshot(0.0))
+        self.state = ScreenState(Snapshot(0.0))
         self.now = clock
         self._notice: Notice | None = None
         self._feed = Poller(source, self.post_message, refresh_s=settings.screen.refresh_s, clock=clock)
@@ -107,9 +107,9 @@ class CroApp(App[str]):
         if theme and theme in self.available_themes:
             self.theme = theme
         elif theme:
-            self.say(f"There is no theme {plain(theme, 40)}.", "warn")
+            self.set_notice(f"There is no theme {plain(theme, 40)}.", "warn")
         if wrong := unknown_ids(self.settings.keys):
-            self.say(
+            self.set_notice(
                 f"The settings name keys for {plain(', '.join(wrong))}: there is no such action.", "warn"
             )
         self._feed.start()
@@ -157,11 +157,11 @@ class CroApp(App[str]):
     # --- pictures and errands -------------------------------------------------------------------
 
     def on_looked(self, event: SnapshotReady) -> None:
-        before, self.picture = self.picture, event.picture
-        self._raise_alarm(before.snapshot.sample, self.picture.snapshot.sample)
+        before, self.state = self.state, event.picture
+        self._raise_alarm(before.snapshot.sample, self.state.snapshot.sample)
         for screen in self._places():
             with suppress(NoMatches):  # it is being taken down
-                screen.show_picture(self.picture)
+                screen.show_state(self.state)
 
     def _raise_alarm(self, before: Sample | None, now: Sample | None) -> None:
         """Ring, or ask the terminal to tell, for each alert that is new."""
@@ -210,20 +210,20 @@ class CroApp(App[str]):
         self._writes.run(call, done, failed or self._failed)
 
     def _failed(self, error: CroError) -> None:
-        self.say(f"{plain(error.title)} {plain(error.detail)}".rstrip(), "bad")
+        self.set_notice(f"{plain(error.title)} {plain(error.detail)}".rstrip(), "bad")
 
     def ask(self, query: JobQuery) -> None:
-        self._feed.ask(query)
+        self._feed.show(query)
 
     def more(self) -> None:
         self._feed.more()
 
-    def look_again(self) -> None:
-        self._feed.ask()
+    def refresh_state(self) -> None:
+        self._feed.show()
 
     # --- news -------------------------------------------------------------------------------------
 
-    def say(self, text: str, kind: str = "info") -> None:
+    def set_notice(self, text: str, kind: str = "info") -> None:
         self._notice = Notice(text, kind, None if kind == "bad" else self.now() + _NEWS_S)
         for screen in self._places():
             with suppress(NoMatches):  # it is being taken down
@@ -234,7 +234,7 @@ class CroApp(App[str]):
             self._notice = None
         return self._notice
 
-    def hush(self) -> None:
+    def clear_notice(self) -> None:
         self._notice = None
 
     def key(self, action_id: str) -> str:
@@ -243,7 +243,7 @@ class CroApp(App[str]):
     def watch_for(self, job_id: JobId) -> None:
         for jobs in self.get_screen_stack("jobs")[0].query(JobList) if self._jobs_there else ():
             jobs.choose(job_id)
-        self.look_again()
+        self.refresh_state()
 
     @property
     def _jobs_there(self) -> bool:
@@ -272,11 +272,11 @@ class CroApp(App[str]):
         if queued is None:
             return
         job_id = queued.ids[0]
-        self.say(f"#{job_id} queued - {queued.outlook(self.now())}")
+        self.set_notice(f"#{job_id} queued - {queued.outlook(self.now())}")
         self.watch_for(job_id)
 
     def action_drain(self) -> None:
-        if self.picture.snapshot.daemon.draining:
+        if self.state.snapshot.daemon.draining:
             self.write(lambda: self.source.drain(False), lambda _: self._drained("The queue goes on."))
             return
         key = self.key("queue.pause")
@@ -293,8 +293,8 @@ class CroApp(App[str]):
         )
 
     def _drained(self, said: str) -> None:
-        self.say(said)
-        self.look_again()
+        self.set_notice(said)
+        self.refresh_state()
 
     def action_start_engine(self) -> None:
         if self.settings.screen.readonly:
@@ -303,8 +303,8 @@ class CroApp(App[str]):
 
     def _engine_started(self, _: DaemonStatus) -> None:
         for text in self.source.notices():
-            self.say(plain(text, 200))
-        self.look_again()
+            self.set_notice(plain(text, 200))
+        self.refresh_state()
 
     def action_help(self) -> None:
         from cro_tui.screens.help import Help
@@ -312,7 +312,7 @@ class CroApp(App[str]):
         self.push_screen(Help())
 
     def action_help_quit(self) -> None:
-        self.say(f"{self.key('quit')} leaves; jobs keep running.")
+        self.set_notice(f"{self.key('quit')} leaves; jobs keep running.")
 
     async def action_quit(self) -> None:
         said = self._parting()
@@ -331,7 +331,7 @@ class CroApp(App[str]):
 
     def _parting(self) -> str:
         """What goes on without the screen; empty when nothing does."""
-        counts = self.picture.snapshot.counts
+        counts = self.state.snapshot.counts
         running = sum(counts.get(name, 0) for name in _GO_ON)
         waiting = sum(counts.get(name, 0) for name in _WAIT)
         if not running:

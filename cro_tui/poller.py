@@ -61,7 +61,7 @@ class SnapshotReady(Message):
 
 
 class Poller:
-    """Start it once, `ask` for other jobs, `close` it. All methods may be called from any thread."""
+    """Start it once, `show` for other jobs, `close` it. All methods may be called from any thread."""
 
     def __init__(
         self,
@@ -95,7 +95,7 @@ class Poller:
     def start(self) -> None:
         self._thread.start()
 
-    def ask(self, query: JobQuery | None = None) -> None:
+    def show(self, query: JobQuery | None = None) -> None:
         """Look again at once, from now on with this query."""
         if query is not None:
             self._query = query
@@ -107,7 +107,7 @@ class Poller:
     def more(self) -> None:
         """Look again, and further down the list."""
         self._more = True
-        self.ask()
+        self.show()
 
     def close(self, wait_s: float = 0.5) -> None:
         """Stop looking; a look that hangs is left alone."""
@@ -173,7 +173,7 @@ class Poller:
                 older = (*older, *self._page_after(query, last or first[-1], size))
             elif not whole:
                 self._limit = min(_MOST_CHANGING, self._limit + _PAGE)
-                self.ask()
+                self.show()
         if query is self._query:
             self._older = older
         return replace(snapshot, rows=_joined(snapshot.rows, older))
@@ -261,7 +261,7 @@ def _end_of(row: ListRow) -> tuple[float, int] | None:
 
 def _stands_alone(row: ListRow) -> bool:
     """Whether it is no job below the row of its group."""
-    return isinstance(row, JobGroup) or row.spec.sweep is None
+    return isinstance(row, JobGroup) or row.spec.group is None
 
 
 def _joins(last: ListRow, first: ListRow) -> bool:

@@ -31,7 +31,7 @@ class Notice:
 class ScreenHost(Protocol):
     source: Source
     settings: Settings
-    picture: ScreenState
+    state: ScreenState
 
     def now(self) -> float:
         """Unix seconds."""
@@ -42,7 +42,7 @@ class ScreenHost(Protocol):
     def more(self) -> None:
         """Show more of the list below what is shown."""
 
-    def look_again(self) -> None:
+    def refresh_state(self) -> None:
         """A new picture, soon."""
 
     def read(
@@ -64,13 +64,13 @@ class ScreenHost(Protocol):
     ) -> None:
         """Call it elsewhere, in the order asked; what goes wrong is said."""
 
-    def say(self, text: str, kind: str = "info") -> None:
+    def set_notice(self, text: str, kind: str = "info") -> None:
         """News for the notice line; text must be clean."""
 
     def notice(self) -> Notice | None:
         """What there is to say now, or nothing."""
 
-    def hush(self) -> None:
+    def clear_notice(self) -> None:
         """The notice has been read."""
 
     def key(self, action_id: str) -> str:

@@ -90,7 +90,7 @@ def ls(  # noqa: PLR0917 - click calls it by keyword
 
 def _row(api: Client, job: ListRow, now: float, active: Sequence[Job]) -> tuple[str, ...]:
     if isinstance(job, JobGroup):
-        of_it = [each for each in active if each.spec.sweep is not None and each.spec.sweep[0] == job.id]
+        of_it = [each for each in active if each.spec.group is not None and each.spec.group[0] == job.id]
         row = group_row(job, now, of_it)
         row = replace(row, name=f"+ {row.name}")
     else:

@@ -144,7 +144,7 @@ def submit(  # noqa: PLR0917 - click calls it by keyword
             needs=needs_request(needs),
             priority=priority,
             after=dependencies(after),
-            hold=hold,
+            start_held=hold,
             grace_s=grace,
             on_reboot=on_reboot,
             checkpoint=checkpoint,

@@ -22,7 +22,7 @@ from jobs.core.ports import BadInput
 
 @click.command(
     short_help="Wait for jobs and leave with their fate.",
-    epilog=f"{EXIT_CODES_HELP} With several jobs, the first one that did not succeed counts. 4: --timeout is over.",
+    epilog=f"{EXIT_CODES_HELP} Of several jobs, the first that did not succeed counts. 4: time is up.",
 )
 @ids_argument
 @click.option(

@@ -31,14 +31,14 @@ def why(id_: JobId, as_json: bool) -> int:
     """
     now = now_s()
     with open_client() as api:
-        job, capacity, outlook = api.explain(id_), api.capacity(), api.outlook(id_)
+        job, capacity, outlook = api.explain(id_), api.capacity(), api.start_estimate(id_)
     lines = why_lines(job, now, capacity)
     more = () if outlook is None else start_estimate_lines(job, outlook, now)
     if as_json:
         table = job_json(job, now)
         keys = ("id", "name", "state", "needs", "reasons", "estimated_start_at", "fate")
         table = {key: table[key] for key in keys}
-        table["outlook"] = None if outlook is None else start_estimate_json(outlook)
+        table["start_estimate"] = None if outlook is None else start_estimate_json(outlook)
         print_json(table | {"lines": [*(str(line) for line in lines), *more]})
         return 0
     print(f"#{job.id} {name_text(job)}  {state_word(job)}")

@@ -38,7 +38,7 @@ def service_rows(found: Sequence[tuple[Job, Service | None]]) -> list[tuple[str,
             rows.append((f"#{job.id}", reference, *[MISSING] * 6, f"{state_word(job)}, not ready"))
             continue
         engine = served_by(service)
-        said = clean(service.trouble or service.drift or service.why_native, 300)
+        said = clean(service.problem or service.drift or service.why_native, 300)
         pace = (str(service.requests), *latencies(service))
         rows.append(
             (f"#{job.id}", reference, str(service.version), engine, *pace, clean(service.url, 100), said)
@@ -81,7 +81,7 @@ def serving_rows(
             half, most = latencies(service)
             pace = f", {counted(service.requests, 'request')}, p50 {half}, p99 {most}"
         rows.append(("Served", f"{clean(service.url, 100)} by {served_by(service)} (#{job.id}){pace}"))
-        rows += [("Trouble", clean(service.trouble, 300))] if service.trouble else []
+        rows += [("Trouble", clean(service.problem, 300))] if service.problem else []
         rows += [("Drift", clean(service.drift, 300))] if service.drift else []
     return rows
 

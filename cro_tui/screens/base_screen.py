@@ -37,13 +37,13 @@ class BaseScreen(Screen[_Answer], Generic[_Answer]):
         self._clocks: list[Timer] = []
 
     @property
-    def desk(self) -> ScreenHost:
+    def host(self) -> ScreenHost:
         return cast(ScreenHost, self.app)
 
     def on_mount(self) -> None:
         self.ready = True
         self.each(1.0, self._tick)
-        self.show_picture(self.desk.picture)
+        self.show_state(self.host.state)
 
     def each(self, seconds: float, call: Callable[[], None]) -> None:
         """Call it so often while this place is in front."""
@@ -57,22 +57,22 @@ class BaseScreen(Screen[_Answer], Generic[_Answer]):
         for clock in self._clocks:
             clock.resume()
         if self.ready:
-            self.show_picture(self.desk.picture)
+            self.show_state(self.host.state)
 
     def _tick(self) -> None:
         if self.is_current:
             self.show_header()
             self.show_notice()
 
-    def show_picture(self, picture: ScreenState) -> None:
+    def show_state(self, picture: ScreenState) -> None:
         """Show what changed; a place of its own adds to this."""
         self.show_header()
         self.show_notice()
 
     def show_header(self) -> None:
-        picture, now = self.desk.picture, self.desk.now()
+        picture, now = self.host.state, self.host.now()
         daemon, counts = picture.snapshot.daemon, picture.snapshot.counts
-        key = self.desk.key
+        key = self.host.key
         wide = self.size.width >= 100
         places = [
             (f"{key('mode.' + mode)} {title if wide else title[:_SHORT]}", mode == self.MODE)
@@ -96,12 +96,12 @@ class BaseScreen(Screen[_Answer], Generic[_Answer]):
         )
 
     def show_notice(self) -> None:
-        notice = self.desk.notice()
+        notice = self.host.notice()
         if notice is not None:
             self.query_one(NoticeLine).show(notice.text, notice.kind)
         else:
             text, kind = self.quiet_notice()
-            health = health_line(self.desk.picture.snapshot.sample)
+            health = health_line(self.host.state.snapshot.sample)
             said = (health, "warn") if health and kind == "info" else (text, kind)
             self.query_one(NoticeLine).show(*said)
 
@@ -110,7 +110,7 @@ class BaseScreen(Screen[_Answer], Generic[_Answer]):
         return "", "info"
 
     def action_back(self) -> None:
-        self.desk.hush()
+        self.host.clear_notice()
         self.show_notice()
 
 

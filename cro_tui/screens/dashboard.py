@@ -71,7 +71,7 @@ class Dashboard(LogPane, JobActions):
         self._looked_at = 0.0
 
     def compose(self) -> ComposeResult:
-        settings = self.desk.settings
+        settings = self.host.settings
         ascii_only = settings.screen.graph == "ascii"
         yield HeaderLine(id="header")
         yield Meters(settings.admission, ascii_only=ascii_only, id="meters")
@@ -98,9 +98,9 @@ class Dashboard(LogPane, JobActions):
         jobs = tuple(row.foremost if isinstance(row, JobGroup) else row for row in rows)
         if not 2 <= len(jobs) <= MOST:
             say = f"Mark 2 to {MOST} jobs with space to see them side by side; of a sweep, all of its runs."
-            self.desk.say(say, "warn")
+            self.host.set_notice(say, "warn")
             return
-        source, now = self.desk.source, self.desk.now()
+        source, now = self.host.source, self.host.now()
 
         def read() -> tuple[Mapping[str, str], list[Mapping[str, Curve]]]:
             return source.better_metrics(jobs[0]), [source.curves(job.id) for job in jobs]
@@ -109,18 +109,18 @@ class Dashboard(LogPane, JobActions):
             better, curves = found
             self.app.push_screen(Compare(jobs, better, now, curves))
 
-        self.desk.read(read, came, key="compare")
+        self.host.read(read, came, key="compare")
 
     def _compare_runs(self, group: JobGroup) -> None:
         """All runs of a sweep, as lines through its parameters and metrics."""
-        source = self.desk.source
+        source = self.host.source
 
         def came(runs: GroupRuns) -> None:
             from cro_tui.screens.runs import RunsScreen
 
             self.app.push_screen(RunsScreen(runs))
 
-        self.desk.read(lambda: source.runs(group.id), came, key="compare")
+        self.host.read(lambda: source.runs(group.id), came, key="compare")
 
     def action_zoom(self, step: int) -> None:
         self._zoom = max(0, min(len(_SPANS) - 1, self._zoom + step))
@@ -130,7 +130,7 @@ class Dashboard(LogPane, JobActions):
     def _look_back(self) -> None:
         """Draw the load of the time that was chosen; it is read again as it moves on."""
         span, span_s = _SPANS[self._zoom]
-        now = self.desk.now()
+        now = self.host.now()
         if not span:
             self.query_one(Meters).look_back("", (), 0.0, 0.0)
             return
@@ -143,13 +143,13 @@ class Dashboard(LogPane, JobActions):
             if self._zoom == chosen and self.is_attached:
                 self.query_one(Meters).look_back(span, points, now - span_s, now)
 
-        self.desk.read(lambda: self.desk.source.load_history(span_s), came, key="load history")
+        self.host.read(lambda: self.host.source.load_history(span_s), came, key="load history")
 
     # --- showing ------------------------------------------------------------------------------
 
-    def show_picture(self, picture: ScreenState) -> None:
-        super().show_picture(picture)
-        snapshot, now = picture.snapshot, self.desk.now()
+    def show_state(self, picture: ScreenState) -> None:
+        super().show_state(picture)
+        snapshot, now = picture.snapshot, self.host.now()
         self.query_one(Meters).show(snapshot.sample, snapshot.capacity, picture.active)
         if self._zoom:
             self._look_back()
@@ -169,8 +169,8 @@ class Dashboard(LogPane, JobActions):
         self._show_job()
 
     def _show_room(self) -> None:
-        snapshot = self.desk.picture.snapshot
-        self.query_one(HeadroomLine).show(self._room, snapshot.capacity, snapshot.sample, self.desk.now())
+        snapshot = self.host.state.snapshot
+        self.query_one(HeadroomLine).show(self._room, snapshot.capacity, snapshot.sample, self.host.now())
 
     def _measure_room(self, picture: ScreenState, now: float) -> None:
         """Ask what is free for the next job: when jobs came or went, and every few seconds."""
@@ -184,14 +184,14 @@ class Dashboard(LogPane, JobActions):
             if self.is_attached:
                 self._show_room()
 
-        self.desk.read(self.desk.source.headroom, came, key="headroom", failed=lambda _: None)
+        self.host.read(self.host.source.headroom, came, key="headroom", failed=lambda _: None)
 
     def _empty_text(self, picture: ScreenState) -> str:
         if self._query.text:
             return f'No job matches "{plain(self._query.text, 40)}". esc shows all.'
         if not picture.fresh_at:
             return "Reading the queue ..."
-        new, keys = self.desk.key("job.new"), self.desk.key("help")
+        new, keys = self.host.key("job.new"), self.host.key("help")
         return f"No jobs. Press {new} to queue a recipe.\n\n{keys} shows every key."
 
     def _list_state(self, picture: ScreenState, marked: int) -> str:
@@ -214,14 +214,14 @@ class Dashboard(LogPane, JobActions):
 
     @on(JobList.NearEnd)
     def _read_on(self) -> None:
-        self.desk.more()
+        self.host.more()
 
     @on(JobList.Chosen)
     def _show_job(self) -> None:
-        picture, now = self.desk.picture, self.desk.now()
+        picture, now = self.host.state, self.host.now()
         row, job, panel = self.query_one(JobList).row, self.query_one(JobList).job, self.query_one(WhyPanel)
         foreseen = self._outlook if job is not None and job.id == self._outlook_of else None
-        panel.show(row, now, picture.snapshot.capacity, self.desk.key("job.why"), foreseen)
+        panel.show(row, now, picture.snapshot.capacity, self.host.key("job.why"), foreseen)
         if job is not None and panel.region:
             self._look_ahead(job, now)
         if job is not None:
@@ -238,24 +238,26 @@ class Dashboard(LogPane, JobActions):
         if not isinstance(job.state, Waiting) or (asked == self._looked_for and not old):
             return
         self._looked_for, self._looked_at = asked, now
-        source = self.desk.source
+        source = self.host.source
 
         def came(outlook: StartEstimate | None) -> None:
             self._outlook, self._outlook_of = outlook, job.id
             if self.is_attached:
                 self._show_job()
 
-        self.desk.read(lambda: source.outlook(job.id), came, key="outlook", failed=lambda _: None)
+        self.host.read(
+            lambda: source.start_estimate(job.id), came, key="start_estimate", failed=lambda _: None
+        )
 
     def quiet_notice(self) -> tuple[str, str]:
-        picture, now = self.desk.picture, self.desk.now()
+        picture, now = self.host.state, self.host.now()
         if picture.fresh_at and (picture.note or now - picture.fresh_at > _STALE_S + 1):
             why = plain(picture.note) or "The store does not answer."
             return f"{why} Showing {clock_text(picture.fresh_at, now)}.", "warn"
         if picture.note:
             return plain(picture.note), "warn"
         if picture.fresh_at and not picture.snapshot.daemon.running:
-            key = self.desk.key("engine.start")
+            key = self.host.key("engine.start")
             return f"The engine is stopped: nothing starts. {key} starts it.", "warn"
         row, job = self.query_one(JobList).row, self.query_one(JobList).job
         if row is None or job is None:
@@ -310,7 +312,7 @@ class Dashboard(LogPane, JobActions):
 
     def _show_marks(self) -> None:
         jobs = self.query_one(JobList)
-        jobs.frame("Jobs", self._list_state(self.desk.picture, len(jobs.marks)))
+        jobs.frame("Jobs", self._list_state(self.host.state, len(jobs.marks)))
 
     def action_sort(self) -> None:
         answers = [DialogChoice(key, label, sort.value) for sort, key, label in _SORTS]
@@ -327,7 +329,7 @@ class Dashboard(LogPane, JobActions):
 
     def _show_only(self, query: JobQuery) -> None:
         self._query = query
-        self.desk.ask(query)
+        self.host.ask(query)
 
     def line_typed(self, what: str, text: str) -> None:
         if what == "filter" and text != self._query.text:
@@ -354,7 +356,7 @@ class Dashboard(LogPane, JobActions):
         jobs = self.query_one(JobList)
         if self.step_back():
             return
-        if self.desk.notice() is not None:
+        if self.host.notice() is not None:
             super().action_back()
         elif self._query.text:
             self._show_only(replace(self._query, text=""))

@@ -249,7 +249,7 @@ class QueueForm(ModalScreen[JobsQueued | None]):
             if self.is_attached and self.is_current:
                 self.dismiss(JobsQueued(ids, preview))
             else:
-                self.desk.say(f"#{ids[0]} queued.")
+                self.desk.set_notice(f"#{ids[0]} queued.")
 
         self._queueing = not unreadable
         self._say_keys()
@@ -269,7 +269,7 @@ class QueueForm(ModalScreen[JobsQueued | None]):
         """Say it here, where the person looks; what was typed stays."""
         said = plain(f"{error.title} {error.detail}", 300)
         if not self.is_attached:
-            self.desk.say(f"Not queued: {said}", "bad")
+            self.desk.set_notice(f"Not queued: {said}", "bad")
             return
         self._queueing = False
         self.query_one("#form-outlook", Static).update(Content(f"x {said}"))

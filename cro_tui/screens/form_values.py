@@ -88,7 +88,7 @@ def request_of(typed: Typed, default_priority: int) -> tuple[SubmitRequest, dict
             needs=needs,
             priority=default_priority if priority is None else priority,
             after=after or (),
-            hold=typed.hold,
+            start_held=typed.hold,
             on_reboot=typed.on_reboot.strip().lower() or None,
         ),
         problems,

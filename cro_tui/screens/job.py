@@ -81,24 +81,24 @@ class JobScreen(LogPane, JobActions):
                 yield Static(markup=False, id="job-facts")
             with VerticalScroll(id="job-right", classes="panel"):
                 yield Static(markup=False, id="job-story")
-        yield UsageTrace(ascii_only=self.desk.settings.screen.graph == "ascii", id="usage")
+        yield UsageTrace(ascii_only=self.host.settings.screen.graph == "ascii", id="usage")
         yield LogView(id="log")
         yield NoticeLine(id="notice")
         yield Input(id="prompt", compact=True, select_on_focus=False)
-        yield FooterLine(footer_items(Where.JOB, self.desk.settings.keys), id="footer")
+        yield FooterLine(footer_items(Where.JOB, self.host.settings.keys), id="footer")
 
     def on_mount(self) -> None:
         self.query_one("#job-left").border_title = Content(f"Job #{self._job.id}")
         self.query_one("#job-right").border_title = Content("Why and when")
 
-    def show_picture(self, picture: ScreenState) -> None:
-        super().show_picture(picture)
+    def show_state(self, picture: ScreenState) -> None:
+        super().show_state(picture)
         found = next((job for job in picture.snapshot.jobs if job.id == self._job.id), None)
         if found is not None:
             self._take(found)
         else:
             job_id = self._job.id
-            self.desk.read(lambda: self.desk.source.explain(job_id), self._take, key="explain")
+            self.host.read(lambda: self.host.source.explain(job_id), self._take, key="explain")
         self._show()
 
     def _take(self, job: Job) -> None:
@@ -106,10 +106,10 @@ class JobScreen(LogPane, JobActions):
             return
         if job.state != self._job.state or not self._history:
             job_id = self._job.id
-            self.desk.read(lambda: self.desk.source.history(job_id), self._remember, key="history")
+            self.host.read(lambda: self.host.source.history(job_id), self._remember, key="history")
             if job.spec.retry_of is not None and isinstance(job.state, Ended):
-                self.desk.read(
-                    lambda: self.desk.source.first_run(job), partial(self._compare, job), key="first run"
+                self.host.read(
+                    lambda: self.host.source.first_run(job), partial(self._compare, job), key="first run"
                 )
         self._job = job
         if isinstance(job.state, Waiting) and not job.attempts:
@@ -121,7 +121,7 @@ class JobScreen(LogPane, JobActions):
 
     def _read_sweep(self) -> None:
         """How far the sweep is that it belongs to, and which is the best: every few seconds."""
-        job_id, now = self._job.id, self.desk.now()
+        job_id, now = self._job.id, self.host.now()
         if not in_sweep(self._job) or 0 <= now - self._swept_at < _TRACE_S:
             return
         self._swept_at = now
@@ -131,11 +131,11 @@ class JobScreen(LogPane, JobActions):
             if self.is_attached:
                 self._show()
 
-        self.desk.read(lambda: self.desk.source.sweep(job_id), came, key="sweep")
+        self.host.read(lambda: self.host.source.sweep(job_id), came, key="sweep")
 
     def _read_trace(self) -> None:
         """Once for a job that has ended, every few seconds for one that runs."""
-        job, now = self._job, self.desk.now()
+        job, now = self._job, self.host.now()
         key = (job.attempts, isinstance(job.state, Ended))
         if not job.attempts or (key == self._traced and (key[1] or 0 <= now - self._traced_at < _TRACE_S)):
             return
@@ -146,7 +146,7 @@ class JobScreen(LogPane, JobActions):
             if self.is_attached:
                 self.query_one(UsageTrace).show(moments)
 
-        self.desk.read(lambda: self.desk.source.usage_trace(job_id), came, key="trace")
+        self.host.read(lambda: self.host.source.usage_trace(job_id), came, key="trace")
 
     def action_scrub(self, by: int) -> None:
         self.query_one(UsageTrace).scrub(by)
@@ -161,7 +161,7 @@ class JobScreen(LogPane, JobActions):
             if self.is_attached:
                 self.query_one(UsageTrace).tell(line)
 
-        self.desk.read(lambda: self.desk.source.log_line_at(job_id, moment), came, key="scrub")
+        self.host.read(lambda: self.host.source.log_line_at(job_id, moment), came, key="scrub")
 
     def _remember(self, history: tuple[HistoryEntry, ...]) -> None:
         self._history = history
@@ -175,11 +175,11 @@ class JobScreen(LogPane, JobActions):
 
     def _show(self) -> None:
         """Lay the texts out anew only if a word of them changed."""
-        now = self.desk.now()
+        now = self.host.now()
         left = _facts(
-            self._job, now, self.desk.picture.reported.get(self._job.id), self._sweep, self._outcome
+            self._job, now, self.host.state.reported.get(self._job.id), self._sweep, self._outcome
         )
-        right = _story(self._job, self._history, now, self.desk.picture)
+        right = _story(self._job, self._history, now, self.host.state)
         told = (left.plain, right.plain)
         if told != self._told:
             self._told = told
@@ -189,7 +189,7 @@ class JobScreen(LogPane, JobActions):
     def action_back(self) -> None:
         if self.has_class("-full-log") or self._asking:
             self.step_back()
-        elif self.desk.notice() is not None:
+        elif self.host.notice() is not None:
             super().action_back()
         else:
             self.dismiss(None)

@@ -55,7 +55,7 @@ class JobActions(BaseScreen[None]):
             for row in self.targets
             if isinstance(row, Job)
             and row.id not in whole
-            and (row.spec.sweep is None or row.spec.sweep[0] not in whole)
+            and (row.spec.group is None or row.spec.group[0] not in whole)
         ]
         return jobs, groups
 
@@ -69,7 +69,7 @@ class JobActions(BaseScreen[None]):
             return
         running = any(isinstance(job.state, Active) for job in jobs) or any(map(at_work, groups))
         number = len(jobs) + sum(at_work(group) + waiting(group) for group in groups)
-        lines = [_loss(row, self.desk.now()) for row in rows[:6]]
+        lines = [_loss(row, self.host.now()) for row in rows[:6]]
         if len(rows) > 6:
             lines.append(f"... and {len(rows) - 6} more")
         what = "Stop" if running else "Take out of the queue"
@@ -77,7 +77,7 @@ class JobActions(BaseScreen[None]):
         label = f"stop {which}: TERM, then KILL after the grace time" if running else f"take out {which}"
         if not running and not groups:
             label = "take out"
-        ids, source = [job.id for job in jobs], self.desk.source
+        ids, source = [job.id for job in jobs], self.host.source
 
         def stop() -> None:
             for group in groups:
@@ -87,7 +87,7 @@ class JobActions(BaseScreen[None]):
         def answered(answer: str | None) -> None:
             if answer == "stop":
                 said = f"{_these(rows)} {'is' if len(rows) == 1 else 'are'} being stopped."
-                self.desk.write(stop, lambda _: self._news(said))
+                self.host.write(stop, lambda _: self._news(said))
 
         self.app.push_screen(
             ConfirmDialog(f"{what} {_these(rows)}?", lines, [DialogChoice("x", label, "stop")]), answered
@@ -99,14 +99,14 @@ class JobActions(BaseScreen[None]):
         held += [group for group in groups if _has(group, StateName.HELD, StateName.PAUSED)]
         free: list[ListRow] = [job for job in jobs if isinstance(job.state, Queued | Running)]
         free += [group for group in groups if _has(group, StateName.QUEUED, StateName.RUNNING)]
-        source = self.desk.source
+        source = self.host.source
         if not held and not free:
             self._nothing("can neither be held nor let go.")
         elif held:
             what = f"{_these(held, named=False)} let go."
             self._ask_each(held, source.release, source.release_group, what)
         else:
-            key = self.desk.key("job.hold")
+            key = self.host.key("job.hold")
             what = f"{_these(free, named=False)} held; {key} lets it go on."
             self._ask_each(free, source.hold, source.hold_group, what)
 
@@ -117,7 +117,7 @@ class JobActions(BaseScreen[None]):
         if not rows:
             self._nothing("does not wait: its priority no longer matters.")
             return
-        source = self.desk.source
+        source = self.host.source
         what = f"Priority of {_these(rows, named=False)} {'raised' if by > 0 else 'lowered'} by {abs(by)}."
         self._ask_each(
             rows,
@@ -142,7 +142,7 @@ class JobActions(BaseScreen[None]):
             if ids:
                 of_jobs(ids)
 
-        self.desk.write(ask, lambda _: self._news(said))
+        self.host.write(ask, lambda _: self._news(said))
 
     def action_retry(self) -> None:
         found, groups = self._split()
@@ -150,12 +150,12 @@ class JobActions(BaseScreen[None]):
         if not groups:
             self._offer_retry(jobs)
             return
-        source = self.desk.source
+        source = self.host.source
 
         def failed() -> list[Job]:
             return [job for group in groups for job in source.failed_in_group(group.id)]
 
-        self.desk.read(failed, lambda more: self._offer_retry([*jobs, *more]), key="failed")
+        self.host.read(failed, lambda more: self._offer_retry([*jobs, *more]), key="failed")
 
     def _offer_retry(self, jobs: Sequence[Job]) -> None:
         if not jobs:
@@ -194,9 +194,9 @@ class JobActions(BaseScreen[None]):
 
         rows = self.targets
         if len(rows) != 1:
-            self.desk.say("One model at a time: unmark the others.", "warn")
+            self.host.set_notice("One model at a time: unmark the others.", "warn")
             return
-        row, source = rows[0], self.desk.source
+        row, source = rows[0], self.host.source
         job_id = row.best_id if isinstance(row, JobGroup) else row.id
         if job_id is None and isinstance(row, JobGroup) and _has(row, StateName.SUCCEEDED):
             self._nothing(
@@ -215,11 +215,11 @@ class JobActions(BaseScreen[None]):
 
         def answered(answer: tuple[str, str] | None) -> None:
             if answer is not None:
-                self.desk.write(lambda: keep(*answer), lambda kept: told(*kept, answer[1]))
+                self.host.write(lambda: keep(*answer), lambda kept: told(*kept, answer[1]))
 
         def told(reference: str, is_new: bool, alias: str) -> None:
             said = f"{reference} is registered" if is_new else f"{reference} has these very files already"
-            self.desk.say(f"{said}, and {alias} means it now." if alias else f"{said}.")
+            self.host.set_notice(f"{said}, and {alias} means it now." if alias else f"{said}.")
 
         job = row.foremost if isinstance(row, JobGroup) else row
         self.app.push_screen(
@@ -237,7 +237,7 @@ class JobActions(BaseScreen[None]):
     def _retry(self, jobs: Sequence[Job], mem_bytes: Mapping[JobId, int]) -> None:
         """Queue them again: those in `mem_bytes` with so much, the others as they were."""
         ids = [job.id for job in jobs]
-        source = self.desk.source
+        source = self.host.source
 
         def retry() -> tuple[JobId, ...]:
             if not mem_bytes:
@@ -251,18 +251,18 @@ class JobActions(BaseScreen[None]):
         def done(new: tuple[JobId, ...]) -> None:
             if new:
                 if not self._split()[1]:
-                    self.desk.watch_for(new[0])
+                    self.host.watch_for(new[0])
                 self._news(f"{jobs_text(new)} queued, a retry of {jobs_text(ids)}.")
 
-        self.desk.write(retry, done)
+        self.host.write(retry, done)
 
     def _news(self, text: str) -> None:
-        self.desk.say(text)
-        self.desk.look_again()
+        self.host.set_notice(text)
+        self.host.refresh_state()
 
     def _nothing(self, why: str) -> None:
         rows = self.targets
-        self.desk.say(f"{_these(rows)} {why}" if rows else "There is no job here.", "warn")
+        self.host.set_notice(f"{_these(rows)} {why}" if rows else "There is no job here.", "warn")
 
 
 def _has(group: JobGroup, *states: StateName) -> bool:

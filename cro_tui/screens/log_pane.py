@@ -51,7 +51,7 @@ class LogPane(BaseScreen[None]):
             return
         self._log_of = wanted
         title = f"Log #{job.id} {name_text(job, 40)}"
-        source = self.desk.source
+        source = self.host.source
 
         def look() -> tuple[Path, float | None]:
             return source.log_path(job.id, job.attempts or None), source.files_removed_at(job.id)
@@ -59,9 +59,9 @@ class LogPane(BaseScreen[None]):
         def found(answer: tuple[Path, float | None]) -> None:
             path, removed_at = answer
             if self._log_of == wanted and self.is_attached:
-                view.open(path, title, _empty(removed_at, self.desk.now()))
+                view.open(path, title, _empty(removed_at, self.host.now()))
 
-        self.desk.read(look, found, key="log_path")
+        self.host.read(look, found, key="log_path")
 
     def action_focus_log(self) -> None:
         self.query_one(LogView).focus()
@@ -129,7 +129,7 @@ class LogPane(BaseScreen[None]):
             if number.isdecimal():
                 view.go_to(int(number))
             else:
-                self.desk.say("Type a line number, such as 1200.", "warn")
+                self.host.set_notice("Type a line number, such as 1200.", "warn")
 
     # --- searches -----------------------------------------------------------------------------
 
@@ -147,11 +147,11 @@ class LogPane(BaseScreen[None]):
             if view.path != event.path:
                 return
             if line is None:
-                self.desk.say(f"{plain(event.text, 40)} is not in this log.", "warn")
+                self.host.set_notice(f"{plain(event.text, 40)} is not in this log.", "warn")
             else:
                 view.found(line)
             self.show_notice()
 
-        self.desk.read(
+        self.host.read(
             lambda: search(event.path, event.text, event.start, event.backwards), found, key="find"
         )

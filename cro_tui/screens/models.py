@@ -83,7 +83,7 @@ class ModelsScreen(BaseScreen[None]):
             with VerticalScroll(id="model-right", classes="panel"):
                 yield _Card("Reading the models ...", markup=False, id="model-card")
         yield NoticeLine(id="notice")
-        yield FooterLine(footer_items(Where.MODELS, self.desk.settings.keys), id="footer")
+        yield FooterLine(footer_items(Where.MODELS, self.host.settings.keys), id="footer")
 
     def on_mount(self) -> None:
         self.query_one("#model-left").border_title = Content("Models")
@@ -95,8 +95,8 @@ class ModelsScreen(BaseScreen[None]):
             self.action_reload()
 
     def action_reload(self) -> None:
-        source = self.desk.source
-        self.desk.read(lambda: (source.models(), source.services()), self._came, key="models")
+        source = self.host.source
+        self.host.read(lambda: (source.models(), source.services()), self._came, key="models")
 
     def _came(
         self, read: tuple[tuple[RegisteredModel, ...], tuple[tuple[Job, Service | None], ...]]
@@ -170,7 +170,7 @@ class ModelsScreen(BaseScreen[None]):
         other = self._other if self._comparing else None
         if other is None:
             right.border_title = Content("Card")
-            head, *rest = card_rows(card, model, self.desk.now())
+            head, *rest = card_rows(card, model, self.host.now())
             served = serving_rows(model, card, self._services)
             text = _labelled([head, *served, *rest], self._widths[1])
         else:
@@ -194,7 +194,7 @@ class ModelsScreen(BaseScreen[None]):
         self._comparing = not self._comparing
         if self._comparing and self._here is not None and self._other is None:
             self._comparing = False
-            self.desk.say("There is no other version to compare with: mark one with space.", "warn")
+            self.host.set_notice("There is no other version to compare with: mark one with space.", "warn")
         self._show()
 
     def action_promote(self) -> None:
@@ -217,7 +217,7 @@ class ModelsScreen(BaseScreen[None]):
             if alias is not None:
                 reference = reference_text(card)
                 self._change(
-                    lambda: self.desk.source.promote_model(reference, alias),
+                    lambda: self.host.source.promote_model(reference, alias),
                     lambda made: f"{alias} means {made} now.",
                 )
 
@@ -229,7 +229,7 @@ class ModelsScreen(BaseScreen[None]):
             return
         model, _ = here
         if CHAMPION not in model.aliases:
-            self.desk.say(f"{model.name} has no champion to roll back.", "warn")
+            self.host.set_notice(f"{model.name} has no champion to roll back.", "warn")
             return
         lines = [f"The champion is {model.name}:{model.aliases[CHAMPION]} now."]
         answers = [DialogChoice("b", "what it was before", CHAMPION)]
@@ -237,7 +237,7 @@ class ModelsScreen(BaseScreen[None]):
         def answered(alias: str | None) -> None:
             if alias is not None:
                 self._change(
-                    lambda: self.desk.source.roll_back_model(model.name, alias),
+                    lambda: self.host.source.roll_back_model(model.name, alias),
                     lambda made: f"{alias} means {made} again.",
                 )
 
@@ -263,8 +263,8 @@ class ModelsScreen(BaseScreen[None]):
 
         def answered(reference: str | None) -> None:
             if reference is not None:
-                self.desk.write(
-                    lambda: self.desk.source.serve_model(reference, NeedsRequest()),
+                self.host.write(
+                    lambda: self.host.source.serve_model(reference, NeedsRequest()),
                     lambda job_id: self._served(f"#{job_id} serves {reference} once it starts."),
                 )
 
@@ -276,7 +276,7 @@ class ModelsScreen(BaseScreen[None]):
             return
         jobs = [job for job, service in self._services if serves(job, service, *here)]
         if not jobs:
-            self.desk.say(f"{reference_text(here[1])} is not served.", "warn")
+            self.host.set_notice(f"{reference_text(here[1])} is not served.", "warn")
             return
         lines = [f"#{job.id} {name_text(job, 40)} ({state_word(job)})" for job in jobs]
         lines.append("It answers what it was asked before, and nothing more.")
@@ -284,8 +284,8 @@ class ModelsScreen(BaseScreen[None]):
 
         def answered(answer: str | None) -> None:
             if answer is not None:
-                self.desk.write(
-                    lambda: self.desk.source.cancel(ids),
+                self.host.write(
+                    lambda: self.host.source.cancel(ids),
                     lambda _: self._served(f"{jobs_text(ids)} is being stopped."),
                 )
 
@@ -293,13 +293,13 @@ class ModelsScreen(BaseScreen[None]):
         self.app.push_screen(ConfirmDialog(title, lines, [DialogChoice("x", "stop it", "stop")]), answered)
 
     def _served(self, said: str) -> None:
-        self.desk.say(said)
+        self.host.set_notice(said)
         self._read_services()
 
     def _read_services(self) -> None:
         """What is served, and how quickly: now and then, and after it was changed."""
         if self.is_current:
-            self.desk.read(self.desk.source.services, self._services_came, key="services")
+            self.host.read(self.host.source.services, self._services_came, key="services")
 
     def _services_came(self, services: tuple[tuple[Job, Service | None], ...]) -> None:
         if self.is_attached and services != self._services:
@@ -311,17 +311,17 @@ class ModelsScreen(BaseScreen[None]):
         if here is not None:
             reference = reference_text(here[1])
             folder = reference.replace(":", "-")
-            self.desk.write(
-                lambda: self.desk.source.export_model(reference, folder),
-                lambda path: self.desk.say(f"{reference} is in {path}."),
+            self.host.write(
+                lambda: self.host.source.export_model(reference, folder),
+                lambda path: self.host.set_notice(f"{reference} is in {path}."),
             )
 
     def _change(self, call: Callable[[], ModelCard], said: Callable[[str], str]) -> None:
         def done(card: ModelCard) -> None:
-            self.desk.say(said(reference_text(card)))
+            self.host.set_notice(said(reference_text(card)))
             self.action_reload()
 
-        self.desk.write(call, done)
+        self.host.write(call, done)
 
     def action_move(self, by: int) -> None:
         view = self.query_one(OptionList)

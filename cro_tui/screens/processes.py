@@ -65,11 +65,11 @@ class ProcessesScreen(BaseScreen[None]):
         yield ProcessList(id="processes")
         yield NoticeLine(id="notice")
         yield Input(id="process-filter", compact=True, placeholder=EXAMPLE, select_on_focus=False)
-        yield FooterLine(footer_items(Where.PROCESSES, self.desk.settings.keys), id="footer")
+        yield FooterLine(footer_items(Where.PROCESSES, self.host.settings.keys), id="footer")
 
     def on_mount(self) -> None:
         self.query_one("#process-filter").display = False
-        self.each(self.desk.settings.screen.refresh_s, self._look)
+        self.each(self.host.settings.screen.refresh_s, self._look)
         self._look()
 
     def on_screen_resume(self) -> None:
@@ -82,7 +82,7 @@ class ProcessesScreen(BaseScreen[None]):
         if self._asking or not self.is_current:
             return
         self._asking = True
-        source, shown = self.desk.source, [process.pid for process in self.query_one(ProcessList).in_view]
+        source, shown = self.host.source, [process.pid for process in self.query_one(ProcessList).in_view]
 
         fresh, known = self._looks % _HEADROOM_EVERY == 0, self._headroom
         self._looks += 1
@@ -90,7 +90,7 @@ class ProcessesScreen(BaseScreen[None]):
         def look() -> tuple[tuple[ProcessGroup, ...], Headroom | None]:
             return source.processes(shown), source.headroom() if fresh else known
 
-        self.desk.read(look, self._came, key="processes", failed=self._failed)
+        self.host.read(look, self._came, key="processes", failed=self._failed)
 
     def _came(self, found: tuple[tuple[ProcessGroup, ...], Headroom | None]) -> None:
         self._asking = False
@@ -100,20 +100,20 @@ class ProcessesScreen(BaseScreen[None]):
 
     def _failed(self, error: CroError) -> None:
         self._asking = False
-        self.desk.say(f"{plain(error.title)} {plain(error.detail)}".rstrip(), "bad")
+        self.host.set_notice(f"{plain(error.title)} {plain(error.detail)}".rstrip(), "bad")
 
-    def show_picture(self, picture: ScreenState) -> None:
-        super().show_picture(picture)
+    def show_state(self, picture: ScreenState) -> None:
+        super().show_state(picture)
         snapshot = picture.snapshot
         width = max(20, self.size.width - 2)
-        lines = headroom_lines(self._headroom, snapshot.capacity, snapshot.sample, self.desk.now(), width)
+        lines = headroom_lines(self._headroom, snapshot.capacity, snapshot.sample, self.host.now(), width)
         text = "\n".join(plain(line, width) for line in lines)
         if text != self._headroom_text:
             self._headroom_text = text
             self.query_one("#headroom", Static).update(text, layout=False)
 
     def _show(self) -> None:
-        view, now = self.query_one(ProcessList), self.desk.now()
+        view, now = self.query_one(ProcessList), self.host.now()
         gpu = any(group.gpu_mem_bytes is not None for group in self._groups)
         typed = self.query_one("#process-filter", Input).value
         nothing = f'Nothing matches "{plain(typed, 40)}". esc shows all.' if typed else "Reading ..."
@@ -125,7 +125,7 @@ class ProcessesScreen(BaseScreen[None]):
         if cost := self._own_cost():
             state += f" · this screen {cost}"
         view.frame("Processes", state)
-        self.show_picture(self.desk.picture)
+        self.show_state(self.host.state)
 
     def _own_cost(self) -> str:
         """What this program itself uses: CPU since the last look, and memory at most."""
@@ -204,7 +204,7 @@ class ProcessesScreen(BaseScreen[None]):
         processes = (row.process,) if row.process is not None else row.group.processes
         alive = [process for process in processes if process.seen]
         if not alive:
-            self.desk.say(plain(row.group.title, 300), "warn")
+            self.host.set_notice(plain(row.group.title, 300), "warn")
             return
         lines = [
             f"pid {each.pid}  {plain(each.user or '-', 12)}  {plain(each.command or each.name, 50)}"
@@ -217,7 +217,7 @@ class ProcessesScreen(BaseScreen[None]):
                 "This is the scheduler, with what starts jobs: cro-tui daemon --stop ends it properly."
             )
         if row.group.job_id is not None:
-            cancel = self.desk.key("job.cancel")
+            cancel = self.host.key("job.cancel")
             lines.append(f"This is job #{row.group.job_id}: {cancel} on the Jobs place stops it properly.")
 
         def answered(answer: str | None) -> None:
@@ -228,14 +228,14 @@ class ProcessesScreen(BaseScreen[None]):
         self.app.push_screen(ConfirmDialog(title, lines, _SIGNALS), answered)
 
     def _send(self, processes: Sequence[Process], number: Signals) -> None:
-        source = self.desk.source
+        source = self.host.source
 
         def sent(wrong: tuple[str, ...]) -> None:
             reached = len(processes) - len(wrong)
             said = f"{number.name} sent to {counted(reached, 'process', 'processes')}."
             if wrong:
                 said = f"{said if reached else ''} {plain(' '.join(wrong[:3]), 200)}".strip()
-            self.desk.say(said, "warn" if wrong else "info")
+            self.host.set_notice(said, "warn" if wrong else "info")
             self._look()
 
-        self.desk.write(lambda: source.signal(processes, int(number)), sent)
+        self.host.write(lambda: source.signal(processes, int(number)), sent)

@@ -46,7 +46,7 @@ class RecipesScreen(BaseScreen[None]):
             with VerticalScroll(id="recipe-right", classes="panel"):
                 yield Static("Reading the recipes ...", markup=False, id="recipe-details")
         yield NoticeLine(id="notice")
-        yield FooterLine(footer_items(Where.RECIPES, self.desk.settings.keys), id="footer")
+        yield FooterLine(footer_items(Where.RECIPES, self.host.settings.keys), id="footer")
 
     def on_mount(self) -> None:
         self.query_one("#recipe-left").border_title = Content("Recipes")
@@ -54,7 +54,7 @@ class RecipesScreen(BaseScreen[None]):
         self.action_reload()
 
     def action_reload(self) -> None:
-        self.desk.read(self.desk.source.recipes, self._came, key="recipes")
+        self.host.read(self.host.source.recipes, self._came, key="recipes")
 
     def _came(self, recipes: RecipeCatalogue) -> None:
         if not self.is_attached:
@@ -97,9 +97,9 @@ class RecipesScreen(BaseScreen[None]):
         entry = self._entries[int(view.get_option_at_index(view.highlighted).id or 0)]
         recipe = as_recipe(entry)
         if recipe is not None:
-            self.desk.queue_recipe(recipe)
+            self.host.queue_recipe(recipe)
         else:
-            self.desk.say(f"{plain(entry.name, 40)} cannot be used: see its problems.", "warn")
+            self.host.set_notice(f"{plain(entry.name, 40)} cannot be used: see its problems.", "warn")
 
     def action_search(self) -> None:
         self.query_one(Input).focus()

@@ -142,8 +142,8 @@ class JobList(Framed, ScrollView, can_focus=True):
         self._group_at = tuple(at)
         self._active = {}
         for job in active:
-            if job.spec.sweep is not None:
-                self._active.setdefault(JobId(job.spec.sweep[0]), []).append(job)
+            if job.spec.group is not None:
+                self._active.setdefault(JobId(job.spec.group[0]), []).append(job)
 
     def choose(self, job_id: JobId) -> None:
         """Put the cursor on a job, now or as soon as it is there."""
@@ -294,4 +294,4 @@ class JobList(Framed, ScrollView, can_focus=True):
 
 
 def _is_member(job: Job, group: JobGroup) -> bool:
-    return job.id == group.controller or (job.spec.sweep is not None and job.spec.sweep[0] == group.id)
+    return job.id == group.controller or (job.spec.group is not None and job.spec.group[0] == group.id)

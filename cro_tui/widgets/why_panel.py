@@ -107,8 +107,8 @@ def _facts(
         ("quiet", "Needs", needs_text(job.spec.needs)),
         ("quiet", "Run", command_text(job)),
     ]
-    if job.spec.stack:
-        facts.append(("quiet", "Stack", plain(job.spec.stack, 40)))
+    if job.spec.framework:
+        facts.append(("quiet", "Stack", plain(job.spec.framework, 40)))
     return tuple(facts)
 
 

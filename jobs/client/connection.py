@@ -84,7 +84,7 @@ class Connection:
     def watch(self) -> Subscription:
         """A bell that rings after each change; close it. The scheduler stays while one is open."""
         self.home.make()
-        watcher = Subscription(self.home.watchers)
+        watcher = Subscription(self.home.subscriptions)
         self._ring()  # so that the scheduler begins to publish what it measures
         return watcher
 
@@ -111,7 +111,7 @@ class Connection:
 
     def daemon_status(self) -> DaemonStatus:
         """Whether a scheduler runs; never starts one."""
-        status = daemon_lock.look(self.home.lock)
+        status = daemon_lock.look(self.home.scheduler_lock)
         if not self.home.database.exists():
             return status
         try:
@@ -197,14 +197,14 @@ class Connection:
 
     def _ring(self) -> bool:
         with contextlib.closing(Notifier()) as ringer:
-            return ringer.ring(self.home.doorbell)
+            return ringer.notify(self.home.scheduler_socket)
 
     def _measuring(self) -> MachineView:
         from jobs.machine.viewer import MachineView
 
         with self._opening:
             if self._machine is None:
-                self._machine = MachineView(self.home.vitals)
+                self._machine = MachineView(self.home.latest_sample)
             return self._machine
 
     def _completed(
@@ -234,7 +234,7 @@ class Connection:
 
     def capacity(self) -> Capacity:
         """The machine's size."""
-        return self._measuring().capacity(daemon_lock.look(self.home.lock))
+        return self._measuring().capacity(daemon_lock.look(self.home.scheduler_lock))
 
 
 def with_meta(status: DaemonStatus, view: View) -> DaemonStatus:

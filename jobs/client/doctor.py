@@ -188,7 +188,7 @@ def _bell(api: Client) -> Finding:
         return Finding(
             "sockets",
             Severity.WARN,
-            f"A socket cannot be opened in {api.home.watchers}: {error}.",
+            f"A socket cannot be opened in {api.home.subscriptions}: {error}.",
             "Changes show with a delay; set CRO_HOME to a folder on a disk of this machine.",
         )
     return Finding("sockets", Severity.OK, "wake-ups work")

@@ -34,10 +34,10 @@ class Environments(Recipes):
         from jobs.environments import folder
         from jobs.environments.in_use import needed
 
-        if not self.home.venvs.exists():
+        if not self.home.recipe_environments.exists():
             return ()
         self._reading()
-        return folder.environments(self.home.venvs, needed(self.home.database))
+        return folder.environments(self.home.recipe_environments, needed(self.home.database))
 
     def remove_environments(self, digests: Sequence[str]) -> tuple[Environment, ...]:
         """Remove these, named by their first characters; all or none. Raises BadInput, NotNow."""
@@ -56,7 +56,7 @@ class Environments(Recipes):
                 )
             going += found
         for each in going:
-            folder.remove(self.home.venvs, each.digest)
+            folder.remove(self.home.recipe_environments, each.digest)
         return tuple(going)
 
     def prune_environments(self) -> tuple[str, ...]:
@@ -64,11 +64,11 @@ class Environments(Recipes):
         from jobs.environments import folder
         from jobs.environments.in_use import needed
 
-        if not self.home.venvs.exists():
+        if not self.home.recipe_environments.exists():
             return ()
         self._reading()
         most = self.settings.environments.max_bytes
-        return folder.prune(self.home.venvs, needed(self.home.database), most)
+        return folder.prune(self.home.recipe_environments, needed(self.home.database), most)
 
     def environment_of(self, job_id: JobId) -> tuple[str, tuple[str, ...]]:
         """The digest of the environment that the latest attempt ran in, and its exact packages.
@@ -83,8 +83,12 @@ class Environments(Recipes):
         program = (
             Path(words[0]) if isinstance(words, list) and words and isinstance(words[0], str) else Path()
         )
-        digest = program.parent.parent.name if program.parent.parent.parent == self.home.venvs else ""
-        return digest, folder.packages_of(self.home.venvs, digest) if digest else ()
+        digest = (
+            program.parent.parent.name
+            if program.parent.parent.parent == self.home.recipe_environments
+            else ""
+        )
+        return digest, folder.packages_of(self.home.recipe_environments, digest) if digest else ()
 
     def recipe_environment(self, recipe: Recipe) -> tuple[str, tuple[str, ...]]:
         """Where a recipe would run: "here", "ready" or "build", and the requirements that this installation
@@ -94,7 +98,7 @@ class Environments(Recipes):
         wanted = installed.wanted(recipe)
         if wanted is None:
             return "here", ()
-        ready = folder.digest_for(self.home.venvs, wanted.key) is not None
+        ready = folder.digest_for(self.home.recipe_environments, wanted.key) is not None
         return "ready" if ready else "build", installed.missing(recipe)
 
     def check_recipe(
@@ -117,9 +121,9 @@ class Environments(Recipes):
             if wanted is None:
                 return sys.executable
             self.home.make()
-            key = folder.remember(self.home.venvs, wanted)
-            digest = build(self.home.venvs, key, file.stem, say=say, environ=self._environ)
-            return str(self.home.venvs / digest / "bin" / "python")
+            key = folder.remember(self.home.recipe_environments, wanted)
+            digest = build(self.home.recipe_environments, key, file.stem, say=say, environ=self._environ)
+            return str(self.home.recipe_environments / digest / "bin" / "python")
 
         return check(file, python if start else None)
 
@@ -130,14 +134,18 @@ class Environments(Recipes):
         from jobs.environments import folder
         from jobs.kinds.environment import key_of
 
-        key = key_of(spec.argv[0], str(self.home.venvs))
-        if key is None or folder.digest_for(self.home.venvs, key) is not None or spec.recipe is None:
+        key = key_of(spec.argv[0], str(self.home.recipe_environments))
+        if (
+            key is None
+            or folder.digest_for(self.home.recipe_environments, key) is not None
+            or spec.recipe is None
+        ):
             return None
         return len(self.recipe(spec.recipe).dependencies)
 
     def _built_first(self, specs: Sequence[JobSpec]) -> list[JobSpec]:
         """The specs, each after the build of its environment; builds that are missing are queued."""
-        venvs = str(self.home.venvs)
+        venvs = str(self.home.recipe_environments)
         if not any(spec.argv[0].startswith(venvs) for spec in specs):
             return list(specs)
         from jobs.environments import folder
@@ -160,9 +168,9 @@ class Environments(Recipes):
                 made.append(spec)
                 continue
             kept = tuple(each for each in spec.after if each.job_id not in former)
-            digest = folder.digest_for(self.home.venvs, key)
+            digest = folder.digest_for(self.home.recipe_environments, key)
             if digest is not None:
-                folder.touch(self.home.venvs, digest)
+                folder.touch(self.home.recipe_environments, digest)
             else:
                 if key not in at_work:
                     at_work[key] = self._queue_build(spec, key)
@@ -173,7 +181,7 @@ class Environments(Recipes):
     def _queue_build(self, spec: JobSpec, key: str) -> JobId:
         from jobs.kinds.environment import NAME, argv
 
-        if not os.path.exists(self.home.venvs / "wanted" / f"{key}.py"):
+        if not os.path.exists(self.home.recipe_environments / "wanted" / f"{key}.py"):
             raise BadInput(
                 f"What the environment of {spec.name} is to hold is not known any more.", "Submit it again."
             )

@@ -46,8 +46,8 @@ def preview(
     capacity = machine.capacity(daemon)
     if tight := never_fits(capacity, rules, needs):
         return Preview(needs, problems={_field(reason): _sentence(reason) for reason in tight})
-    free = replace(job, spec=replace(job.spec, fixed=()))
-    (free,) = view.foreseen([free], capacity, rules)
+    free = replace(job, spec=replace(job.spec, explicit_needs=()))
+    (free,) = view.with_forecasts([free], capacity, rules)
     assert free.forecast is not None
     answer = Preview(needs, free.forecast.needs, free.forecast.sized_runs)
     if isinstance(job.state, Held):
@@ -149,8 +149,8 @@ def world_of(
 ) -> World:
     """The scheduler's world as the store and the machine's readings have it, with `others` in it."""
     capacity = machine.capacity(daemon)
-    head = view.head(rules.window, by_class=rules.learned_order)
-    jobs = {job.id: job for job in view.foreseen((*view.active(), *head, *others), capacity, rules)}
+    head = view.window(rules.window, by_class=rules.learned_order)
+    jobs = {job.id: job for job in view.with_forecasts((*view.active(), *head, *others), capacity, rules)}
     known = machine.vitals(daemon)
     usage_at, usage, backlog_s = load_shares(view.meta(USAGE))
     return World(
@@ -162,7 +162,7 @@ def world_of(
         sample,
         view.meta("draining") == "1",
         Gate() if known is None else known.gate,
-        beyond=0,
+        queued_outside_window=0,
         promised=tuple(
             dict.fromkeys(
                 job_id

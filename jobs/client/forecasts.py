@@ -21,15 +21,15 @@ class Foreseeing(Connection):
 
         Raises NoSuchJob.
         """
-        status = daemon_lock.look(self.home.lock)
+        status = daemon_lock.look(self.home.scheduler_lock)
         with self._reading().snapshot() as view:
             found = view.job(job_id)
             if isinstance(found.state, Waiting):
                 capacity = self._measuring().capacity(status)
-                (found,) = view.foreseen([found], capacity, self.settings.admission)
+                (found,) = view.with_forecasts([found], capacity, self.settings.admission)
         return self._completed([found], status)[0]
 
-    def outlook(self, job_id: JobId) -> StartEstimate | None:
+    def start_estimate(self, job_id: JobId) -> StartEstimate | None:
         """What stands behind the place of a waiting job, and what is foreseen; None when it does not wait.
 
         Runs the scheduler's rules forward, so it can take a second. Raises NoSuchJob.
@@ -40,7 +40,11 @@ class Foreseeing(Connection):
             job = view.job(job_id)
             if not isinstance(job.state, Queued | Held):
                 return None
-            now, machine, status = self._clock(), self._measuring(), daemon_lock.look(self.home.lock)
+            now, machine, status = (
+                self._clock(),
+                self._measuring(),
+                daemon_lock.look(self.home.scheduler_lock),
+            )
             return forecast.start_estimate(
                 job, view, machine, status,
                 now=now, rules=self.settings.admission, sample=machine.sample(now, status),
@@ -50,7 +54,7 @@ class Foreseeing(Connection):
         """What a job could get now, and who is next; None while the machine cannot be read."""
         from jobs.client import forecast
 
-        now, machine, status = self._clock(), self._measuring(), daemon_lock.look(self.home.lock)
+        now, machine, status = self._clock(), self._measuring(), daemon_lock.look(self.home.scheduler_lock)
         sample = machine.sample(now, status)
         with self._reading().snapshot() as view:
             return forecast.headroom(
@@ -78,7 +82,7 @@ class Foreseeing(Connection):
         rules = self.settings.admission
         if trace is None:
             with self._reading().snapshot() as view:
-                jobs = what_if.past(view.past(last), self.capacity())
+                jobs = what_if.past(view.ended_jobs(last), self.capacity())
         else:
             jobs = what_if.read_trace(trace)
         return what_if.compare(

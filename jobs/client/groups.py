@@ -124,8 +124,8 @@ class Grouping(Serving):
 
 def _lead(view: View, job: Job) -> JobId | None:
     """Under which id its group stands: of a controller that is the first one."""
-    if job.spec.sweep is not None:
-        return JobId(job.spec.sweep[0])
+    if job.spec.group is not None:
+        return JobId(job.spec.group[0])
     return view.lead_of_controller(job.id)
 
 

@@ -25,7 +25,7 @@ class Reading(Recipes):
     def snapshot(self, query: JobQuery = JobQuery()) -> Snapshot:  # noqa: B008 - frozen
         """One consistent picture for a screen, with the machine's latest sample."""
         now = self._clock()
-        status = daemon_lock.look(self.home.lock)
+        status = daemon_lock.look(self.home.scheduler_lock)
         machine = self._measuring()
         sample = machine.sample(now, status)
         try:
@@ -43,19 +43,19 @@ class Reading(Recipes):
         """The lines of a list: jobs and, where the query folds, groups."""
         with self._reading().snapshot() as view:
             found, _ = view.rows(query)
-        return self._rows_completed(found, daemon_lock.look(self.home.lock))
+        return self._rows_completed(found, daemon_lock.look(self.home.scheduler_lock))
 
     def jobs(self, query: JobQuery = JobQuery()) -> tuple[Job, ...]:  # noqa: B008 - frozen
         """The jobs that match, in the query's order, at most `query.limit`."""
         with self._reading().snapshot() as view:
             found, _ = view.jobs(query)
-        return self._completed(found, daemon_lock.look(self.home.lock))
+        return self._completed(found, daemon_lock.look(self.home.scheduler_lock))
 
     def job(self, job_id: JobId) -> Job:
         """One job. Raises NoSuchJob."""
         with self._reading().snapshot() as view:
             found = view.job(job_id)
-        return self._completed([found], daemon_lock.look(self.home.lock))[0]
+        return self._completed([found], daemon_lock.look(self.home.scheduler_lock))[0]
 
     def history(self, job_id: JobId) -> tuple[HistoryEntry, ...]:
         """What happened to it, oldest first. Raises NoSuchJob."""
@@ -78,7 +78,7 @@ class Reading(Recipes):
                 self._reading(),
                 watcher,
                 timeout_s,
-                lambda: daemon_lock.look(self.home.lock).running,
+                lambda: daemon_lock.look(self.home.scheduler_lock).running,
             )
         with self._reading().snapshot() as view:
             found = {job.id: job for job in view.get(wanted)}

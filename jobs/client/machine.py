@@ -28,7 +28,7 @@ class Processes(Connection):
         """
         from jobs.machine.process_groups import groups
 
-        status = daemon_lock.look(self.home.lock)
+        status = daemon_lock.look(self.home.scheduler_lock)
         with self._reading().snapshot() as view:
             active = view.active()
         jobs = {
@@ -43,7 +43,7 @@ class Processes(Connection):
         """Send a signal to these very processes; one sentence for each that did not get it."""
         from jobs.machine.processes import send
 
-        scheduler = daemon_lock.look(self.home.lock).pid
+        scheduler = daemon_lock.look(self.home.scheduler_lock).pid
         said = []
         for process in processes:
             if process.pid == scheduler:

@@ -75,7 +75,7 @@ class Optimizing(Grouping):
                 needs=NeedsRequest(mem_bytes=_MEM_BYTES),
                 priority=request.priority,
                 after=request.after,
-                hold=request.hold,
+                start_held=request.start_held,
                 grace_s=_GRACE_S,
                 on_reboot="requeue",
             ),
@@ -86,4 +86,6 @@ class Optimizing(Grouping):
         # It reserves no core: a trial that needs all of them could never start beside it.
         needs = replace(controller.needs, cpus=0.0)
         group = NewGroup(controller.name, trials, ((metric, plan.better),), optimized=True)
-        return self._queue([replace(controller, needs=needs, fixed=("cpus", "mem"))], group=group)[0]
+        return self._queue([replace(controller, needs=needs, explicit_needs=("cpus", "mem"))], group=group)[
+            0
+        ]

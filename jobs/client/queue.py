@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from jobs.client.environments import Environments
-from jobs.core.jobs import Ended, Held, Job, JobId, JobSpec, Needs, Queued
+from jobs.core.jobs import Ended, GroupRef, Held, Job, JobId, JobSpec, Needs, Queued
 from jobs.core.ports import BadInput, NeverFits, WrongState
 from jobs.core.requests import NeedsRequest, Preview, SubmitRequest
 from jobs.installation import daemon_lock
@@ -43,7 +43,7 @@ class Queueing(Environments):
             specs.append(spec)
             last = request
         if trials_of is not None:
-            specs = [replace(spec, sweep=(trials_of, 0)) for spec in specs]
+            specs = [replace(spec, group=GroupRef(trials_of, 0)) for spec in specs]
         if not sweep:
             return self._queue(specs)
         group = NewGroup(_common_name(specs), len(specs), self._better(specs[0]))
@@ -57,7 +57,7 @@ class Queueing(Environments):
         spec, problems = resolver.resolve(request, keep=False)
         if spec is None:
             return Preview(problems=problems)
-        now, machine, status = self._clock(), self._measuring(), daemon_lock.look(self.home.lock)
+        now, machine, status = self._clock(), self._measuring(), daemon_lock.look(self.home.scheduler_lock)
         sample = machine.sample(now, status)
         with self._reading().snapshot() as view:
             known = view.states([after.job_id for after in spec.after])

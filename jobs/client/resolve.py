@@ -122,14 +122,14 @@ class Resolver:
                 after=tuple(dict.fromkeys(request.after)),
                 recipe=recipe.name if recipe else None,
                 params=params,
-                stack=_stack(recipe, argv),
+                framework=_stack(recipe, argv),
                 warm=recipe is None or recipe.warm,
                 grace_s=float(grace_s),
                 on_reboot=OnReboot(on_reboot),
-                start_held=request.hold,
+                start_held=request.start_held,
                 user=self._user,
                 checkpoint=checkpoint,
-                fixed=_named(request.needs),
+                explicit_needs=_named(request.needs),
                 secrets=secrets,
                 input_bytes=self._input_bytes(cwd, [value for _, value in params] if recipe else argv[1:]),
             ),
@@ -172,12 +172,14 @@ class Resolver:
             try:
                 wanted = installed.wanted_now(recipe, self._home.run)
                 if wanted is not None and keep:
-                    folder.remember(self._home.venvs, wanted)
+                    folder.remember(self._home.recipe_environments, wanted)
             except (BadInput, OSError) as error:
                 problems["recipe"] = str(error)
                 return sys.executable
             self._pythons[recipe.path] = (
-                sys.executable if wanted is None else python_of(str(self._home.venvs), wanted.key)
+                sys.executable
+                if wanted is None
+                else python_of(str(self._home.recipe_environments), wanted.key)
             )
         return self._pythons[recipe.path]
 
@@ -244,7 +246,7 @@ class Resolver:
         digest = self._digests.get(id(environ))
         if digest is None:
             digest = self._digests[id(environ)] = captured_variables.capture(
-                self._home.environments, environ
+                self._home.captured_variables, environ
             )
         return digest
 
@@ -312,7 +314,7 @@ def retried(
         raise BadInput(
             f"Job {job.id} cannot be retried: its folder {spec.cwd!r} is gone.", "Submit it again."
         )
-    if not captured_variables.path_of(home.environments, spec.env_digest).exists():
+    if not captured_variables.path_of(home.captured_variables, spec.env_digest).exists():
         raise BadInput(f"Job {job.id} cannot be retried: its environment is gone.", "Submit it again.")
     _, missing = wanted_secrets(home.secrets, spec.secrets, {})
     if missing:
@@ -334,7 +336,11 @@ def retried(
         if problems:
             raise BadInput(" ".join(problems.values()))
     after = tuple(replace(each, job_id=newest_retry(each.job_id)) for each in spec.after)
-    fixed = spec.fixed if asked is None else tuple(dict.fromkeys((*spec.fixed, *_named(asked))))
+    fixed = (
+        spec.explicit_needs
+        if asked is None
+        else tuple(dict.fromkeys((*spec.explicit_needs, *_named(asked))))
+    )
     return replace(
         spec,
         needs=needs,
@@ -342,10 +348,10 @@ def retried(
         start_held=False,
         retry_of=job.id,
         expected_s=None,
-        fixed=fixed,
-        sweep=None
-        if spec.sweep is None or spec.sweep[1] == 0
-        else spec.sweep,  # trials are their controller's
+        explicit_needs=fixed,
+        group=None
+        if spec.group is None or spec.group[1] == 0
+        else spec.group,  # trials are their controller's
     )
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import ClassVar, NewType
+from typing import ClassVar, NamedTuple, NewType
 
 JobId = NewType("JobId", int)
 
@@ -63,21 +63,30 @@ class OnReboot(StrEnum):
 ParamValue = int | float | bool | str
 
 
+class GroupRef(NamedTuple):
+    """The group that a job belongs to: the id of its first job, and how many jobs were queued together.
+
+    In an optimization the first job is the controller, and `size` is 0.
+    """
+
+    first: JobId
+    size: int
+
+
 @dataclass(frozen=True, slots=True)
 class JobSpec:
     """Everything fixed at submit.
 
     `argv` is run as a list, never through a shell. `env_digest` names the captured environment file
     (`CRO_HOME/environments/<digest>.json`, mode 0600): variables can hold secrets, so they never enter
-    the database. `recipe` and `params` are set for recipe jobs only. `stack` is the recipe's framework
+    the database. `recipe` and `params` are set for recipe jobs only. `framework` is the recipe's framework
     ("sklearn", "tensorflow"); `warm` lets it start from a process that has imported it. `expected_s` is
     what earlier runs took. `user` is the login name of who submitted it. `checkpoint` is its promise to
     save and exit with 75 within `grace_s` of a SIGTERM, and to go on from `CRO_RESUME` when started again.
-    `fixed` are the needs that the person named ("cpus", "mem", "vram"): nothing learned replaces them.
-    `input_bytes` is the size of the files that its arguments named at submit. `sweep` is set on jobs that
-    were queued together for several values of a parameter: the first one's id, and how many there were; on
-    the trials of an optimisation, its controller's id and 0. `secrets` are names of what it
-    is given besides. `unknown` are keys, with their values as JSON, that another version of cro-tui wrote
+    `explicit_needs` are the needs that the person named ("cpus", "mem", "vram"): nothing learned replaces
+    them. `input_bytes` is the size of the files that its arguments named at submit. `group` is set on the
+    jobs of a sweep and on the trials of an optimization. `secrets` are the names of the secrets that become
+    variables as it starts. `unknown` are keys, with their values as JSON, that another version of cro-tui wrote
     and that are written back.
     """
 
@@ -90,7 +99,7 @@ class JobSpec:
     after: tuple[Dependency, ...] = ()
     recipe: str | None = None
     params: tuple[tuple[str, ParamValue], ...] = ()
-    stack: str | None = None
+    framework: str | None = None
     warm: bool = True
     grace_s: float = 10.0
     on_reboot: OnReboot = OnReboot.FAIL
@@ -99,9 +108,9 @@ class JobSpec:
     expected_s: float | None = None
     user: str = ""
     checkpoint: bool = False
-    fixed: tuple[str, ...] = ()
+    explicit_needs: tuple[str, ...] = ()
     input_bytes: int = 0
-    sweep: tuple[int, int] | None = None
+    group: GroupRef | None = None
     secrets: tuple[str, ...] = ()
     unknown: tuple[tuple[str, str], ...] = ()
 
@@ -127,11 +136,11 @@ class StateName(StrEnum):
 class Grant:
     """What a started attempt was given: its devices by UUID, in the order CUDA numbers them.
 
-    `reserves` is what it reserves where that is not what was asked for: what earlier runs used.
+    `reserved` is what it reserves where that is not what was asked for: what earlier runs used.
     """
 
     device_uuids: tuple[str, ...] = ()
-    reserves: Needs | None = None
+    reserved: Needs | None = None
 
 
 @dataclass(frozen=True, slots=True)

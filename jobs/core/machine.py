@@ -25,7 +25,7 @@ class Device:
     name: str
     mem_bytes: int
     instance: int | None = None
-    maker: str = "nvidia"
+    vendor: str = "nvidia"
     alias: str | None = None
 
     @property

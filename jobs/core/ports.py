@@ -56,9 +56,9 @@ class Launch:
 
     `name` (`cro-<instance>-<job>-<attempt>`, DNS-1123, at most 52 characters) is the key of every other
     call. `environment_path` is the captured environment; `extra_env` is laid over it.
-    `mem_limit_bytes` None: memory is watched, not limited. `stack` set: start it from a process that has
-    imported that framework, where one can be had; `why_cold` says why it is not to be, or could not be.
-    `stand_back`: it gets CPU, disk and memory after the programs of the person at the keyboard.
+    `mem_limit_bytes` None: memory is watched, not limited. `framework` set: start it from a process
+    that has imported that framework, where one can be had; `why_cold` says why it is not to be, or could not be.
+    `low_priority`: it gets CPU, disk and memory after the programs of the person at the keyboard.
     Of an output longer than `log_max_bytes`, the middle is dropped; 0 keeps all of it. `record` is what the
     store knows of the job, to be kept with it. `secrets` are names of files in `secrets_folder` that become
     variables as the job starts.
@@ -74,9 +74,9 @@ class Launch:
     mem_limit_bytes: int | None
     time_limit_s: float | None
     grace_s: float
-    stack: str | None = None
+    framework: str | None = None
     why_cold: str = ""
-    stand_back: bool = True
+    low_priority: bool = True
     log_max_bytes: int = 256 * MIB
     record: str = ""
     secrets: tuple[str, ...] = ()

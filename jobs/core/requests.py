@@ -55,7 +55,7 @@ class SubmitRequest:
     needs: NeedsRequest = field(default_factory=NeedsRequest)
     priority: int | None = None
     after: tuple[Dependency, ...] = ()
-    hold: bool = False
+    start_held: bool = False
     grace_s: float | None = None
     on_reboot: str | None = None
     checkpoint: bool | None = None

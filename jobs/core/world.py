@@ -27,7 +27,7 @@ class Gate:
 class WarmKey:
     """A framework as one interpreter has it, with the packages of that interpreter's environment."""
 
-    name: str
+    framework: str
     python: str
 
 
@@ -38,7 +38,7 @@ class WarmProcess:
     `used_at`: when it last started a job, or was started itself.
     """
 
-    stack: WarmKey
+    key: WarmKey
     mem_bytes: int | None
     used_at: float
 
@@ -47,9 +47,9 @@ class WarmProcess:
 class World:
     """Everything a decision may look at.
 
-    `jobs`: active jobs and the head of the queue. `fates`: states of dependency targets that are not
-    in `jobs`. `beyond`: how many more jobs wait behind those in `jobs`, None while the head of the queue
-    has not been loaded. `retry_at`: jobs whose last start failed, with the earliest time for the next try
+    `jobs`: active jobs and the head of the queue. `dependency_states`: states of dependency targets that
+    are not in `jobs`. `queued_outside_window`: how many more jobs wait behind those in `jobs`, None while
+    the head of the queue has not been loaded. `retry_at`: jobs whose last start failed, with the earliest time for the next try
     and the cause. `sample` None: the machine could not be read. `warm`: the processes kept warm, whose
     memory nobody else can have. `promised`: waiting jobs for which others were evicted, in order; they go
     before all others. `usage`: each user's dominant-share seconds, decayed to `usage_at`. `evicted_at`:
@@ -59,14 +59,14 @@ class World:
 
     now: float
     capacity: Capacity
-    rules: SchedulerSettings = field(default_factory=SchedulerSettings)
+    settings: SchedulerSettings = field(default_factory=SchedulerSettings)
     jobs: Mapping[JobId, Job] = field(default_factory=dict)
-    fates: Mapping[JobId, StateName] = field(default_factory=dict)
+    dependency_states: Mapping[JobId, StateName] = field(default_factory=dict)
     sample: Sample | None = None
     draining: bool = False
     gate: Gate = field(default_factory=Gate)
     retry_at: Mapping[JobId, tuple[float, str]] = field(default_factory=dict)
-    beyond: int | None = None
+    queued_outside_window: int | None = None
     warm: tuple[WarmProcess, ...] = ()
     promised: tuple[JobId, ...] = ()
     usage: Mapping[str, float] = field(default_factory=dict)

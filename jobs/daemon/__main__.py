@@ -46,7 +46,7 @@ def serve(home: Home, *, ready_fd: int | None = None, to_terminal: bool = True) 
     settings = Settings.load(home.settings_file)
     logs = False
     while True:
-        lock = daemon_lock.take(home.lock, os.getpid(), time.time())
+        lock = daemon_lock.take(home.scheduler_lock, os.getpid(), time.time())
         if lock is None:
             print("Another scheduler runs already.", file=sys.stderr)
             return 3
@@ -92,7 +92,7 @@ def _run(home: Home, settings: Settings, ready_fd: int | None) -> bool:
             ready_fd = None
 
     async def run(store: Store) -> bool:
-        last = latest_sample.read(home.vitals)
+        last = latest_sample.read(home.latest_sample)
         executor, sensor = (
             LocalExecutor(home.jobs, runtime=runtime_copy.copied(home.run)),
             MachineSensor(before=None if last is None else last.sample),
@@ -124,9 +124,9 @@ def _log(home: Home, *, to_terminal: bool) -> None:
     from logging.handlers import RotatingFileHandler
 
     handlers: list[logging.Handler] = [
-        RotatingFileHandler(home.daemon_log, maxBytes=LOG_BYTES, backupCount=2, encoding="utf-8")
+        RotatingFileHandler(home.scheduler_log, maxBytes=LOG_BYTES, backupCount=2, encoding="utf-8")
     ]
-    home.daemon_log.chmod(0o600)
+    home.scheduler_log.chmod(0o600)
     if to_terminal:
         handlers.append(logging.StreamHandler())
     logging.basicConfig(

@@ -34,7 +34,7 @@ class AlertMonitor:
         self._log_bytes = settings.jobs.log_max_bytes or GIB
         self._watch = AlertTracker()
 
-    def mind(self, sample: Sample, capacity: Capacity, running: Iterable[Job]) -> Sample:
+    def tick(self, sample: Sample, capacity: Capacity, running: Iterable[Job]) -> Sample:
         """The sample with the alerts that stand; what is new or over is told."""
         before = self._watch.standing
         readings = readings_of(

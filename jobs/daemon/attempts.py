@@ -196,7 +196,7 @@ class Attempts:
     def _launch(self, name: str, job: Job, attempt: int, more: Mapping[str, str]) -> Launch:
         spec, needs = job.spec, job.spec.needs
         assert isinstance(job.state, Starting)
-        argv, _ = folder.in_place(self._home.venvs, spec.argv)
+        argv, _ = folder.in_place(self._home.recipe_environments, spec.argv)
         return Launch(
             name=name,
             job_id=job.id,
@@ -208,9 +208,9 @@ class Attempts:
             mem_limit_bytes=job.mem_limit_bytes,
             time_limit_s=needs.time_limit_s,
             grace_s=spec.grace_s,
-            stack=spec.stack if spec.warm else None,
-            why_cold="its recipe says warm = false" if spec.stack and not spec.warm else "",
-            stand_back=self._settings.stand_back,
+            framework=spec.framework if spec.warm else None,
+            why_cold="its recipe says warm = false" if spec.framework and not spec.warm else "",
+            low_priority=self._settings.low_priority,
             log_max_bytes=self._settings.log_max_bytes,
             record=dump_spec(spec),
             secrets=spec.secrets,
@@ -218,7 +218,7 @@ class Attempts:
         )
 
     def _environment(self, job: Job) -> Path:
-        return captured_variables.path_of(self._home.environments, job.spec.env_digest)
+        return captured_variables.path_of(self._home.captured_variables, job.spec.env_digest)
 
     def _spawn(self, work: Awaitable[object]) -> None:
         task = asyncio.get_running_loop().create_task(self._guarded(work))

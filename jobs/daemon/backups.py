@@ -25,7 +25,7 @@ class Backups:
         self._due = False
         self._at = monotonic() - EVERY_S + FIRST_AFTER_S
 
-    def mind(self, *, changed: bool) -> None:
+    def tick(self, *, changed: bool) -> None:
         """To be called after each turn of the loop; returns at once."""
         self._due |= changed
         if self._due and monotonic() - self._at >= EVERY_S:

@@ -107,7 +107,7 @@ class Cycle:
         """Turn the next wishes into events; whether there are more."""
         intents = self._store.intents(INTENTS_AT_ONCE)
         if len(intents) > LOAD_AFTER:  # cheaper than to place each of them
-            self.world = replace(self.world, beyond=None)
+            self.world = replace(self.world, queued_outside_window=None)
         for intent in intents:
             if intent.id in self._poison:
                 self._store.put_aside(intent.id, "the scheduler failed over it; see daemon.log")
@@ -127,12 +127,20 @@ class Cycle:
         While much happens, most decisions look at the front of the queue only: what they do not start, the
         next one of the whole window does.
         """
-        rules = self.world.rules
-        stale = rules.learned_order and bool(self.world.beyond) and abs(now - self._head_at) >= HEAD_EVERY_S
+        rules = self.world.settings
+        stale = (
+            rules.learned_order
+            and bool(self.world.queued_outside_window)
+            and abs(now - self._head_at) >= HEAD_EVERY_S
+        )
         if stale or wants_head(self.world):
             self._head_at = now
-            head = self._store.head(rules.window, by_class=rules.learned_order)
-            self.apply(HeadLoaded(now, tuple(head), self._store.beyond(len(head)), self._fates(head)))
+            head = self._store.window(rules.window, by_class=rules.learned_order)
+            self.apply(
+                HeadLoaded(
+                    now, tuple(head), self._store.queued_outside_window(len(head)), self._fates(head)
+                )
+            )
         whole = now - self._whole_at >= WHOLE_EVERY_S or now < self._whole_at
         if forecasts := self._foresight.forecasts(self.world, fresh=whole):
             self.apply(ForecastsMade(now, forecasts))
@@ -207,7 +215,7 @@ class Cycle:
         return [
             *(BecameReady(now, job, fates) for job in became),
             *(
-                DependencyFailed(now, jobs[i], effect.job_id, effect.fate, effect.cause)
+                DependencyFailed(now, jobs[i], effect.job_id, effect.state, effect.cause)
                 for i in never
                 if i in jobs
             ),
@@ -239,7 +247,7 @@ class Cycle:
 
     def _fates(self, jobs: Collection[Job]) -> Mapping[JobId, StateName]:
         wanted = {after.job_id for job in jobs for after in job.spec.after}
-        return self._store.fates(wanted) if wanted else {}
+        return self._store.dependency_states(wanted) if wanted else {}
 
     def _quarantine(self, now: float) -> None:
         """Rows that cannot be read are put aside as lost, and those who wait for them are told."""

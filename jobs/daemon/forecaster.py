@@ -59,9 +59,9 @@ class Forecaster:
         made: dict[object, Forecast] = {}
         found = {}
         for job in asked:
-            kind = keys[job.id], job.spec.needs, job.spec.fixed
+            kind = keys[job.id], job.spec.needs, job.spec.explicit_needs
             if kind not in made:
-                made[kind] = forecast_of(job.spec, self._known.get, world.capacity, world.rules)
+                made[kind] = forecast_of(job.spec, self._known.get, world.capacity, world.settings)
             if made[kind] != job.forecast:
                 found[job.id] = made[kind]
         return found
@@ -69,7 +69,7 @@ class Forecaster:
     def _remember(self, changed: Mapping[str, RunHistory]) -> None:
         for key, past in changed.items():
             self._known[key] = past
-            self._store.set_past(key, past)
+            self._store.set_history(key, past)
         self.stale |= bool(changed)
 
     def _read(self, keys: Iterable[str]) -> None:
@@ -78,4 +78,4 @@ class Forecaster:
             if len(self._known) + len(missing) > MOST_KEYS:
                 self._known.clear()
                 missing = list(keys)
-            self._known |= dict.fromkeys(missing, UNKNOWN) | self._store.pasts(missing)
+            self._known |= dict.fromkeys(missing, UNKNOWN) | self._store.histories(missing)

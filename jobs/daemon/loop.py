@@ -87,7 +87,7 @@ class Daemon:
         self._version = -1
         self._intents_due = True
         self._watched = 0
-        self._watchers = home.watchers
+        self._watchers = home.subscriptions
         self._waiting = self._ring_due = False
         self._rang_at = self._looked_at = self._polled_at = -math.inf
         self._sized_at = self._busy_at = monotonic()
@@ -176,7 +176,7 @@ class Daemon:
         if (cycle.due or cycle.is_time(now)) and (self._store.waiting() or memory_relief(cycle.world)):
             cycle.decide(now)
         self._keep_warm(now)
-        for job_id in self._pruning.mind():
+        for job_id in self._pruning.tick():
             self._store.record(job_id, now, "files removed", None, "its log and output, to make room")
         changed = cycle.commit(now)
         self._waiting = self._store.waiting()
@@ -184,17 +184,17 @@ class Daemon:
         self._attempts.perform(effects, cycle.world.capacity.all_devices)
         for job in cycle.ended:
             self._attempts.forget(job.id, job.attempts)
-        self._mirrors.mind(ended=bool(cycle.ended))
+        self._mirrors.tick(ended=bool(cycle.ended))
         cycle.ended.clear()
-        self._backups.mind(changed=changed)
+        self._backups.tick(changed=changed)
         self._ring_due |= changed
         if self._ring_due and monotonic() - self._rang_at >= RING_EVERY_S:
             self._ring_due, self._rang_at = False, monotonic()
-            self._watched = self._ringer.ring_all(self._watchers)
+            self._watched = self._ringer.notify_all(self._watchers)
 
     def _keep_warm(self, now: float) -> None:
         world = self._cycle.world
-        if world.warm or any(job.spec.stack for job in world.jobs.values()):
+        if world.warm or any(job.spec.framework for job in world.jobs.values()):
             warm = self._attempts.keep_warm(world)
             if warm != world.warm:
                 self._cycle.apply(WarmChanged(now, warm))
@@ -263,7 +263,7 @@ class Daemon:
             if capacity != world.capacity:
                 self._cycle.apply(CapacityChanged(now, capacity))
         if sample is not None:
-            sample = self._alarms.mind(sample, self._cycle.world.capacity, names.values())
+            sample = self._alarms.tick(sample, self._cycle.world.capacity, names.values())
         self._cycle.apply(Sampled(now, sample))
         if sample is not None:
             self._attempts.seen(sample.jobs)
@@ -289,7 +289,7 @@ class Daemon:
         world = self._cycle.world
         try:
             latest_sample.write(
-                self._home.vitals, LatestSample(os.getpid(), now, world.capacity, world.gate, sample)
+                self._home.latest_sample, LatestSample(os.getpid(), now, world.capacity, world.gate, sample)
             )
         except OSError as error:
             log.warning("vitals cannot be written: %s", error)
@@ -303,7 +303,7 @@ class Daemon:
         return World(
             now=self._clock(),
             capacity=self._sensor.capacity(),
-            rules=self._settings.admission,
+            settings=self._settings.admission,
             jobs=active,
             draining=self._store.meta("draining") == "1",
             usage=usage,
@@ -349,7 +349,7 @@ class Daemon:
         return idle_exit_s > 0 and monotonic() - self._busy_at >= idle_exit_s
 
     def _open_bell(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._bell = Listener(self._home.doorbell)
+        self._bell = Listener(self._home.scheduler_socket)
         self._intents_due = True
         loop.add_reader(self._bell.fileno(), self._wake.set)
 

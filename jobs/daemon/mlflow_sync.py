@@ -39,7 +39,7 @@ class MlflowSync:
         self._next_at = 0.0
         self._told_from = 0  # where in its log the present process began
 
-    def mind(self, *, ended: bool) -> None:
+    def tick(self, *, ended: bool) -> None:
         """To be called on each turn of the loop; `ended`: a job has ended since the last one."""
         self._due |= ended and self._on
         if self._at_work() or not self._due:

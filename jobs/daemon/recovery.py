@@ -104,7 +104,7 @@ def _job(job_id: JobId, attempt: int, folder: Path, spec: Mapping[str, Any]) -> 
         str(spec["cwd"]),
         Path(spec["environment_path"]).stem,
         needs,
-        stack=spec.get("stack"),
+        framework=spec.get("framework", spec.get("stack")),
         grace_s=float(spec["grace_s"]),
     )
     if record := spec.get("record"):

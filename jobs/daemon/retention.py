@@ -40,7 +40,7 @@ class Retention:
         self._next_at = time.monotonic() + min(FIRST_AFTER_S, settings.check_s)
         self._removed: list[JobId] = []
 
-    def mind(self) -> list[JobId]:
+    def tick(self) -> list[JobId]:
         """To be called on each turn of the loop; the jobs whose files were removed since the last one."""
         sizes = self._settings.max_bytes, self._environments.max_bytes
         limited = self._settings.days > 0 or max(sizes) > 0
@@ -64,9 +64,11 @@ class Retention:
                 if remove(_folder(self._home, job_id)):
                     self._removed.append(job_id)
                 time.sleep(REST_S)
-            if self._home.venvs.exists():
+            if self._home.recipe_environments.exists():
                 for digest in prune(
-                    self._home.venvs, needed(self._home.database), self._environments.max_bytes
+                    self._home.recipe_environments,
+                    needed(self._home.database),
+                    self._environments.max_bytes,
                 ):
                     log.info("environment %s was removed to make room", digest)
         except (sqlite3.Error, OSError) as error:

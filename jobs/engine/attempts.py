@@ -99,7 +99,7 @@ def launch_failed(world: World, event: LaunchFailed) -> StepResult:
         world, effects = end(world, job, Failed(None, world.now, None, None, cause, Usage()), cause)
     else:
         queued = replace(job.to(Queued(world.now)), failed_starts=failed_starts)
-        again_at = world.now + world.rules.start_retry_s
+        again_at = world.now + world.settings.start_retry_s
         retry_at = dict(world.retry_at) | {job.id: (again_at, event.cause)}
         world = back(replace(leave(world, job.id), retry_at=retry_at), queued)
         effects = (Save(queued),)
@@ -135,7 +135,7 @@ def attempt_ended(world: World, event: AttemptEnded) -> StepResult:
     if found is None:
         return world, ()
     world, effects = _ended(world, *found, event.exit)
-    loading_s = _loading_s(found[0], event.exit, world.rules)
+    loading_s = _loading_s(found[0], event.exit, world.settings)
     return world, effects if loading_s is None else (*effects, Resumed(found[0].spec, loading_s))
 
 
@@ -175,7 +175,7 @@ def _saved(world: World, job: Job, state: Active, exit_: Exit) -> StepResult | N
     started_at = world.now if exit_.started_at is None else exit_.started_at
     ran_s = max(0.0, exit_.finished_at - started_at)
     worked_s = ran_s if asked_at is None else min(ran_s, max(0.0, asked_at - started_at))
-    done_s = max(0.0, worked_s - (_loading_s(job, exit_, world.rules) or 0.0)) if kept else 0.0
+    done_s = max(0.0, worked_s - (_loading_s(job, exit_, world.settings) or 0.0)) if kept else 0.0
     job = replace(
         job,
         usage=exit_.usage,
@@ -185,7 +185,7 @@ def _saved(world: World, job: Job, state: Active, exit_: Exit) -> StepResult | N
     )
     if isinstance(state, Running) and asked_at is not None and not state.evict_for:
         peak_bytes = exit_.usage.peak_mem_bytes or 0  # it was asked because it used more than it reserved
-        grown = min(peak_bytes, most_mem_bytes(world.capacity, world.rules))
+        grown = min(peak_bytes, most_mem_bytes(world.capacity, world.settings))
         job = replace(job, grown_mem_bytes=max(job.grown_mem_bytes, grown))
     if asked_at is None:
         told = Record(
@@ -216,16 +216,16 @@ def _with_more_memory(
     """
     spec = job.spec
     repeatable = spec.checkpoint or spec.on_reboot is OnReboot.REQUEUE
-    if not world.rules.learned_needs or not repeatable or isinstance(state, Paused):
+    if not world.settings.learned_needs or not repeatable or isinstance(state, Paused):
         return None
     if job.memory_tries >= MEMORY_TRIES or stop_asked_at(state) is not None:
         return None
-    capacity, rules, needs = world.capacity, world.rules, job.needs
-    if isinstance(ended, OutOfMemory) and "mem" not in spec.fixed:
+    capacity, rules, needs = world.capacity, world.settings, job.needs
+    if isinstance(ended, OutOfMemory) and "mem" not in spec.explicit_needs:
         what, had = "memory", ended.limit_bytes or needs.mem_bytes
         grown = more_memory(had, ended.peak_bytes, most_mem_bytes(capacity, rules))
         grew = replace(job, grown_mem_bytes=grown or 0)
-    elif isinstance(ended, Failed) and exit_.out_of_gpu_memory and "vram" not in spec.fixed:
+    elif isinstance(ended, Failed) and exit_.out_of_gpu_memory and "vram" not in spec.explicit_needs:
         if needs.gpu_mem_bytes is None:  # it had whole devices
             return None
         what, had = "GPU memory", needs.gpu_mem_bytes

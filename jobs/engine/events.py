@@ -25,20 +25,20 @@ class Submitted:
 
     at: float
     job: Job
-    fates: Mapping[JobId, StateName] = field(default_factory=dict)
+    dependency_states: Mapping[JobId, StateName] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class HeadLoaded:
     """The head of the queue as the store has it: queued jobs with all dependencies met, in order.
 
-    Replaces the waiting jobs of the world. `beyond` counts the like jobs behind them.
+    Replaces the waiting jobs of the world. `queued_outside_window` counts the like jobs behind them.
     """
 
     at: float
     jobs: tuple[Job, ...]
-    beyond: int
-    fates: Mapping[JobId, StateName] = field(default_factory=dict)
+    queued_outside_window: int
+    dependency_states: Mapping[JobId, StateName] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,17 +47,17 @@ class BecameReady:
 
     at: float
     job: Job
-    fates: Mapping[JobId, StateName] = field(default_factory=dict)
+    dependency_states: Mapping[JobId, StateName] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class DependencyFailed:
-    """`on` ended as `fate`, so `job` can never start; `cause` is what `on` said of it, where it did."""
+    """`on` ended as `state`, so `job` can never start; `cause` is what `on` said of it, where it did."""
 
     at: float
     job: Job
     on: JobId
-    fate: StateName
+    state: StateName
     cause: str = ""
 
 
@@ -87,7 +87,7 @@ class ReleaseRequested:
 
     at: float
     job: Job
-    fates: Mapping[JobId, StateName] = field(default_factory=dict)
+    dependency_states: Mapping[JobId, StateName] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,7 @@ class PriorityChanged:
     at: float
     job: Job
     priority: int
-    fates: Mapping[JobId, StateName] = field(default_factory=dict)
+    dependency_states: Mapping[JobId, StateName] = field(default_factory=dict)
 
 
 # --- the machine and the settings ----------------------------------------------------------------
@@ -124,7 +124,7 @@ class CapacityChanged:
 @dataclass(frozen=True, slots=True)
 class RulesChanged:
     at: float
-    rules: SchedulerSettings
+    settings: SchedulerSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,7 +259,7 @@ class SettleDependents:
     """
 
     job_id: JobId
-    fate: StateName
+    state: StateName
     met: frozenset[DependencyKind]
     never: frozenset[DependencyKind]
     cause: str = ""

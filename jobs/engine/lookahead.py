@@ -75,7 +75,9 @@ class _Ahead:
     def starts(self, job_id: JobId) -> bool:
         """Decide at this moment; whether the job starts."""
         now = self.now
-        world = replace(self.world, now=now, sample=self._reading.at(self.world, now), beyond=0)
+        world = replace(
+            self.world, now=now, sample=self._reading.at(self.world, now), queued_outside_window=0
+        )
         world, effects = step(world, Decide(now, estimate=False))
         for effect in effects:
             match effect:
@@ -118,7 +120,9 @@ class _Ahead:
         exit_ = Exit(ExitCause.EXITED, code, None, state.started_at, self.now, Usage())
         world, _ = step(self.world, AttemptEnded(self.now, job_id, attempt, exit_))
         if not saved:  # those that wait for it may start
-            world = replace(world, fates={**world.fates, job_id: StateName.SUCCEEDED})
+            world = replace(
+                world, dependency_states={**world.dependency_states, job_id: StateName.SUCCEEDED}
+            )
         self.world = world
 
 

@@ -74,11 +74,11 @@ def step(world: World, event: Event) -> StepResult:
     world = replace(world, now=event.at)
     match event:
         case Submitted():
-            return _submitted(world, event.job, event.fates)
+            return _submitted(world, event.job, event.dependency_states)
         case HeadLoaded():
-            return load(world, event.jobs, event.beyond, event.fates), ()
+            return load(world, event.jobs, event.queued_outside_window, event.dependency_states), ()
         case BecameReady():
-            return _became_ready(world, known(world, event.job), event.fates)
+            return _became_ready(world, known(world, event.job), event.dependency_states)
         case DependencyFailed():
             return _dependency_never(world, event)
         case CancelRequested():
@@ -86,18 +86,18 @@ def step(world: World, event: Event) -> StepResult:
         case HoldRequested():
             return hold(world, known(world, event.job))
         case ReleaseRequested():
-            return release(world, known(world, event.job), event.fates)
+            return release(world, known(world, event.job), event.dependency_states)
         case PriorityChanged():
-            return reprioritise(world, known(world, event.job), event.priority, event.fates)
+            return reprioritise(world, known(world, event.job), event.priority, event.dependency_states)
         case DrainChanged():
             return replace(world, draining=event.draining), ()
         case Sampled():
-            gate = next_gate(world.gate, event.sample, world.rules, world.capacity.cpus)
+            gate = next_gate(world.gate, event.sample, world.settings, world.capacity.cpus)
             return replace(world, sample=event.sample, gate=gate), ()
         case CapacityChanged():
             return replace(world, capacity=event.capacity), ()
         case RulesChanged():
-            return replace(world, rules=event.rules), ()
+            return replace(world, settings=event.settings), ()
         case WarmChanged():
             return replace(world, warm=event.warm), ()
         case ForecastsMade():
@@ -160,7 +160,7 @@ def _dependency_never(world: World, event: DependencyFailed) -> StepResult:
     job = known(world, event.job)
     if not isinstance(job.state, Waiting):
         return world, ()
-    return _never(world, job, event.on, event.fate, event.cause)
+    return _never(world, job, event.on, event.state, event.cause)
 
 
 def _never(world: World, job: Job, on: JobId, fate: StateName, why: str = "") -> StepResult:
@@ -183,7 +183,7 @@ def _decide(world: World, look_ahead: bool) -> StepResult:
     for start in plan.starts:
         job = jobs[start.job_id]
         attempt = job.attempts + 1
-        grant = start.grant if job.needs == job.spec.needs else replace(start.grant, reserves=job.needs)
+        grant = start.grant if job.needs == job.spec.needs else replace(start.grant, reserved=job.needs)
         job = replace(job.to(Starting(world.now, attempt, grant)), attempts=attempt)
         jobs[job.id] = job
         retry_at.pop(job.id, None)

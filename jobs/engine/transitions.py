@@ -41,7 +41,7 @@ def leave(world: World, job_id: JobId) -> World:
 def back(world: World, job: Job) -> World:
     """The world with a job back in the queue that has had an attempt."""
     forgotten = blocked(world, job, {})  # its dependencies are met, but only the store knows it
-    return replace(world, beyond=None) if forgotten else enter(world, job, {})
+    return replace(world, queued_outside_window=None) if forgotten else enter(world, job, {})
 
 
 def end(world: World, job: Job, state: Ended, detail: str = "", attempt: int | None = None) -> StepResult:

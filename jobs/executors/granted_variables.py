@@ -42,9 +42,9 @@ def grant_environment(needs: Needs, grant: Grant, devices: Sequence[Device] = ()
     known = {device.uuid: device for device in devices}
     granted = [known.get(uuid) or Device(uuid, 0, "", 0) for uuid in grant.device_uuids]
     environ[GRANTED] = ",".join(grant.device_uuids)
-    environ["CUDA_VISIBLE_DEVICES"] = ",".join(each.uuid for each in granted if each.maker == "nvidia")
-    if any(device.maker == "amd" for device in known.values()):
-        environ |= _rocm([each for each in granted if each.maker == "amd"])
+    environ["CUDA_VISIBLE_DEVICES"] = ",".join(each.uuid for each in granted if each.vendor == "nvidia")
+    if any(device.vendor == "amd" for device in known.values()):
+        environ |= _rocm([each for each in granted if each.vendor == "amd"])
     if grant.device_uuids:
         environ["TF_FORCE_GPU_ALLOW_GROWTH"] = "true"
     return environ

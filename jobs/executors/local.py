@@ -190,14 +190,14 @@ class LocalExecutor:
             f"{folder}/{job_folder.EXIT}"
         ):  # the word of its end may have come before
             asyncio.get_running_loop().call_soon(self._on_change, name)
-        warm = launch.stack is not None and not why_cold
+        warm = launch.framework is not None and not why_cold
         how = {"warm": warm, "why_cold": why_cold, "took_s": time.time() - asked_at}
         return Launched(str(pid), how_started(how))
 
     async def _fork(self, launch: Launch, folder: str, spec: dict[str, Any]) -> tuple[int, int | None, str]:
         """Pid and start time of the supervisor, and why it did not start its job warm."""
         why_cold = launch.why_cold
-        if launch.stack is not None:
+        if launch.framework is not None:
             forked = await self._zygotes.fork(launch, folder)
             if not isinstance(forked, str):
                 return *forked, ""

@@ -71,8 +71,8 @@ class Zygotes:
 
     async def fork(self, launch: Launch, folder: str) -> tuple[int, int | None] | str:
         """Pid and start time of a supervisor that starts the job warm, or why it has to start cold."""
-        assert launch.stack is not None
-        stack = WarmKey(launch.stack, launch.argv[0])
+        assert launch.framework is not None
+        stack = WarmKey(launch.framework, launch.argv[0])
         zygote = self._all.get(stack)
         if zygote is None:
             unfit = self._unfit.get(stack)
@@ -117,13 +117,13 @@ class Zygotes:
                 [stack.python, self._program],
                 environ,
                 self._on_end,
-                arguments=(stack.name, *PRELOADED[stack.name]),
+                arguments=(stack.framework, *PRELOADED[stack.framework]),
                 greets=True,
             )
         except OSError as error:
             self._unfit[stack] = self._clock() + UNFIT_FOR_S, f"no warm process: {error.strerror}"
             return
-        log.info("warm process %d for %s starts", process.pid, stack.name)
+        log.info("warm process %d for %s starts", process.pid, stack.framework)
         self._unfit.pop(stack, None)
         self._all[stack] = ZygoteHandle(process, self._clock())
 
@@ -149,7 +149,7 @@ class Zygotes:
         del self._all[stack]
         known.process.close(0.0)
         self._cpu_of_gone_s += known.process.cpu_s()
-        log.info("warm process %d for %s is gone", known.process.pid, stack.name)
+        log.info("warm process %d for %s is gone", known.process.pid, stack.framework)
 
 
 class ZygoteHandle:

@@ -75,13 +75,13 @@ def look(path: Path) -> DaemonStatus:
 def listens(home: Home) -> bool:
     """Whether a scheduler hears of what is written: one that leaves holds the lock a little longer."""
     with closing(Notifier()) as ringer:
-        return ringer.reaches(home.doorbell)
+        return ringer.reaches(home.scheduler_socket)
 
 
 def until_it_listens(home: Home) -> DaemonStatus:
     """Wait while a scheduler comes up or leaves: one that runs afterwards listens, or has not for long."""
     deadline = time.monotonic() + STOP_TIMEOUT_S
-    while (status := look(home.lock)).running:
+    while (status := look(home.scheduler_lock)).running:
         if listens(home) or time.monotonic() > deadline:
             return status
         time.sleep(0.01)
@@ -93,7 +93,7 @@ def owner(home: Home) -> str | None:
     import pwd
 
     try:
-        number = os.stat(home.lock).st_uid
+        number = os.stat(home.scheduler_lock).st_uid
     except OSError:
         return None
     if number == os.geteuid():
@@ -112,7 +112,7 @@ def instead_of_older(home: Home) -> Iterator[DaemonStatus | None]:
     lock. Raises Unreachable when the scheduler does not leave, or is somebody else's.
     """
     home.make()
-    found = look(home.lock)
+    found = look(home.scheduler_lock)
     if found.running and found.version.is_older and found.pid is not None:
         if who := owner(home):
             raise StateUnavailable(
@@ -121,7 +121,7 @@ def instead_of_older(home: Home) -> Iterator[DaemonStatus | None]:
                 f"Ask {who} to update cro-tui, or to stop it: cro-tui daemon --stop",
             )
         stop(home)
-    lock = _locked(home.lock)
+    lock = _locked(home.scheduler_lock)
     try:
         yield None if lock is None else found
     finally:
@@ -146,7 +146,7 @@ def start(home: Home) -> DaemonStatus:
     command = [sys.executable, "-m", "jobs.daemon", "--detach", "--ready-fd", str(theirs)]
     command += ["--data", str(home.data), "--settings", str(home.settings_file)]
     try:
-        with open(home.daemon_log, "ab") as log:
+        with open(home.scheduler_log, "ab") as log:
             os.fchmod(log.fileno(), 0o600)
             done = subprocess.Popen(
                 command,
@@ -175,20 +175,22 @@ def start(home: Home) -> DaemonStatus:
         os.close(ready)
         if theirs >= 0:
             os.close(theirs)
-    status = look(home.lock)
+    status = look(home.scheduler_lock)
     if answered or status.running:
         return status
-    raise StateUnavailable("The scheduler did not start. Its log ends with:", _last_lines(home.daemon_log))
+    raise StateUnavailable(
+        "The scheduler did not start. Its log ends with:", _last_lines(home.scheduler_log)
+    )
 
 
 def stop(home: Home) -> bool:
     """Ask the scheduler to leave and wait until it has; False when none ran. Raises Unreachable."""
-    status = look(home.lock)
+    status = look(home.scheduler_lock)
     if not status.running:
         return False
     deadline = time.monotonic() + STOP_TIMEOUT_S
     asked: int | None = None
-    while (status := look(home.lock)).running:
+    while (status := look(home.scheduler_lock)).running:
         if status.pid is not None and asked != status.pid:
             asked = status.pid
             try:

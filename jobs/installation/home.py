@@ -41,7 +41,7 @@ class Home:
         return self.data / "jobs"
 
     @property
-    def environments(self) -> Path:
+    def captured_variables(self) -> Path:
         return self.data / "environments"
 
     @property
@@ -54,19 +54,19 @@ class Home:
         return self.data / "run"
 
     @property
-    def watchers(self) -> Path:
+    def subscriptions(self) -> Path:
         return self.run / "watch"
 
     @property
-    def doorbell(self) -> Path:
+    def scheduler_socket(self) -> Path:
         return self.run / "daemon.sock"
 
     @property
-    def lock(self) -> Path:
+    def scheduler_lock(self) -> Path:
         return self.run / "daemon.lock"
 
     @property
-    def vitals(self) -> Path:
+    def latest_sample(self) -> Path:
         return self.run / "vitals.json"
 
     @property
@@ -86,11 +86,11 @@ class Home:
         return self.data / "mlflow"
 
     @property
-    def venvs(self) -> Path:
+    def recipe_environments(self) -> Path:
         return self.data / "venvs"
 
     @property
-    def daemon_log(self) -> Path:
+    def scheduler_log(self) -> Path:
         return self.data / "daemon.log"
 
     def attempt(self, job_id: int, attempt: int) -> Path:
@@ -107,7 +107,14 @@ class Home:
     def make(self) -> None:
         """Create the folders that are missing, for their owner only."""
         try:
-            for folder in (self.data, self.jobs, self.environments, self.run, self.watchers, self.recipes):
+            for folder in (
+                self.data,
+                self.jobs,
+                self.captured_variables,
+                self.run,
+                self.subscriptions,
+                self.recipes,
+            ):
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
             raise BadInput(

@@ -73,17 +73,17 @@ class Subscription(Listener):
 
 
 class Notifier:
-    """Rings the bells of others; `ring` costs some microseconds and tells whether somebody listens."""
+    """Rings the bells of others; `notify` costs some microseconds and tells whether somebody listens."""
 
     def __init__(self) -> None:
         self._socket = _datagram_socket()
 
-    def ring(self, path: Path) -> bool:
+    def notify(self, path: Path) -> bool:
         return self._reaches(path, lambda address: self._socket.sendto(b"!", address))
 
-    def ring_all(self, folder: Path) -> int:
+    def notify_all(self, folder: Path) -> int:
         """Ring every bell in a folder, take down the dead ones, and return how many live."""
-        return self._each(folder, self.ring)
+        return self._each(folder, self.notify)
 
     def count(self, folder: Path) -> int:
         """How many bells in a folder live, without ringing them; the dead ones are taken down."""

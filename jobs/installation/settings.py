@@ -64,12 +64,12 @@ class DefaultSettings:
 
 @dataclass(frozen=True, slots=True)
 class JobSettings:
-    """How jobs run. `stand_back`: the person's own programs get CPU, disk and memory first.
+    """How jobs run. `low_priority`: the person's own programs get CPU, disk and memory first.
 
     `log_max_bytes`, written `log_max`: of a longer output the middle is dropped; 0 keeps all of it.
     """
 
-    stand_back: bool = True
+    low_priority: bool = True
     log_max_bytes: int = 256 * MIB
 
 
@@ -185,6 +185,7 @@ class Settings:
 
 _ALIASES = {"mem": "mem_bytes", "grace": "grace_s", "log_max": "log_max_bytes", "max": "max_bytes"}
 _RENAMED = {"slice_s": "overdue_times", "slice_share": "overdue_times", "slice_ratio": "overdue_ratio"}
+_EARLIER = {"stand_back": "low_priority"}  # names of keys that earlier versions had
 _CHOICES = {"graph": ("braille", "ascii"), "notify": ("off", "osc9", "osc777")}
 _NOT_ZERO = frozenset(
     {
@@ -213,7 +214,7 @@ def _table(table: Mapping[str, Any], name: str, path: Path) -> dict[str, Any]:
 
 
 def _section(kind: type[_Section], table: Mapping[str, Any], name: str, path: Path) -> _Section:
-    section = _table(table, name, path)
+    section = {_EARLIER.get(key, key): value for key, value in _table(table, name, path).items()}
     default = kind()
     known = {f.name: getattr(default, f.name) for f in fields(kind)}  # type: ignore[arg-type]
     aliases = {

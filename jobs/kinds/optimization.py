@@ -117,4 +117,4 @@ def plan_of(job: Job) -> OptimizationPlan | None:
 
 def in_sweep(job: Job) -> bool:
     """Whether there are figures of a sweep or an optimisation that it belongs to."""
-    return job.spec.sweep is not None or is_controller(job)
+    return job.spec.group is not None or is_controller(job)

@@ -40,7 +40,7 @@ class ServiceRequest:
 @dataclass(frozen=True, slots=True)
 class Service:
     """What a running service says of itself. `engine` is "onnx", "litert", "sklearn" or "keras";
-    `why_native` says why it is not a faster one. `trouble` is set while a version that its alias means
+    `why_native` says why it is not a faster one. `problem` is set while a version that its alias means
     cannot be served. `requests` to `drift` (a sentence, while inputs are far from what it learned from) are
     as of some seconds ago.
     """
@@ -51,7 +51,7 @@ class Service:
     version: int
     engine: str
     why_native: str = ""
-    trouble: str = ""
+    problem: str = ""
     since_at: float = 0.0
     pid: int = 0
     requests: int = 0

@@ -161,7 +161,7 @@ class _Driver:
                 if total is not None and (address in self._graphics or _is_graphics(folder, total)):
                     self._graphics[address] = total
                     continue
-                unnamed = Device(f"AMD-{address}", len(self._cards), _name(folder), 0, maker="amd")
+                unnamed = Device(f"AMD-{address}", len(self._cards), _name(folder), 0, vendor="amd")
                 card = self._cards[address] = _Card(folder, unnamed)
             own = [node for node in nodes if node.address == address]
             ident = own[0].unique_id if own else 0

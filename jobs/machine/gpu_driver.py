@@ -56,7 +56,7 @@ class KnownDevices:
 class GpuDriver(Protocol):
     """A maker's driver, opened. One thread calls it; any call may hang or raise.
 
-    It numbers its devices from 0, and returns a `DeviceNote` where a note names some: `Gpus` renumbers them.
+    It numbers its devices from 0, and returns a `DeviceNote` where a note names some; `Gpus` renumbers.
     """
 
     @property

@@ -52,7 +52,9 @@ def planned_end_at(job: Job, now: float) -> float | None:
 def warm_bytes(process: WarmProcess) -> int:
     """The memory that counts as taken by a warm process."""
     return (
-        EXPECTED_WARM_BYTES.get(process.stack.name, GIB) if process.mem_bytes is None else process.mem_bytes
+        EXPECTED_WARM_BYTES.get(process.key.framework, GIB)
+        if process.mem_bytes is None
+        else process.mem_bytes
     )
 
 
@@ -80,8 +82,8 @@ def allocation_of(world: World, sample: Sample, job: Job) -> Allocation:
     usage = sample.jobs.get(job.id)
     live = usage.mem_bytes if usage is not None else None
     started_at = state.since_at if isinstance(state, Starting) else state.started_at
-    settles_at = started_at + world.rules.settle_s
-    settling = live is None or abs(sample.at - started_at) < world.rules.settle_s
+    settles_at = started_at + world.settings.settle_s
+    settling = live is None or abs(sample.at - started_at) < world.settings.settle_s
     seen = live if live is not None or started_at <= sample.at else 0
     return Allocation(
         job.id,

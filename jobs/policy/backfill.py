@@ -138,7 +138,7 @@ def new_allocation(
 def emptied(room: FreeResources) -> FreeResources:
     """The room without any of our jobs: what the machine and everything foreign would leave."""
     empty = room.settled()
-    for holding in list(empty.holdings.values()):
+    for holding in list(empty.allocations.values()):
         empty.release(holding)
     return empty
 

@@ -51,7 +51,7 @@ def decide(world: World) -> Plan:
         reasons = shortages.of(jobs[0].needs) or _backfill_reason(result.behind.get(key))
         explained.append(reasons)
         for job in jobs:
-            held[job.id] = remarks.on(job, reasons)
+            held[job.id] = remarks.for_job(job, reasons)
     starts = tuple(Start(job.id, grant) for job, grant in result.starts)
     if starts[1:] and (slow := disks_are_stalled(world)) is not None:
         starts, later = starts[:1], replace(slow, until_at=world.now + DISK_PAUSE_S)
@@ -98,13 +98,13 @@ def _candidates(world: World, held: dict[JobId, tuple[Reason, ...]]) -> list[Job
         if not reasons:
             key = needs_key(job.needs)
             if key not in too_big:
-                too_big[key] = never_fits(world.capacity, world.rules, job.needs)
+                too_big[key] = never_fits(world.capacity, world.settings, job.needs)
             reasons = too_big[key]
         if not reasons and job.id in world.retry_at:
             until_at, cause = world.retry_at[job.id]
             if until_at > world.now:
                 reasons = (Reason(ReasonCode.START_FAILED, until_at=until_at, detail=cause),)
-        if not reasons and len(candidates) >= world.rules.window:
+        if not reasons and len(candidates) >= world.settings.window:
             reasons = (Reason(ReasonCode.AHEAD, len(candidates) + beyond, unit=Unit.JOBS),)
             beyond += 1
         if reasons:
@@ -122,7 +122,7 @@ def waiting_order(world: World) -> list[JobId]:
 
 def _in_order(world: World, waiting: list[Job]) -> list[Job]:
     """Those for whom others made room, the overdue, then by score; or first come, first served."""
-    if not world.rules.learned_order:
+    if not world.settings.learned_order:
         return sorted(waiting, key=rank)
     order = Order.of(world)
     places = {job_id: place for place, job_id in enumerate(world.promised)}
@@ -140,7 +140,7 @@ def _places_kept(world: World) -> int:
 
 def _state_of(world: World, job_id: JobId) -> StateName | None:
     job = world.jobs.get(job_id)
-    return world.fates.get(job_id) if job is None else job.state.name
+    return world.dependency_states.get(job_id) if job is None else job.state.name
 
 
 def _closed(world: World) -> tuple[Reason, ...]:
@@ -150,11 +150,11 @@ def _closed(world: World) -> tuple[Reason, ...]:
         reasons.append(Reason(ReasonCode.DRAINING))
     if not readable(world):
         reasons.append(Reason(ReasonCode.NO_SAMPLE))
-    if pressure := pressure_reason(world.gate, world.rules):
+    if pressure := pressure_reason(world.gate, world.settings):
         reasons.append(pressure)
     if (slow := disks_are_stalled(world)) is not None and (slow.until_at or 0.0) > world.now:
         reasons.append(slow)
-    if world.rules.pause_on_alert and world.sample is not None and world.sample.alerts:
+    if world.settings.pause_on_alert and world.sample is not None and world.sample.alerts:
         reasons.append(Reason(ReasonCode.ALERT, detail=world.sample.alerts[0].text))
     return tuple(reasons)
 
@@ -170,7 +170,7 @@ def _wake_at(
 ) -> float | None:
     """The soonest moment at which waiting alone can change the answer; `turn_at`: others may make room."""
     moments = [until_at for until_at, _ in world.retry_at.values()]
-    moments += [at for at in (turn_at, reopens_at(world.gate, world.rules)) if at is not None]
+    moments += [at for at in (turn_at, reopens_at(world.gate, world.settings)) if at is not None]
     moments += [
         reason.until_at
         for reasons in held

@@ -95,7 +95,7 @@ def build_devices(world: World, sample: Sample, holdings: Sequence[Allocation]) 
         ours = [holding for holding in holdings if device.uuid in holding.grant.device_uuids]
         reading = readings.get(device.uuid, DeviceSample(device.uuid))
         devices.append(
-            _device(device, reading, ours, sample=sample, rules=world.rules, just_ended=just_ended)
+            _device(device, reading, ours, sample=sample, rules=world.settings, just_ended=just_ended)
         )
     return devices
 

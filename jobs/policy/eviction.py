@@ -29,7 +29,7 @@ def evictions(
     world: World, room: FreeResources, waiting: Sequence[Job], order: Order
 ) -> tuple[Eviction, ...]:
     """Who makes room now and for whom. `room` is what the start pass has left, `waiting` whom it left."""
-    rules = world.rules
+    rules = world.settings
     if not rules.evict or not waiting or under_way(world):
         return ()
     victims = sorted(
@@ -104,7 +104,7 @@ def worth_a_restart(job: Job, now: float, rules: SchedulerSettings, share: float
 
 def may_change_at(world: World) -> float | None:
     """When the answer can change although nothing happens: a trial is over, a round is due again."""
-    rules, moments = world.rules, []
+    rules, moments = world.settings, []
     if not rules.evict:
         return None
     if world.evicted_at is not None:
@@ -123,7 +123,7 @@ def may_change_at(world: World) -> float | None:
 
 def under_way(world: World) -> bool:
     """Whether somebody is saving and stopping, or was asked to so lately that nobody else is now."""
-    if world.evicted_at is not None and 0 <= world.now - world.evicted_at < world.rules.evict_every_s:
+    if world.evicted_at is not None and 0 <= world.now - world.evicted_at < world.settings.evict_every_s:
         return True
     return any(
         isinstance(job.state, Running) and job.state.evict_requested_at is not None
@@ -164,7 +164,7 @@ def _make_room(
     needs = job.needs
     scratch, taken = room.copy(), list[Job]()
     for _, victim in victims:
-        holding = scratch.holdings.get(victim.id)
+        holding = scratch.allocations.get(victim.id)
         if holding is None:
             continue
         if len(taken) >= most:
@@ -176,7 +176,7 @@ def _make_room(
             continue
         scratch.take(new_allocation(job.id, needs, grant, None, 0.0))
         for spared in taken[:]:
-            back = room.holdings[spared.id]
+            back = room.allocations[spared.id]
             if scratch.holds(back):
                 scratch.take(back)
                 taken.remove(spared)

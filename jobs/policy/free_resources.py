@@ -35,7 +35,7 @@ class FreeResources:
     mem_live_free_bytes: int
     coming_bytes: int
     devices: list[FreeDevice]
-    holdings: dict[JobId, Allocation] = field(default_factory=dict)
+    allocations: dict[JobId, Allocation] = field(default_factory=dict)
 
     @property
     def mem_bytes(self) -> int:
@@ -49,7 +49,7 @@ class FreeResources:
             self.mem_live_free_bytes,
             self.coming_bytes,
             [device.copy() for device in self.devices],
-            dict(self.holdings),
+            dict(self.allocations),
         )
 
     def settled(self) -> FreeResources:
@@ -102,7 +102,7 @@ class FreeResources:
 
     def take(self, holding: Allocation) -> None:
         """Give a job what it needs."""
-        self.holdings[holding.job_id] = holding
+        self.allocations[holding.job_id] = holding
         self.cpus -= holding.needs.cpus
         self.mem_reserved_free_bytes -= holding.mem_bytes
         self.mem_live_free_bytes -= holding.mem_bytes
@@ -111,7 +111,7 @@ class FreeResources:
 
     def release(self, holding: Allocation) -> None:
         """Take back what a job holds."""
-        del self.holdings[holding.job_id]
+        del self.allocations[holding.job_id]
         self.cpus += holding.needs.cpus
         self.mem_reserved_free_bytes += holding.mem_bytes
         self.mem_live_free_bytes += holding.mem_bytes
@@ -120,7 +120,7 @@ class FreeResources:
 
     def ends(self) -> list[Allocation]:
         """Holdings with a known end, soonest first."""
-        known = [holding for holding in self.holdings.values() if holding.ends_at is not None]
+        known = [holding for holding in self.allocations.values() if holding.ends_at is not None]
         return sorted(known, key=lambda holding: (holding.ends_at or 0.0, holding.job_id))
 
     def _granted(self, holding: Allocation) -> Iterable[FreeDevice]:
@@ -134,18 +134,18 @@ def readable(world: World) -> bool:
     sample = world.sample
     if sample is None or sample.mem_available_bytes is None:
         return False
-    return abs(world.now - sample.at) <= world.rules.max_sample_age_s
+    return abs(world.now - sample.at) <= world.settings.max_sample_age_s
 
 
 def guarded(world: World) -> bool:
     """Whether somebody has used a terminal of the machine so recently that room is kept for them."""
     idle_s = None if world.sample is None else world.sample.idle_s
-    return idle_s is not None and idle_s < world.rules.guard_s
+    return idle_s is not None and idle_s < world.settings.guard_s
 
 
 def free_resources(world: World) -> FreeResources:
     """The room left in a world by its active jobs and by everything else; `readable(world)` must hold."""
-    sample, capacity, rules = world.sample, world.capacity, world.rules
+    sample, capacity, rules = world.sample, world.capacity, world.settings
     if sample is None or sample.mem_available_bytes is None:
         raise ValueError("a room cannot be told without a reading of the memory")
     holdings = [allocation_of(world, sample, job) for job in _active(world)]
@@ -168,7 +168,7 @@ def free_resources(world: World) -> FreeResources:
         - sum(withheld_bytes(h) for h in holdings),
         coming_bytes=coming,
         devices=build_devices(world, sample, holdings),
-        holdings={holding.job_id: holding for holding in holdings},
+        allocations={holding.job_id: holding for holding in holdings},
     )
 
 

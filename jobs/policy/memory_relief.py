@@ -15,7 +15,7 @@ DISK_PAUSE_S = 60.0  # between two starts while the disks stall
 
 def memory_relief(world: World) -> tuple[Eviction, ...]:
     """The job furthest beyond its reservation, the younger first, once memory stalls badly, as in oomd."""
-    rules, sample = world.rules, world.sample
+    rules, sample = world.settings, world.sample
     if sample is None or not rules.evict or not readable(world) or under_way(world):
         return ()
     stalls = sample.pressure.memory_full_avg10
@@ -37,7 +37,7 @@ def memory_relief(world: World) -> tuple[Eviction, ...]:
 
 def disks_are_stalled(world: World) -> Reason | None:
     """Why no more than one job may start now; `until_at`, which may be past, is when the next one may."""
-    sample, limit = world.sample, world.rules.io_some_slow
+    sample, limit = world.sample, world.settings.io_some_slow
     stalls = None if sample is None else sample.pressure.io_some_avg60
     if stalls is None or stalls <= limit:
         return None

@@ -34,7 +34,7 @@ class Notes:
     def of(world: World, order: Order, candidates: Sequence[Job], evictions: Sequence[Eviction]) -> Notes:
         saving = [job for job in world.jobs.values() if isinstance(job.state, Running) and job.can_save]
         return Notes(
-            world.rules.evict and bool(saving),
+            world.settings.evict and bool(saving),
             frozenset(job.id for job in overdue(world)),
             Reason(ReasonCode.OVERDUE, overdue_after_s(world), unit=Unit.SECONDS),
             _makers_of_room(saving, evictions),
@@ -42,7 +42,7 @@ class Notes:
             _guard(world),
         )
 
-    def on(self, job: Job, reasons: tuple[Reason, ...]) -> tuple[Reason, ...]:
+    def for_job(self, job: Job, reasons: tuple[Reason, ...]) -> tuple[Reason, ...]:
         """The reasons with the remarks: first who makes room, then what is short, then the rest."""
         first, more = list[Reason](), list[Reason]()
         if by := self._by.get(job.id):
@@ -106,11 +106,11 @@ def _held_back_by_use(order: Order, candidates: Sequence[Job]) -> Mapping[JobId,
 
 
 def _guard(world: World) -> tuple[Reason, ...]:
-    if not guarded(world) or not (world.rules.guard_cpus or world.rules.guard_mem_bytes):
+    if not guarded(world) or not (world.settings.guard_cpus or world.settings.guard_mem_bytes):
         return ()
     kept = []
-    if world.rules.guard_cpus:
-        kept.append(Reason(ReasonCode.GUARD, world.rules.guard_cpus, unit=Unit.CPUS))
-    if world.rules.guard_mem_bytes:
-        kept.append(Reason(ReasonCode.GUARD, world.rules.guard_mem_bytes, unit=Unit.BYTES))
+    if world.settings.guard_cpus:
+        kept.append(Reason(ReasonCode.GUARD, world.settings.guard_cpus, unit=Unit.CPUS))
+    if world.settings.guard_mem_bytes:
+        kept.append(Reason(ReasonCode.GUARD, world.settings.guard_mem_bytes, unit=Unit.BYTES))
     return tuple(kept)

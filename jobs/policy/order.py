@@ -72,7 +72,7 @@ def overdue(world: World) -> list[Job]:
     the work at hand as it was at its most. What such a job then does to others is bounded by the same work,
     so nobody waits much longer than in the order of arrival, while most wait far shorter.
     """
-    rules, now = world.rules, world.now
+    rules, now = world.settings, world.now
     if not rules.learned_order or rules.overdue_times <= 0:
         return []
     after_s = overdue_after_s(world)
@@ -89,7 +89,7 @@ def overdue_after_s(world: World) -> float:
 
     Who goes first holds up all others for as long as its place takes to become free: see `patience`.
     """
-    rules = world.rules
+    rules = world.settings
     return patience(world) * max(rules.overdue_s, rules.overdue_times * world.backlog_s)
 
 
@@ -105,7 +105,7 @@ def all_can_wait(world: World) -> bool:
 
 
 def _cannot_wait(world: World) -> int:
-    return sum(not (world.rules.evict and job.can_save) for job in world.jobs.values())
+    return sum(not (world.settings.evict and job.can_save) for job in world.jobs.values())
 
 
 def _mean_left_s(job: Job, now: float) -> float:
@@ -127,7 +127,9 @@ def work_at_hand_s(world: World) -> float:
     """
     cpus = mem = gpus = 0.0
     seen = sum(isinstance(job.state, Queued) for job in world.jobs.values())
-    as_many = 1.0 + (world.beyond or 0) / max(seen, 1)  # each that is seen stands for so many that wait
+    as_many = 1.0 + (world.queued_outside_window or 0) / max(
+        seen, 1
+    )  # each that is seen stands for so many that wait
     for job in world.jobs.values():
         if not isinstance(job.state, Queued | Running):
             continue
@@ -184,7 +186,7 @@ class Order:
 
     @staticmethod
     def of(world: World) -> Order:
-        rules, times = world.rules, patience(world)
+        rules, times = world.settings, patience(world)
         weight = rules.fair_weight / times
         heavy = _heaviness(world.usage, weight)
         return Order(world.now, world.capacity, rules.ageing_s * times, weight, heavy, {})
@@ -233,7 +235,7 @@ def _heaviness(usage: Mapping[str, float], weight: float) -> Mapping[str, float]
 def accrued(world: World, now: float) -> Mapping[str, float]:
     """Each user's decayed dominant-share seconds at `now`, with those of what has run since."""
     passed_s = max(0.0, now - world.usage_at)
-    decay = 0.5 ** (passed_s / world.rules.usage_half_life_s)
+    decay = 0.5 ** (passed_s / world.settings.usage_half_life_s)
     later = {user: left for user, used in world.usage.items() if (left := used * decay) > 0.01}
     for job in world.jobs.values():
         if isinstance(job.state, Running):

@@ -38,7 +38,7 @@ class Shortages:
     _of_devices: dict[tuple[int, int | None], list[Reason]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        holdings = list(self.room.holdings.values())
+        holdings = list(self.room.allocations.values())
         self._empty = emptied(self.room)
         self._ends = self.room.ends()
         self._end_times = [holding.ends_at or 0.0 for holding in self._ends]
@@ -79,7 +79,7 @@ class Shortages:
             return reasons
         free = max(0, room.mem_bytes)
         by_reservation = need > room.mem_reserved_free_bytes
-        settling = [h for h in room.holdings.values() if h.settles_at is not None and h.seen_bytes != 0]
+        settling = [h for h in room.allocations.values() if h.settles_at is not None and h.seen_bytes != 0]
         unseen = sum(holding.mem_bytes for holding in settling if holding.seen_bytes is None)
         if not by_reservation and need <= room.mem_live_free_bytes + room.coming_bytes + unseen:
             return [self._settling(settling, need, free)]

@@ -70,17 +70,22 @@ def learned_needs(
     runs = _runs(spec, remembered)
     asked = spec.needs
     needs = asked
-    if "mem" not in spec.fixed:
+    if "mem" not in spec.explicit_needs:
         most = most_mem_bytes(capacity, rules)
         if mem_bytes := _memory(runs, log_size(spec), asked.mem_bytes, declared=asked.mem_is_limit):
             needs = replace(needs, mem_bytes=max(min(mem_bytes, most), min(_LEAST_BYTES, asked.mem_bytes)))
-    if "vram" not in spec.fixed and asked.gpus and asked.gpu_mem_bytes is not None and capacity.devices:
+    if (
+        "vram" not in spec.explicit_needs
+        and asked.gpus
+        and asked.gpu_mem_bytes is not None
+        and capacity.devices
+    ):
         peaks = [run.gpu_mem_bytes for run in runs if run.gpu_mem_bytes]
         if len(peaks) >= 2:
             most = most_gpu_mem_bytes(capacity, rules, asked.gpus)
             gpu_mem_bytes = int(max(peaks) * (1.1 + 2 / len(peaks))) + _GPU_CONTEXT_BYTES
             needs = replace(needs, gpu_mem_bytes=min(gpu_mem_bytes, max(asked.gpu_mem_bytes, most)))
-    if "cpus" not in spec.fixed:
+    if "cpus" not in spec.explicit_needs:
         cores = [run.cpus for run in runs if run.cpus is not None]
         if len(cores) >= 2:
             needs = replace(needs, cpus=min(_cores(cores, asked.cpus), capacity.cpus))

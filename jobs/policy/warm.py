@@ -19,13 +19,13 @@ _SHORT_OF_MEMORY = frozenset({ReasonCode.MEMORY, ReasonCode.FOREIGN_MEMORY})
 def warm_plan(world: World) -> WarmPlan:
     """What to start and stop now; with no readable sample nothing is started."""
     wanted = _wanted(world)
-    kept = {process.stack: process for process in world.warm}
-    if not world.rules.warm_starts:
+    kept = {process.key: process for process in world.warm}
+    if not world.settings.warm_starts:
         return WarmPlan(stop=frozenset(kept), without=dict.fromkeys(wanted, "warm starts are switched off"))
     stop = {
         stack
         for stack, process in kept.items()
-        if stack not in wanted and world.now - process.used_at >= world.rules.warm_idle_s
+        if stack not in wanted and world.now - process.used_at >= world.settings.warm_idle_s
     }
     if any(_waits_for_memory(job) for job in world.jobs.values()):
         stop |= _in_the_way(world, wanted)
@@ -35,8 +35,8 @@ def warm_plan(world: World) -> WarmPlan:
         room = free_resources(world).mem_bytes
         for stack in missing:
             without[stack] = "no room in memory for a warm process"
-            if room - EXPECTED_WARM_BYTES[stack.name] >= wanted[stack]:
-                room -= EXPECTED_WARM_BYTES[stack.name]
+            if room - EXPECTED_WARM_BYTES[stack.framework] >= wanted[stack]:
+                room -= EXPECTED_WARM_BYTES[stack.framework]
                 start.add(stack)
     return WarmPlan(frozenset(start), frozenset(stop), without)
 
@@ -44,9 +44,14 @@ def warm_plan(world: World) -> WarmPlan:
 def stack_of(job: Job) -> WarmKey | None:
     """What a warm process for this job has imported; None when there is to be none."""
     spec = job.spec
-    if spec.stack is None or spec.stack not in EXPECTED_WARM_BYTES or not spec.warm or not spec.argv:
+    if (
+        spec.framework is None
+        or spec.framework not in EXPECTED_WARM_BYTES
+        or not spec.warm
+        or not spec.argv
+    ):
         return None
-    return WarmKey(spec.stack, spec.argv[0])
+    return WarmKey(spec.framework, spec.argv[0])
 
 
 def _wanted(world: World) -> dict[WarmKey, int]:
@@ -65,7 +70,7 @@ def _wanted(world: World) -> dict[WarmKey, int]:
 
 def _in_the_way(world: World, wanted: Mapping[WarmKey, int]) -> set[WarmKey]:
     """Those that nobody at hand uses; all of them once nothing else will give memory back."""
-    stacks = {process.stack for process in world.warm}
+    stacks = {process.key for process in world.warm}
     unused = stacks - wanted.keys()
     active = any(not isinstance(job.state, Queued) for job in world.jobs.values())
     return unused if unused or active else stacks

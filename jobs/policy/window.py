@@ -28,9 +28,9 @@ def rank(job: Job) -> tuple[int, int]:
 
 def wants_head(world: World) -> bool:
     """Whether so few waiting jobs are left in the world that the store should be asked for HeadLoaded."""
-    if world.beyond is None:
+    if world.queued_outside_window is None:
         return True
-    return world.beyond > 0 and 2 * len(_waiting(world)) <= world.rules.window
+    return world.queued_outside_window > 0 and 2 * len(_waiting(world)) <= world.settings.window
 
 
 def blocked(world: World, job: Job, fates: Mapping[JobId, StateName]) -> tuple[Reason, ...]:
@@ -40,33 +40,33 @@ def blocked(world: World, job: Job, fates: Mapping[JobId, StateName]) -> tuple[R
         known = world.jobs.get(job_id)
         if known is not None:
             return known.state.name
-        return fates.get(job_id, world.fates.get(job_id))
+        return fates.get(job_id, world.dependency_states.get(job_id))
 
     return missing(job.spec.after, state_of) if job.spec.after else ()
 
 
 def enter(world: World, job: Job, fates: Mapping[JobId, StateName]) -> World:
     """The world with a ready Queued job in its place, inside or beyond the head."""
-    if world.beyond is None:
+    if world.queued_outside_window is None:
         return world
-    jobs, beyond = dict(world.jobs), world.beyond
+    jobs, beyond = dict(world.jobs), world.queued_outside_window
     jobs.pop(job.id, None)
     waiting = _waiting(replace(world, jobs=jobs))
-    full = len(waiting) >= world.rules.window
-    if world.rules.learned_order and (beyond or full):
+    full = len(waiting) >= world.settings.window
+    if world.settings.learned_order and (beyond or full):
         kind = _place_of(job)
-        if len(waiting) >= 2 * world.rules.window or any(_place_of(other) == kind for other in waiting):
-            return replace(world, jobs=jobs, beyond=beyond + 1)
+        if len(waiting) >= 2 * world.settings.window or any(_place_of(other) == kind for other in waiting):
+            return replace(world, jobs=jobs, queued_outside_window=beyond + 1)
     elif beyond or full:
         last = max(waiting, key=rank, default=None)
         if last is None or rank(job) > rank(last):
-            return replace(world, jobs=jobs, beyond=beyond + 1)
+            return replace(world, jobs=jobs, queued_outside_window=beyond + 1)
         if full:
             del jobs[last.id]
             beyond += 1
     jobs[job.id] = job
-    known = dict(world.fates) | dict(fates) if job.spec.after else world.fates
-    return replace(world, jobs=jobs, beyond=beyond, fates=_needed(jobs, known))
+    known = dict(world.dependency_states) | dict(fates) if job.spec.after else world.dependency_states
+    return replace(world, jobs=jobs, queued_outside_window=beyond, dependency_states=_needed(jobs, known))
 
 
 def choose(waiting: Iterable[Job], order: Order, most: int, promised: Collection[JobId] = ()) -> list[Job]:
@@ -116,7 +116,13 @@ def load(world: World, head: tuple[Job, ...], beyond: int, fates: Mapping[JobId,
         if isinstance(job.state, Queued):
             jobs.setdefault(job.id, job)
     retry_at = {job_id: retry for job_id, retry in world.retry_at.items() if retry[0] > world.now}
-    return replace(world, jobs=jobs, beyond=beyond, fates=_needed(jobs, fates), retry_at=retry_at)
+    return replace(
+        world,
+        jobs=jobs,
+        queued_outside_window=beyond,
+        dependency_states=_needed(jobs, fates),
+        retry_at=retry_at,
+    )
 
 
 def _waiting(world: World) -> list[Job]:

@@ -131,7 +131,7 @@ class Supervisor:
         self.kill_at: float | None = None
         self.paused_at: float | None = None
         self.first_report_s: float | None = None
-        self.stands_back = not spec["stand_back"]
+        self.has_low_priority = not spec["low_priority"]
         self.oom_kills = _oom_kills()
         self.cpu_before_s = time.process_time()
         self.started_at = time.time()
@@ -210,7 +210,7 @@ class Supervisor:
         """Whatever the job must have from its first instruction, this process has while it is made."""
         limit = self.mem_limit
         self.group = None if limit is None else cgroup.make(self.spec["name"])
-        with niceness.LowPriority(self.spec["stand_back"]):
+        with niceness.LowPriority(self.spec["low_priority"]):
             if self.group is None:
                 self.job = self.start_job(self.spec, log)
                 return
@@ -266,8 +266,8 @@ class Supervisor:
         return self.status is not None and self.alone
 
     def _look(self, now: float, *, write: bool = False) -> None:
-        if not self.stands_back and self.status is None:
-            self.stands_back = niceness.lower_priority(self.job)
+        if not self.has_low_priority and self.status is None:
+            self.has_low_priority = niceness.lower_priority(self.job)
         self.log_cap.look(now)
         self.first_report_s = self._reported_after_s()
         if self.meter.look(now, write=write):

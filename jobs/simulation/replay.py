@@ -47,7 +47,7 @@ class Setting:
     `foreign`: the memory that others use, from which second on; before the first it is none.
     """
 
-    rules: SchedulerSettings
+    settings: SchedulerSettings
     knowledge: Knowledge = Knowledge.LEARNED
     coverage: float = 1.0
     save_s: float = 5.0
@@ -249,7 +249,7 @@ class _Replay:
     # --- deciding --------------------------------------------------------------------------------------
 
     def _world(self) -> World:
-        rules = self.setting.rules
+        rules = self.setting.settings
         before = World(
             self.now, self.capacity, rules, jobs=self.active, usage=self.usage, usage_at=self.usage_at
         )
@@ -279,7 +279,7 @@ class _Replay:
                 known,
                 jobs=jobs,
                 sample=sample,
-                beyond=len(self.waiting) + len(self.active) - len(jobs),
+                queued_outside_window=len(self.waiting) + len(self.active) - len(jobs),
                 promised=self.promised,
                 evicted_at=self.evicted_at,
                 backlog_s=self.backlog_s,

@@ -20,6 +20,7 @@ from jobs.core.jobs import (
     DependencyKind,
     Ended,
     Grant,
+    GroupRef,
     Job,
     JobId,
     JobSpec,
@@ -56,6 +57,11 @@ _COUNTED: Mapping[str, type[int] | type[float]] = {
 }
 
 _CODES, _UNITS, _ALERTS = frozenset(ReasonCode), frozenset((*Unit, None)), frozenset(AlertKind)
+_STORED = {
+    "framework": "stack",
+    "explicit_needs": "fixed",
+    "group": "sweep",
+}  # keys of rows, in all versions
 _DETAIL = frozenset({"state", "usage", "metrics", *_COUNTED})
 
 _ENCODER = json.JSONEncoder(separators=(",", ":"))  # json.dumps would make one for each call
@@ -108,6 +114,9 @@ def dump_spec(spec: JobSpec) -> str:
     table["after"] = [(after.job_id, after.kind.value) for after in spec.after]
     if not spec.secrets:
         del table["secrets"]
+    for name, stored in _STORED.items():
+        if name in table:
+            table[stored] = table.pop(name)
     return dump(with_unknown(table, table.pop("unknown")))
 
 
@@ -115,6 +124,9 @@ def dump_spec(spec: JobSpec) -> str:
 def load_spec(text: str) -> JobSpec:
     try:
         table = load(text)
+        for name, stored in _STORED.items():
+            if stored in table:
+                table[name] = table.pop(stored)
         unknown = unknown_keys(JobSpec, table) + unknown_keys(Needs, table["needs"], "needs.")
         table["argv"] = tuple(str(word) for word in table["argv"])
         needs = read_as(Needs, table["needs"])
@@ -135,11 +147,11 @@ def load_spec(text: str) -> JobSpec:
         table["on_reboot"] = _choice(OnReboot, reboot, OnReboot.FAIL)
         if reboot != table["on_reboot"]:
             unknown += (("on_reboot", dump(reboot)),)
-        table["fixed"] = tuple(str(name) for name in table.get("fixed", ()))
+        table["explicit_needs"] = tuple(str(name) for name in table.get("explicit_needs", ()))
         table["secrets"] = tuple(str(name) for name in table.get("secrets", ()))
-        if table.get("sweep") is not None:
-            first, size = table["sweep"]
-            table["sweep"] = int(first), int(size)
+        if table.get("group") is not None:
+            first, size = table["group"]
+            table["group"] = GroupRef(JobId(int(first)), int(size))
         return read_as(JobSpec, table | {"unknown": unknown})
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DamagedRecord(f"specification: {error}") from None
@@ -164,8 +176,8 @@ def dump_detail(job: Job) -> str:
     if "grant" in state:
         grant: Grant = state["grant"]
         state["grant"] = list(grant.device_uuids)
-        if grant.reserves is not None:
-            state["reserves"] = plain(grant.reserves)
+        if grant.reserved is not None:
+            state["reserves"] = plain(grant.reserved)
     usage = state.pop("usage", job.usage)
     table: dict[str, Any] = {"state": state, "usage": plain(usage)}
     if job.metrics:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
-from jobs.core.jobs import JobId, JobSpec, StateName
+from jobs.core.jobs import GroupRef, JobId, JobSpec, StateName
 from jobs.core.ports import NoSuchJob, WrongState
 from jobs.store import codec, schema
 
@@ -89,7 +89,7 @@ class Intents:
                 (len(specs), len(specs)),
             ).fetchone()
             if sweep:
-                specs = [replace(spec, sweep=(first, len(specs))) for spec in specs]
+                specs = [replace(spec, group=GroupRef(JobId(first), len(specs))) for spec in specs]
             _refuse_unknown(connection, {after.job_id for spec in specs for after in spec.after}, first)
             if group is not None:
                 _begin_group(connection, first, group)
@@ -164,7 +164,7 @@ class Intents:
 
 def lead_of(spec: JobSpec) -> int | None:
     """The group that a job belongs to."""
-    return None if spec.sweep is None else spec.sweep[0]
+    return None if spec.group is None else spec.group[0]
 
 
 def _begin_group(connection: sqlite3.Connection, first: int, group: NewGroup) -> None:

@@ -161,7 +161,7 @@ class View:
         """Every job that has an attempt."""
         return self._readable("state IN ('starting', 'running', 'paused')", "id", -1)
 
-    def head(self, limit: int, *, by_class: bool = False) -> list[Job]:
+    def window(self, limit: int, *, by_class: bool = False) -> list[Job]:
         """The waiting jobs that the scheduler has in view: see `Store.head`."""
         if not by_class:
             return self._readable("state = 'queued' AND unmet = 0", WAITING_ORDER, limit)
@@ -172,7 +172,7 @@ class View:
             for job in self._readable(f"state = 'queued' AND unmet = 0 AND class = {kind}", "id", each)
         ]
 
-    def past(self, limit: int) -> list[Job]:
+    def ended_jobs(self, limit: int) -> list[Job]:
         """The last jobs that have ended, the newest first."""
         return self._readable("finished_at IS NOT NULL", ENDED_ORDER, limit)
 
@@ -191,7 +191,9 @@ class View:
             for spec, each in zip(specs, made, strict=True)
         ]
 
-    def foreseen(self, jobs: Sequence[Job], capacity: Capacity, rules: SchedulerSettings) -> list[Job]:
+    def with_forecasts(
+        self, jobs: Sequence[Job], capacity: Capacity, rules: SchedulerSettings
+    ) -> list[Job]:
         """The jobs with their forecasts, as the scheduler makes them."""
         from jobs.policy.history import forecast_of
 

@@ -195,8 +195,8 @@ class Store:
                 job.id,
             ),
         )
-        if job.metrics and isinstance(job.state, Succeeded) and job.spec.sweep is not None:
-            self._judge(job, job.spec.sweep[0])
+        if job.metrics and isinstance(job.state, Succeeded) and job.spec.group is not None:
+            self._judge(job, job.spec.group[0])
 
     def _judge(self, job: Job, lead: int) -> None:
         """Remember the best of each metric that its group is judged by."""
@@ -251,11 +251,11 @@ class Store:
                 lost.append(JobId(dependent))
         return ready, lost
 
-    def pasts(self, keys: Collection[str]) -> dict[str, RunHistory]:
+    def histories(self, keys: Collection[str]) -> dict[str, RunHistory]:
         """What is remembered of earlier runs under those of the keys that are known."""
         return histories(self._connection, keys)
 
-    def set_past(self, key: str, past: RunHistory) -> None:
+    def set_history(self, key: str, past: RunHistory) -> None:
         """Remember what earlier runs took and used."""
         moments, used = past.moments, dump_used(past.used)
         self._write(
@@ -268,7 +268,7 @@ class Store:
         """Every job that has an attempt."""
         return self._jobs(f"SELECT {_JOB} FROM jobs WHERE state IN {_ACTIVE} ORDER BY id")
 
-    def head(self, limit: int, *, by_class: bool = False) -> list[Job]:
+    def window(self, limit: int, *, by_class: bool = False) -> list[Job]:
         """The first waiting jobs whose dependencies are met, by priority and age, or of each class.
 
         By class, up to `limit` classes are looked at, and there may be twice as many jobs.
@@ -298,7 +298,7 @@ class Store:
         )
         return {job.id: job for job in jobs}
 
-    def fates(self, ids: Collection[JobId]) -> dict[JobId, StateName]:
+    def dependency_states(self, ids: Collection[JobId]) -> dict[JobId, StateName]:
         """Where each of these jobs stands."""
         rows = self._connection.execute(
             "SELECT id, state FROM jobs WHERE id IN (SELECT value FROM json_each(?))",
@@ -306,8 +306,8 @@ class Store:
         )
         return {JobId(row["id"]): StateName(row["state"]) for row in rows}
 
-    def beyond(self, head: int) -> int:
-        """How many more jobs are ready to start behind the first `head`."""
+    def queued_outside_window(self, head: int) -> int:
+        """How many more jobs are ready to start behind the first `window`."""
         tallies = self.tallies()
         return max(0, tallies.get("queued", 0) - tallies.get("blocked", 0) - head)
 

@@ -55,7 +55,7 @@ def test_two_cards_beside_the_processors_graphics_are_read_in_the_order_of_rocm(
     readings, note = driver.read()
     assert note is None and driver.known.shown == ()
     first, second = driver.known.usable
-    assert (first.index, first.uuid, first.maker, first.alias) == (0, "GPU-000000000000abc9", "amd", None)
+    assert (first.index, first.uuid, first.vendor, first.alias) == (0, "GPU-000000000000abc9", "amd", None)
     assert (second.uuid, second.mem_bytes, second.name) == (
         "GPU-000000000000abc3",
         24_560 * MIB,

@@ -9,7 +9,7 @@ from jobs.core.machine import Device
 from jobs.daemon.recovery import _job
 from jobs.executors.granted_variables import grant_environment
 
-CARD = Device("GPU-1f", 0, "AMD", 1, maker="amd")
+CARD = Device("GPU-1f", 0, "AMD", 1, vendor="amd")
 
 
 def test_what_a_job_was_granted_is_read_back_from_its_folder(tmp_path: Path) -> None:

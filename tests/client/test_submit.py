@@ -45,14 +45,14 @@ def test_what_nobody_named_comes_from_the_settings(api: Client) -> None:
 
 def test_a_recipe_brings_its_needs_and_flags(api: Client) -> None:
     request = SubmitRequest(
-        recipe="counting", params={"rounds": "5"}, needs=NeedsRequest(cpus=0.25), hold=True
+        recipe="counting", params={"rounds": "5"}, needs=NeedsRequest(cpus=0.25), start_held=True
     )
     (job_id,) = api.submit([request])
     job = api.job(job_id)
     path = str(api.home.recipes / "counting.py")
     assert job.spec.argv == (sys.executable, path, "--rounds", "5")
     assert job.spec.params == (("rounds", 5),)
-    assert (job.spec.recipe, job.spec.stack, job.spec.name) == ("counting", "sklearn", "counting")
+    assert (job.spec.recipe, job.spec.framework, job.spec.name) == ("counting", "sklearn", "counting")
     assert (job.spec.needs.cpus, job.spec.needs.mem_bytes) == (0.25, 64 * MIB)
     assert job.spec.needs.mem_is_limit, "a recipe that names its memory means it"
     assert job.spec.grace_s == 3.0
@@ -126,12 +126,12 @@ def test_the_environment_is_a_private_file_and_no_row(api: Client) -> None:
     )
     digest = api.job(first).spec.env_digest
     assert digest != api.job(second).spec.env_digest
-    path = path_of(api.home.environments, digest)
+    path = path_of(api.home.captured_variables, digest)
     assert path.stat().st_mode & 0o777 == 0o600
     assert json.loads(path.read_text())["TOKEN"] == "xyzzy-secret"
     (third,) = api.submit([TRUE])
     assert api.job(third).spec.env_digest == digest
-    assert len(list(api.home.environments.iterdir())) == 2
+    assert len(list(api.home.captured_variables.iterdir())) == 2
     for file in api.home.data.glob("cro.db*"):
         assert b"xyzzy-secret" not in file.read_bytes()
 
@@ -141,7 +141,7 @@ def test_a_preview_writes_nothing(api: Client) -> None:
     assert preview.problems == {}
     assert preview.needs is not None
     assert preview.starts_now or preview.reasons
-    assert list(api.home.environments.iterdir()) == []
+    assert list(api.home.captured_variables.iterdir()) == []
     assert api.jobs() == ()
 
 
@@ -151,7 +151,7 @@ def test_a_hundred_alike_are_queued_at_once(api: Client) -> None:
 
 
 def test_wishes_are_checked_before_they_are_written(api: Client) -> None:
-    queued, held = api.submit([TRUE, SubmitRequest(argv=("true",), hold=True)])
+    queued, held = api.submit([TRUE, SubmitRequest(argv=("true",), start_held=True)])
     with pytest.raises(NoSuchJob):
         api.cancel([queued, JobId(77)])
     with pytest.raises(WrongState):

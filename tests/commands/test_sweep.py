@@ -115,7 +115,7 @@ def test_a_sweep_knows_its_best_and_is_cancelled_whole(cro: CommandLine, until: 
     assert "scores depth=1" not in folded and "scores depth=1" in cro("ls", "--unfold").out
     assert len(cro("ls", "--json").json) == 3
     assert cro("submit", *small, "--hold", "scores", "-p", "depth=1,3", "-p", 'kind="a,b",c').code == 0
-    assert cro("show", "5", "--json").json["sweep"] == {"first": 4, "size": 4}
+    assert cro("show", "5", "--json").json["group"] == {"first": 4, "size": 4}
     assert cro("priority", "--sweep", "6", "60").out.startswith("Priority 60 for 4 jobs of the sweep.")
     assert cro("priority", "--sweep", "5", "-5").code == 0
     until(lambda: cro("show", "7", "--json").json["priority"] == 55, "both priorities")
@@ -139,4 +139,4 @@ def test_a_job_alone_belongs_to_no_sweep(cro: CommandLine) -> None:
     job_id = cro.submit("--hold", "--", "true")
     answer = cro("sweep", str(job_id))
     assert answer.code == 2 and "belongs to no sweep" in answer.err
-    assert cro("show", str(job_id), "--json").json["sweep"] is None
+    assert cro("show", str(job_id), "--json").json["group"] is None

@@ -23,7 +23,7 @@ from jobs.store import schema
 # The load of the tests themselves must neither keep jobs waiting nor starve them.
 TOLERANT = """
 [jobs]
-stand_back = false
+low_priority = false
 [admission]
 foreign_cpu_tolerance = 1.0
 memory_full_close = 100
@@ -91,7 +91,7 @@ class Installation:
                 time.sleep(0.02)
 
     def log(self) -> str:
-        return self.home.daemon_log.read_text() if self.home.daemon_log.exists() else ""
+        return self.home.scheduler_log.read_text() if self.home.scheduler_log.exists() else ""
 
     def close(self) -> None:
         try:

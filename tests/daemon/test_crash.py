@@ -207,7 +207,7 @@ def test_vitals_are_published_while_somebody_watches(installation: Installation)
         lambda: (s := installation.api.snapshot()).sample is not None and job_id in s.sample.jobs,
         "the job's live use",
     )
-    assert json.loads(installation.home.vitals.read_text())["pid"] == pid
+    assert json.loads(installation.home.latest_sample.read_text())["pid"] == pid
     snapshot = installation.api.snapshot()
     assert snapshot.daemon.pid == pid
     assert snapshot.jobs[0].usage.mem_bytes is not None
@@ -254,8 +254,8 @@ def test_a_submit_while_the_scheduler_leaves_is_scheduled(installation: Installa
     with contextlib.closing(Client(installation.home, Settings())) as passer_by:  # it starts no scheduler
         for who in (installation.api, passer_by) * 2:
             installation.start()
-            installation.until(installation.home.doorbell.exists, "it to listen")
-            installation.until(lambda: not installation.home.doorbell.exists(), "it to leave")
+            installation.until(installation.home.scheduler_socket.exists, "it to listen")
+            installation.until(lambda: not installation.home.scheduler_socket.exists(), "it to leave")
             (job_id,) = who.submit([command("true")])
             if who is passer_by and not installation.api.daemon_status().running:
                 continue  # it had left before: whoever wants a scheduler starts one

@@ -47,7 +47,7 @@ def test_the_log_and_the_environment_of_a_job(installation: Installation, tmp_pa
     installation.api.wait([job_id], timeout_s=120)
     assert installation.api.log_path(job_id).read_text() == f"{tmp_path}\ndone\n"
     assert (installation.api.output_dir(job_id) / "seen").read_text() == f"{SECRET} 1\n"
-    for path in (*installation.home.data.glob("cro.db*"), installation.home.daemon_log):
+    for path in (*installation.home.data.glob("cro.db*"), installation.home.scheduler_log):
         assert SECRET.encode() not in path.read_bytes(), path
     for path in installation.home.attempt(job_id, 1).glob("*.json*"):
         assert SECRET.encode() not in path.read_bytes(), path
@@ -197,7 +197,7 @@ def test_a_job_that_cannot_be_launched_disturbs_nobody(installation: Installatio
     first, second = installation.submit(command("true", hold=True), command("true"))
     digest = installation.api.job(first).spec.env_digest
     (other,) = installation.submit(command("true", env={"PATH": "/usr/bin:/bin", "A": "b"}))
-    (installation.home.environments / f"{digest}.json").unlink()
+    (installation.home.captured_variables / f"{digest}.json").unlink()
     installation.start()
     (job,) = installation.api.wait([other], timeout_s=120)
     assert isinstance(job.state, Succeeded)

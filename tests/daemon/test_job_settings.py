@@ -16,7 +16,7 @@ def printed(installation: Installation) -> Path:
 
 
 def test_jobs_stand_back_and_have_long_logs_unless_told_otherwise(installation: Installation) -> None:
-    installation.settings(TOLERANT.replace("stand_back = false", ""))
+    installation.settings(TOLERANT.replace("low_priority = false", ""))
     installation.start()
     lines = printed(installation).read_text().splitlines()
     assert (lines[0], len(lines), lines[-1]) == ("500", 100_001, "100000")

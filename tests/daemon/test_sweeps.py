@@ -22,7 +22,7 @@ def test_a_cancel_and_an_urgent_job_pass_a_sweep_that_is_being_read(installation
     cores = installation.api.capacity().cpus
     (running,) = installation.submit(command("sleep", "600", cpus=cores))
     installation.until_state(running, "running")
-    sweep = installation.submit(*[SubmitRequest(argv=("true",), needs=SMALL, hold=True)] * MANY)
+    sweep = installation.submit(*[SubmitRequest(argv=("true",), needs=SMALL, start_held=True)] * MANY)
     (urgent,) = installation.submit(command("true", priority=90))
     installation.api.cancel([running])
     installation.until_state(running, "cancelled")
@@ -34,8 +34,8 @@ def test_a_cancel_and_an_urgent_job_pass_a_sweep_that_is_being_read(installation
 
 def test_everything_is_read_at_once_whatever_the_turns_it_is_taken_in(installation: Installation) -> None:
     """Urgent jobs stand at the head of the very batch in which they are the oldest, too."""
-    urgent = SubmitRequest(argv=("true",), needs=SMALL, hold=True, priority=90)
-    usual = SubmitRequest(argv=("true",), needs=SMALL, hold=True)
+    urgent = SubmitRequest(argv=("true",), needs=SMALL, start_held=True, priority=90)
+    usual = SubmitRequest(argv=("true",), needs=SMALL, start_held=True)
     installation.submit(*[urgent] * 300, *[usual] * 3_000)
     installation.start()
     installation.until(lambda: not unread(installation), "all of it", timeout_s=9)

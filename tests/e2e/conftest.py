@@ -75,7 +75,7 @@ class Machine:
 
 # The load of the tests themselves must neither keep jobs waiting nor starve them.
 TOLERANT = """[jobs]
-stand_back = false
+low_priority = false
 [admission]
 foreign_cpu_tolerance = 1.0
 memory_full_close = 100

@@ -187,7 +187,7 @@ class Shell:
                         events.append(BecameReady(self.at, job, self.fates(job)))
                 elif job.state.name not in ENDED:
                     assert kind in effect.never
-                    events.append(DependencyFailed(self.at, job, on, effect.fate))
+                    events.append(DependencyFailed(self.at, job, on, effect.state))
         return events
 
     # --- what always holds --------------------------------------------------------------------------

@@ -60,7 +60,7 @@ def test_it_foresees_that_a_long_job_makes_room() -> None:
     now = world(long, expecting(queued(2, cpus(8)), 10.0), rules=LEARNED)
     at = starts_at(now, JobId(2))
     assert at == NOW + 200 + 5, "when its trial is over and it has saved"
-    assert starts_at(replace(now, rules=replace(LEARNED, evict=False)), JobId(2)) == NOW + 49_900
+    assert starts_at(replace(now, settings=replace(LEARNED, evict=False)), JobId(2)) == NOW + 49_900
 
 
 def test_what_nobody_can_tell_is_not_told() -> None:

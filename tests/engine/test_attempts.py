@@ -319,7 +319,7 @@ def test_a_start_that_failed_after_a_restart_is_tried_again_though_its_dependenc
     shell.submit(2, plain(after=(Dependency(ONE),)))
     (start,) = shell.decide()
     assert isinstance(start, StartAttempt)
-    shell.world = replace(shell.world, fates={}, beyond=0)
+    shell.world = replace(shell.world, dependency_states={}, queued_outside_window=0)
     shell.tell(LaunchFailed(shell.at, JobId(2), 1, "the scheduler stopped before it was launched"))
     assert wants_head(shell.world), "its place is found from the store, with the fates"
 
@@ -393,7 +393,7 @@ def test_what_the_peak_says_counts_where_it_is_more() -> None:
     "spec",
     [
         plain(Needs(mem_bytes=2 * GIB)),
-        replace(REPEATABLE, fixed=("mem",)),
+        replace(REPEATABLE, explicit_needs=("mem",)),
     ],
     ids=["cannot be repeated", "the person's own limit"],
 )
@@ -444,7 +444,7 @@ def test_out_of_gpu_memory_is_tried_again_with_more_until_the_whole_device_was_t
     "spec",
     [
         plain(Needs(gpus=1, gpu_mem_bytes=6 * GIB)),
-        replace(REPEATABLE, needs=Needs(gpus=1, gpu_mem_bytes=6 * GIB), fixed=("vram",)),
+        replace(REPEATABLE, needs=Needs(gpus=1, gpu_mem_bytes=6 * GIB), explicit_needs=("vram",)),
         replace(REPEATABLE, needs=Needs(gpus=1)),
     ],
     ids=["cannot be repeated", "the person's own amount", "a whole device"],
@@ -466,7 +466,7 @@ def test_what_was_learned_is_reserved_from_the_start_to_the_end() -> None:
     run(shell, 1)
     state = shell.saved[ONE].state
     assert isinstance(state, Running)
-    assert state.grant.reserves == learned
+    assert state.grant.reserved == learned
     shell.tell(ForecastsMade(shell.at, {ONE: Forecast(60.0, 1.0, 7)}))
     assert shell.saved[ONE].needs == learned, "a running job keeps what it was started with"
 

@@ -242,9 +242,9 @@ def test_an_urgent_job_enters_a_full_head_and_pushes_the_last_one_out() -> None:
     shell.load_head()
     shell.submit(4, plain(priority=99))
     assert set(shell.world.jobs) == {4, 1, 2}
-    assert shell.world.beyond == 1
+    assert shell.world.queued_outside_window == 1
     shell.submit(5)
-    assert shell.world.beyond == 2
+    assert shell.world.queued_outside_window == 2
     assert begun(shell.decide()) == [4]
 
 

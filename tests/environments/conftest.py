@@ -96,4 +96,4 @@ def installation(tmp_path: Path, environ: dict[str, str], migrated: Path) -> Ite
     made.api = Client(made.home, Settings.load(made.home.settings_file), environ=environ)
     yield made
     made.close()
-    shutil.rmtree(made.home.venvs, ignore_errors=True)
+    shutil.rmtree(made.home.recipe_environments, ignore_errors=True)

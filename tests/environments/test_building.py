@@ -48,7 +48,7 @@ def test_it_is_built_once_and_shared_by_a_sweep_other_recipes_and_later_runs(
     digest, packages = api.environment_of(sweep[0])
     assert digest == made.digest == api.environment_of(second)[0] and {*made.recipes} == {"one", "other"}
     assert packages == ("croinner==1.0", "crotiny==1.2") and made.packages == 2
-    assert str(installation.home.venvs / digest) in api.log_path(sweep[0]).read_text()
+    assert str(installation.home.recipe_environments / digest) in api.log_path(sweep[0]).read_text()
 
     listed = subprocess.run(
         [sys.executable, "-m", "cro_tui", "environments"],
@@ -121,7 +121,7 @@ def test_a_killed_builder_leaves_nothing_half_used_and_its_job_builds_again(
     (job,) = api.submit([SubmitRequest(recipe="slow", params=X)])
     installation.start()
     running = installation.until_state(JobId(1), "running")
-    installation.until(lambda: list(installation.home.venvs.glob(".new-*")), "the build")
+    installation.until(lambda: list(installation.home.recipe_environments.glob(".new-*")), "the build")
     tree = [
         process.pid
         for process in psutil.process_iter(["cmdline"])
@@ -134,14 +134,14 @@ def test_a_killed_builder_leaves_nothing_half_used_and_its_job_builds_again(
     gate.unlink()
     (again,) = api.retry([job])
     installation.until_state(again, "succeeded")
-    folder.prune(installation.home.venvs, (), 0)
-    assert not list(installation.home.venvs.glob(".new-*"))
+    folder.prune(installation.home.recipe_environments, (), 0)
+    assert not list(installation.home.recipe_environments.glob(".new-*"))
 
 
 def test_the_longest_unused_goes_beyond_the_size_but_never_a_needed_one(
     installation: Installation, index: Path
 ) -> None:
-    api, venvs = installation.api, installation.home.venvs
+    api, venvs = installation.api, installation.home.recipe_environments
     wheel(index, "crotiny", "3.0")
     for name, needs in (("old", "crotiny<2"), ("new", "crotiny==3.0")):
         recipe(installation.home.recipes, name, needs)
@@ -152,7 +152,7 @@ def test_the_longest_unused_goes_beyond_the_size_but_never_a_needed_one(
     old, new = (api.environment_of(job)[0] for job in made)
     os.utime(venvs / old / folder.COMPLETE, (1, 1))
     os.utime(venvs / new / folder.COMPLETE, (2, 2))
-    (held,) = api.submit([SubmitRequest(recipe="old", params=X, hold=True)])
+    (held,) = api.submit([SubmitRequest(recipe="old", params=X, start_held=True)])
     os.utime(venvs / old / folder.COMPLETE, (1, 1))
     installation.until_state(held, "held")
     assert {each.digest: each.needed for each in api.environments()} == {old: True, new: False}

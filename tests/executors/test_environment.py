@@ -26,8 +26,8 @@ def test_a_job_sees_its_own_devices_only() -> None:
 
 
 AMD = (
-    Device("GPU-1f", 0, "AMD", 1, maker="amd"),
-    Device("AMD-0000:09:00.0", 1, "AMD", 1, maker="amd", alias="1"),
+    Device("GPU-1f", 0, "AMD", 1, vendor="amd"),
+    Device("AMD-0000:09:00.0", 1, "AMD", 1, vendor="amd", alias="1"),
 )
 
 

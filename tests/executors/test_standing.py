@@ -75,7 +75,7 @@ async def test_its_session_has_the_cpu_after_all_others(bench: Bench) -> None:
 
 
 async def test_a_person_can_have_their_jobs_not_stand_back(bench: Bench) -> None:
-    name = await bench.start(replace(bench.launch(1, "sh", "-c", CHILDREN), stand_back=False))
+    name = await bench.start(replace(bench.launch(1, "sh", "-c", CHILDREN), low_priority=False))
     for pid in await tree_of(bench, name):
         assert oom_score(pid) == oom_score(os.getpid())
         if IOPRIO_GET is not None:

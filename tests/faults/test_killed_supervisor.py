@@ -152,7 +152,7 @@ async def test_a_start_whose_answer_was_lost_is_not_made_again(
     home.make()
     executor = LocalExecutor(home.jobs)
     attempts = Attempts(home, executor, "test", time.time, lost_after_s=0.0)
-    digest = captured_variables.capture(home.environments, {"PATH": os.environ["PATH"]})
+    digest = captured_variables.capture(home.captured_variables, {"PATH": os.environ["PATH"]})
     spec = JobSpec("name", ("sh", "-c", "exit 5"), "/", digest)
     job = Job(JobId(1), spec, Starting(0.0, 1, Grant()), 0.0, attempts=1)
     fork = LauncherClient.fork

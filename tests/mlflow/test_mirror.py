@@ -26,7 +26,7 @@ from jobs.records import mlflow_prepared
 
 SETTINGS = """
 [jobs]
-stand_back = false
+low_priority = false
 [admission]
 foreign_cpu_tolerance = 1.0
 memory_full_close = 100
@@ -223,7 +223,7 @@ def test_a_mirror_that_was_killed_is_not_excused_by_what_an_earlier_one_told(tmp
     home.mlflow.mkdir()
     (home.mlflow / LOG).write_text("200 runs are told\n")
     mirrors = MlflowSync(home, on=True)
-    mirrors.mind(ended=False)
+    mirrors.tick(ended=False)
     assert mirrors._process is not None
     mirrors._process.kill()
     mirrors._process.wait()

@@ -21,7 +21,7 @@ from tests.nvml.stand_in import Gpu, Instance, StandIn, instance_uuid_of, uuid_o
 
 SETTINGS = """\
 [jobs]
-stand_back = false
+low_priority = false
 [admission]
 foreign_cpu_tolerance = 1.0
 memory_full_close = 100

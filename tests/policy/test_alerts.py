@@ -100,6 +100,6 @@ def test_nothing_starts_while_an_alert_stands_where_the_rules_say_so() -> None:
     alert = Alert(AlertKind.DISK, "state", 0.0, 99.0, "The disk is full.")
     alarmed = world(queued(1), read=replace(sample(), alerts=(alert,)))
     assert started(decide(alarmed)) == [1]
-    plan = decide(replace(alarmed, rules=replace(alarmed.rules, pause_on_alert=True)))
+    plan = decide(replace(alarmed, settings=replace(alarmed.settings, pause_on_alert=True)))
     reason = only(plan, 1)
     assert (plan.starts, reason.code, reason.detail) == ((), ReasonCode.ALERT, "The disk is full.")

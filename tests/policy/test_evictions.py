@@ -104,10 +104,10 @@ def test_who_has_waited_longer_than_all_work_would_have_taken_gets_a_place_from_
     crowded = replace(now, backlog_s=100_001.0)
     assert decide(crowded).evictions == ()
     assert decide(crowded).wake_at == NOW + 1.0, "then it is overdue"
-    assert decide(replace(crowded, rules=replace(RULES, overdue_times=0.5))).evictions
+    assert decide(replace(crowded, settings=replace(RULES, overdue_times=0.5))).evictions
     for_years = saving(whale, expected_s=1e9)
     assert with_backlog(world(for_years, rules=RULES)).backlog_s == 30 * 86_400.0
-    assert decide(replace(now, rules=replace(RULES, overdue_times=0.0))).evictions == ()
+    assert decide(replace(now, settings=replace(RULES, overdue_times=0.0))).evictions == ()
     also_late = replace(runs, submitted_at=NOW - 90_000.0)
     assert decide(world(also_late, whale, rules=RULES)).evictions == (), "nor from who waited as badly"
 

@@ -196,7 +196,12 @@ def rough_worlds(draw: st.DrawFn) -> World:
         ],
     )
     return replace(
-        now, jobs=jobs, sample=read, draining=draw(st.integers(0, 19)) == 0, gate=now.gate, beyond=0
+        now,
+        jobs=jobs,
+        sample=read,
+        draining=draw(st.integers(0, 19)) == 0,
+        gate=now.gate,
+        queued_outside_window=0,
     )
 
 
@@ -309,7 +314,7 @@ def end_of(job: Job, *, begins: bool) -> float:
 @settings(max_examples=300, deadline=None)
 @given(calm_worlds())
 def test_a_backfilled_job_never_delays_the_planned_start_of_the_job_it_passed(now: World) -> None:
-    if now.rules.evict and all(job.can_save for job in now.jobs.values()):
+    if now.settings.evict and all(job.can_save for job in now.jobs.values()):
         return  # whoever is passed can have its place at any time: none is kept
     plan = decide(now)
     order = [now.jobs[job_id] for job_id in waiting_order(now)]
@@ -364,13 +369,13 @@ def test_whatever_fits_by_order_starts(now: World) -> None:
 @given(st.one_of(calm_worlds(), rough_worlds()))
 def test_only_a_job_that_saves_and_had_its_turn_makes_room_and_not_for_nobody(now: World) -> None:
     plan = decide(now)
-    if not now.rules.evict:
+    if not now.settings.evict:
         assert plan.evictions == ()
     for eviction in plan.evictions:
         job = now.jobs[eviction.job_id]
         assert job.can_save
         assert isinstance(job.state, Running)
-        assert now.now - job.state.started_at >= now.rules.trial_s
+        assert now.now - job.state.started_at >= now.settings.trial_s
         assert eviction.for_jobs
         assert all(job_id in plan.held for job_id in eviction.for_jobs)
 
@@ -382,7 +387,7 @@ def test_who_is_evicted_makes_no_room_again_before_it_has_run_on(now: World) -> 
     for eviction in decide(now).evictions:
         job = now.jobs[eviction.job_id]
         assert isinstance(job.state, Running)
-        for ran_s in (0.0, 1.0, now.rules.trial_s - 1):
+        for ran_s in (0.0, 1.0, now.settings.trial_s - 1):
             again = replace(
                 job, state=replace(job.state, started_at=now.now - ran_s), evictions=job.evictions + 1
             )

@@ -22,7 +22,7 @@ ASKED = Needs(cpus=4.0, mem_bytes=12 * GIB, mem_is_limit=True)
 def forest(needs: Needs = ASKED, *, fixed: tuple[str, ...] = (), trees: int = 100) -> JobSpec:
     params = (("n_estimators", trees),)
     return JobSpec(
-        "forest", ("py",), "/", "", needs, recipe="forest", params=params, fixed=fixed, user="ann"
+        "forest", ("py",), "/", "", needs, recipe="forest", params=params, explicit_needs=fixed, user="ann"
     )
 
 

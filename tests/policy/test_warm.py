@@ -16,7 +16,7 @@ FRESH = WarmProcess(SKLEARN, 130 * MIB, used_at=NOW - 1)
 
 
 def recipe(job: Job, stack: str = "sklearn", *, warm: bool = True, python: str = "/env/python") -> Job:
-    return replace(job, spec=replace(job.spec, stack=stack, warm=warm, argv=(python, "recipe.py")))
+    return replace(job, spec=replace(job.spec, framework=stack, warm=warm, argv=(python, "recipe.py")))
 
 
 def short(job: Job) -> Job:
@@ -38,8 +38,8 @@ def test_the_stack_of_a_job_at_hand_is_kept_and_no_other() -> None:
 def test_each_environment_has_its_own() -> None:
     here, there = recipe(queued(1)), recipe(queued(2), python="/other/python")
     assert warm_plan(with_warm(here, there)).start == {SKLEARN, WarmKey("sklearn", "/other/python")}
-    idle = replace(FRESH, stack=WarmKey("sklearn", "/other/python"), used_at=NOW - 1000)
-    assert warm_plan(with_warm(here, warm=(FRESH, idle))).stop == {idle.stack}
+    idle = replace(FRESH, key=WarmKey("sklearn", "/other/python"), used_at=NOW - 1000)
+    assert warm_plan(with_warm(here, warm=(FRESH, idle))).stop == {idle.key}
 
 
 def test_it_goes_after_idling_unless_a_job_at_hand_would_use_it() -> None:
@@ -49,7 +49,7 @@ def test_it_goes_after_idling_unless_a_job_at_hand_would_use_it() -> None:
 
 def test_switched_off_none_is_kept_and_the_reason_is_told() -> None:
     off = with_warm(recipe(queued(1)), warm=(FRESH,))
-    plan = warm_plan(replace(off, rules=replace(off.rules, warm_starts=False)))
+    plan = warm_plan(replace(off, settings=replace(off.settings, warm_starts=False)))
     assert not plan.start
     assert plan.stop == {SKLEARN}
     assert plan.without == {SKLEARN: "warm starts are switched off"}

@@ -152,7 +152,7 @@ def world(
         {job.id: job for job in jobs},
         {JobId(i): fate for i, fate in (fates or {}).items()},
         read,
-        beyond=0,
+        queued_outside_window=0,
     )
 
 

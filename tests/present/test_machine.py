@@ -35,7 +35,7 @@ def test_a_full_reading() -> None:
 
 def test_a_gpu_that_no_job_can_have_says_so_and_a_card_whose_instances_they_get_does_not() -> None:
     card, part = Device("GPU-1", 0, "A100", 40 * GIB), Device("MIG-1", 0, "1g", 5 * GIB, 1)
-    other = Device("GPU-2", 1, "Radeon", 24 * GIB, maker="amd")
+    other = Device("GPU-2", 1, "Radeon", 24 * GIB, vendor="amd")
     lines = present.gpu_lines(Sample(0.0), Capacity(8, GIB, (part,), (card, other)))
     assert [line.endswith(", not for jobs") for line in lines] == [False, False, True]
 

@@ -64,8 +64,8 @@ class Queue:
             mem_limit_bytes=None,
             time_limit_s=DEADLINE_S,
             grace_s=1,
-            stack=stack,
-            stand_back=False,  # or a busy machine would starve it
+            framework=stack,
+            low_priority=False,  # or a busy machine would starve it
         )
         launched = await self.executor.submit(launch)
         assert launched.native.isdigit() and "warm" in launched.how, launched

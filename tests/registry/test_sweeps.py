@@ -6,6 +6,7 @@ from collections import Counter
 
 from jobs.core.jobs import (
     Failed,
+    GroupRef,
     Job,
     JobId,
     JobSpec,
@@ -24,7 +25,7 @@ FAILED = Failed(0.0, 1.0, 1, None, "", Usage())
 
 def job(number: int, state: State, depth: int, **metrics: float) -> Job:
     params = (("depth", depth), ("data", "wine"))
-    spec = JobSpec("s", ("s",), "/", "", params=params, sweep=(4, 3))
+    spec = JobSpec("s", ("s",), "/", "", params=params, group=GroupRef(JobId(4), 3))
     return Job(JobId(number), spec, state, 0.0, metrics=tuple(metrics.items()))
 
 

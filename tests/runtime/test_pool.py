@@ -56,7 +56,7 @@ class Launcher:
             "grace_s": 5.0,
             "asked_at": time.time(),
             "why_cold": "",
-            "stand_back": True,
+            "low_priority": True,
             "log_max_bytes": 0,
         }
         job_folder.write_json(str(folder / job_folder.SPEC), spec)

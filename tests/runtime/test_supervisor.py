@@ -45,7 +45,7 @@ def specify(folder: Path, *argv: str, **more: object) -> None:
         "grace_s": 5.0,
         "asked_at": time.time(),
         "why_cold": "",
-        "stand_back": True,
+        "low_priority": True,
         "log_max_bytes": 0,
     }
     job_folder.write_json(str(folder / job_folder.SPEC), {**spec, **more})

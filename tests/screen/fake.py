@@ -240,9 +240,9 @@ class FakeSource:
             rows.append(group)
             if group.id in query.unfolded:
                 rows += [
-                    job for job in found if job.spec.sweep is not None and job.spec.sweep[0] == group.id
+                    job for job in found if job.spec.group is not None and job.spec.group[0] == group.id
                 ]
-        rows += [job for job in found if job.spec.sweep is None or job.spec.sweep[0] not in leads]
+        rows += [job for job in found if job.spec.group is None or job.spec.group[0] not in leads]
         return tuple(rows[: query.limit])
 
     def submit(self, requests: Sequence[SubmitRequest]) -> tuple[JobId, ...]:
@@ -298,8 +298,8 @@ class FakeSource:
         self._enter("log_line_at", moment)
         return f"line of {moment.log_bytes} \x1b[2J"
 
-    def outlook(self, job_id: JobId) -> StartEstimate | None:
-        self._enter("outlook", job_id)
+    def start_estimate(self, job_id: JobId) -> StartEstimate | None:
+        self._enter("start_estimate", job_id)
         return self.outlooks.get(job_id)
 
     def headroom(self) -> Headroom | None:
@@ -327,9 +327,9 @@ class FakeSource:
 
     def sweep(self, job_id: JobId) -> SweepSummary:
         job = self.jobs[job_id]
-        assert job.spec.sweep is not None
+        assert job.spec.group is not None
         counts = Counter(each.state.name for each in self.jobs.values())
-        return sweep_of(job.spec.sweep, self.jobs.values(), counts, ())
+        return sweep_of(job.spec.group, self.jobs.values(), counts, ())
 
     def runs(self, job_id: JobId) -> GroupRuns:
         self._enter("runs", job_id)
@@ -356,7 +356,7 @@ class FakeSource:
 
     def failed_in_group(self, job_id: JobId) -> tuple[Job, ...]:
         self._enter("failed_in_group", job_id)
-        members = (job for job in self.jobs.values() if job.spec.sweep is not None)
+        members = (job for job in self.jobs.values() if job.spec.group is not None)
         return tuple(job for job in members if isinstance(job.state, Failed))
 
     def first_run(self, job: Job) -> FirstRun | None:

@@ -299,11 +299,11 @@ async def test_what_is_free_stands_beside_what_the_next_job_needs(
         await screen.shows("CPU 4")
         source.free = Headroom(9.0, 20 * GIB)
         source.add(job(47, "late", Queued(NOW)))
-        screen.app.look_again()
+        screen.app.refresh_state()
         await screen.shows("nothing waits")
         source.fails = CroError("The store does not answer.")
         source.add(job(48, "later", Queued(NOW)))
-        screen.app.look_again()
+        screen.app.refresh_state()
         await screen.shows("The store does not answer")
         assert "CPU 9" in screen.text()  # what was known stays, and the line below says how old it is
 

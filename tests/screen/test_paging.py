@@ -66,7 +66,7 @@ def test_pages_join_while_jobs_go_on_ending() -> None:
     while (rows := look(feed, more=True))[-1] != 1:
         assert rows == list(range(5_550, 5_550 - len(rows), -1))
     assert len(source.asked) < 20
-    feed.ask(JobQuery(folded=True))
+    feed.show(JobQuery(folded=True))
     assert look(feed) == list(range(5_550, 5_350, -1))
     feed.close()
 

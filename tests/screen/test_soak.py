@@ -48,7 +48,7 @@ async def live(screen: Screen, source: Counted, looks: int) -> None:
         elif tick % 5 == 0:
             await screen.pilot.press("down" if tick % 10 else "up")
         following = source.looks + 1
-        screen.app.look_again()
+        screen.app.refresh_state()
         await screen.until(partial(source.has_looked, following), "the next look")
 
 

@@ -221,11 +221,11 @@ def test_a_version_that_cannot_be_served_leaves_the_one_before(
     damaged.chmod(0o600)
     damaged.write_bytes(b"not what was registered")
     registry.promote("wine:2", "champion")
-    running.until(lambda: running.service().trouble, "its trouble")
-    assert "damaged" in running.service().trouble and running.service().version == 1
+    running.until(lambda: running.service().problem, "its trouble")
+    assert "damaged" in running.service().problem and running.service().version == 1
     assert client.post("/predict", served.sample).json["model"] == "wine:1"
     registry.roll_back("wine", "champion")
-    running.until(lambda: not running.service().trouble, "the trouble to pass")
+    running.until(lambda: not running.service().problem, "the trouble to pass")
 
 
 def test_a_damaged_model_is_never_loaded(served: Trained, start: Start, registry: Registry) -> None:

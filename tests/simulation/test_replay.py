@@ -54,7 +54,7 @@ def test_where_no_job_can_save_none_is_evicted_and_all_finish() -> None:
 
 
 def test_a_job_is_never_evicted_without_progress_between() -> None:
-    rules = OURS.rules
+    rules = OURS.settings
     for ran, job in zip(replay(TRACE, BOX, OURS).jobs, TRACE, strict=True):
         assert ran.evictions * rules.trial_s <= job.run_s + ran.lost_s
 
@@ -71,10 +71,10 @@ def test_an_overdue_job_gets_its_turn_on_a_machine_that_is_never_free() -> None:
     whale = TraceJob(0.5, 40_000.0, 16.0, GIB, limit_s=90_000.0, user="b")
     trace = tuple(sorted((*stream, whale), key=lambda job: job.submit_s))
     found = {
-        rules.overdue_times: replay(trace, BOX, replace(OURS, rules=rules)).jobs[1].finished_at
-        for rules in (OURS.rules, replace(OURS.rules, overdue_times=0.0))
+        rules.overdue_times: replay(trace, BOX, replace(OURS, settings=rules)).jobs[1].finished_at
+        for rules in (OURS.settings, replace(OURS.settings, overdue_times=0.0))
     }
-    due_s = OURS.rules.overdue_s + whale.run_s
+    due_s = OURS.settings.overdue_s + whale.run_s
     assert found[1.0] < due_s + 86_400 < found[0.0]
 
 

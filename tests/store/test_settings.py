@@ -59,7 +59,7 @@ def test_every_section_is_read(tmp_path: Path) -> None:
     assert settings.daemon.idle_exit_s == 0
     assert (settings.defaults.mem_bytes, settings.defaults.grace_s) == (GIB // 2, 3.0)
     assert settings.defaults.priority == 10
-    assert settings.jobs.stand_back is False
+    assert settings.jobs.low_priority is False
     assert settings.jobs.log_max_bytes == 10 * 2**20
 
 
@@ -111,7 +111,7 @@ def test_one_folder_holds_everything(tmp_path: Path) -> None:
     home = Home.find({"CRO_HOME": str(tmp_path / "deep" / "home")})
     home.make()
     home.make()
-    for folder in (home.data, home.environments, home.run, home.watchers, home.jobs):
+    for folder in (home.data, home.captured_variables, home.run, home.subscriptions, home.jobs):
         assert folder.is_dir()
         assert folder.stat().st_mode & 0o777 == 0o700
     assert home.settings_file == home.data / "settings.toml"

@@ -164,8 +164,8 @@ def crowded(database: Path, intents: Intents) -> Store:
 def test_with_100_000_queued_the_daemon_reads_the_window_only(crowded: Store, queries: Queries) -> None:
     statements: list[str] = []
     crowded._connection.set_trace_callback(statements.append)
-    head = crowded.head(256)
-    beyond = crowded.beyond(len(head))
+    head = crowded.window(256)
+    beyond = crowded.queued_outside_window(len(head))
     crowded.active()
     crowded.intents(1000)
     crowded.settle(JobId(1), {OK, ANY}, set())
@@ -189,8 +189,8 @@ def test_with_100_000_queued_the_daemon_reads_the_window_only(crowded: Store, qu
         return 0
 
     crowded._connection.set_progress_handler(count, 1000)
-    crowded.head(256)
-    crowded.beyond(256)
+    crowded.window(256)
+    crowded.queued_outside_window(256)
     crowded.active()
     crowded._connection.set_progress_handler(None, 0)
     assert steps < 20, f"{steps},000 virtual machine steps: the table was walked"
@@ -213,12 +213,12 @@ def test_dependents_are_settled(store: Store) -> None:
         queued(4, after=(Dependency(JobId(1), ANY), Dependency(JobId(3), OK))),
     ):
         store.insert(job)
-    assert [job.id for job in store.head(9)] == [1]
+    assert [job.id for job in store.window(9)] == [1]
     store.save(ended(queued(1), FAILED))
     assert store.settle(JobId(1), {ANY}, {OK}) == ([3], [2])
-    assert [job.id for job in store.head(9)] == [3]
+    assert [job.id for job in store.window(9)] == [3]
     store.insert(queued(5, after=(Dependency(JobId(1), ANY),)))
-    assert [job.id for job in store.head(9)] == [3, 5], "a target that has ended already counts at once"
+    assert [job.id for job in store.window(9)] == [3, 5], "a target that has ended already counts at once"
     store.rollback()
 
 
@@ -227,10 +227,10 @@ def test_a_long_queue_is_read_class_by_class_the_oldest_of_each_first(store: Sto
         store.insert(queued(job_id))
     store.insert(queued(21, user="ben"))
     store.insert(queued(22, priority=60))
-    by_class = [job.id for job in store.head(6, by_class=True)]
+    by_class = [job.id for job in store.window(6, by_class=True)]
     assert {21, 22} <= set(by_class)
     assert sorted(set(by_class) - {21, 22}) == [1, 2]
-    assert [job.id for job in store.head(3)] == [22, 1, 2]
+    assert [job.id for job in store.window(3)] == [22, 1, 2]
     store.rollback()
 
 
@@ -238,13 +238,13 @@ def test_what_runs_took_is_remembered_by_what_they_ran(store: Store, queries: Qu
     forest = spec(recipe="forest")
     for run_s in (29.0, 30.0, 31.0):
         usage = Usage(peak_mem_bytes=GIB, cpus=1.5)
-        remembered = store.pasts(runtime_keys(forest))
+        remembered = store.histories(runtime_keys(forest))
         for key, past in after_run(forest, run_s, usage, remembered.get).items():
-            store.set_past(key, past)
+            store.set_history(key, past)
     store.commit()
     with queries.snapshot() as view:
         known, unknown = view.with_expected([forest, spec(argv=("x",), recipe="other")])
-        (job,) = view.foreseen(
+        (job,) = view.with_forecasts(
             [replace(queued(1), spec=forest)], Capacity(8.0, 32 * GIB), SchedulerSettings()
         )
     assert job.forecast is not None
@@ -275,7 +275,7 @@ def test_a_damaged_row_stays_alone(store: Store, queries: Queries, database: Pat
     vandal.execute("UPDATE jobs SET spec = '{{{' WHERE id = 2")
     vandal.commit()
     vandal.close()
-    assert [job.id for job in store.head(9)] == [1, 3]
+    assert [job.id for job in store.window(9)] == [1, 3]
     (bad,) = store.unreadable
     assert bad.job_id == 2
     with queries.snapshot() as view:
@@ -301,7 +301,7 @@ def test_a_damaged_wish_is_dropped_and_a_damaged_submit_leaves_a_lost_job(
     for bad in store.unreadable:
         store.quarantine(bad.job_id, bad.cause, 2.0)
     store.commit()
-    assert store.fates([second]) == {second: StateName.LOST}
+    assert store.dependency_states([second]) == {second: StateName.LOST}
     assert store.tallies()["not_seen"] == 1
 
 

@@ -29,30 +29,30 @@ def ringer() -> Iterator[Notifier]:
 
 def test_a_bell_rings(folder: Path, ringer: Notifier) -> None:
     path = folder / "daemon.sock"
-    assert not ringer.ring(path)
+    assert not ringer.notify(path)
     bell = Listener(path)
     assert not bell.clear()
-    assert ringer.ring(path)
-    assert ringer.ring(path)
+    assert ringer.notify(path)
+    assert ringer.notify(path)
     assert bell.clear()
     assert not bell.clear()
     bell.close()
     bell.close()
     assert not path.exists()
-    assert not ringer.ring(path)
+    assert not ringer.notify(path)
 
 
 def test_a_new_bell_replaces_a_dead_one(folder: Path, ringer: Notifier) -> None:
     path = folder / "daemon.sock"
     path.write_text("left over")
     bell = Listener(path)
-    assert ringer.ring(path)
+    assert ringer.notify(path)
     bell.close()
 
 
 def test_a_full_bell_never_blocks(folder: Path, ringer: Notifier) -> None:
     bell = Listener(folder / "b")
-    assert all(ringer.ring(folder / "b") for _ in range(5000))
+    assert all(ringer.notify(folder / "b") for _ in range(5000))
     assert bell.clear()
     bell.close()
 
@@ -66,7 +66,7 @@ def test_watchers_hear_and_dead_ones_go(folder: Path, ringer: Notifier) -> None:
     assert len(list(folder.iterdir())) == 1
     watcher = Subscription(folder)
     assert not watcher.wait(0)
-    timer = threading.Timer(0.05, lambda: ringer.ring_all(folder))
+    timer = threading.Timer(0.05, lambda: ringer.notify_all(folder))
     timer.start()
     assert watcher.wait(20)
     timer.join()

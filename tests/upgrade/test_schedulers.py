@@ -62,7 +62,7 @@ def run_old(engine: Path, home: Home, code: str) -> str:
 def home(tmp_path: Path) -> Home:
     found = Home.find({"CRO_HOME": str(tmp_path / "home")})
     found.make()
-    found.settings_file.write_text(TOLERANT.replace("stand_back = false", ""))
+    found.settings_file.write_text(TOLERANT.replace("low_priority = false", ""))
     return found
 
 
@@ -149,7 +149,7 @@ def test_who_may_change_nothing_leaves_an_older_database_and_its_scheduler_alone
     api.readonly = True
     with pytest.raises(Outdated, match=r"earlier cro-tui \(version 3 .*\n?.*cro-tui ls"):
         api.jobs()
-    assert daemon_lock.look(home.lock).pid == pid
+    assert daemon_lock.look(home.scheduler_lock).pid == pid
 
 
 def test_the_scheduler_of_somebody_else_is_not_asked_to_leave(
@@ -160,7 +160,7 @@ def test_the_scheduler_of_somebody_else_is_not_asked_to_leave(
         other.setattr(os, "geteuid", lambda: os.getuid() + 4321)
         with pytest.raises(StateUnavailable, match="another version"):
             api.jobs()
-        assert daemon_lock.look(home.lock).pid == pid
+        assert daemon_lock.look(home.scheduler_lock).pid == pid
     with pytest.raises(Outdated):
         schema.connect(home.database)
 
@@ -193,7 +193,7 @@ def test_a_scheduler_whose_package_was_upgraded_under_it_still_starts_jobs(
             [SubmitRequest(argv=("true",), needs=NeedsRequest(cpus=0.1, mem_bytes=2**25))]
         )
         assert isinstance(api.wait([after], timeout_s=60)[0].state, Succeeded)
-        assert daemon_lock.look(home.lock).pid == pid
+        assert daemon_lock.look(home.scheduler_lock).pid == pid
         assert len(list(home.run.glob("runtime-*"))) == 1
     finally:
         away.with_name("renamed").rename(away)

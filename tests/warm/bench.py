@@ -82,8 +82,8 @@ class Bench:
                 mem_limit_bytes=None,
                 time_limit_s=120,
                 grace_s=1,
-                stack=stack,
-                stand_back=False,  # or a busy machine would starve it
+                framework=stack,
+                low_priority=False,  # or a busy machine would starve it
             )
             await self.executor.submit(launch)
             status = (await self.executor.poll([launch.name]))[launch.name]

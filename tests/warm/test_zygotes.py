@@ -64,9 +64,7 @@ async def test_two_environments_have_a_warm_process_each(bench: Bench, tmp_path:
     )
     assert (here.warm, here.output.strip()) == (True, sys.prefix)
     assert (there.warm, there.output.strip()) == (True, str(tmp_path / "other"))
-    assert [process.stack.python for process in bench.executor.kept_warm()] == sorted(
-        (sys.executable, other)
-    )
+    assert [process.key.python for process in bench.executor.kept_warm()] == sorted((sys.executable, other))
 
 
 async def test_a_module_beside_the_script_that_hides_a_preloaded_one(bench: Bench) -> None:

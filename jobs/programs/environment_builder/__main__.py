@@ -38,17 +38,19 @@ def main(words: Sequence[str]) -> int:
     asked = parser.parse_args(words)
     home = Home(asked.data, asked.settings)
     try:
-        digest = build(home.venvs, asked.key, asked.recipe, say=lambda phase: _report(phase=phase))
+        digest = build(
+            home.recipe_environments, asked.key, asked.recipe, say=lambda phase: _report(phase=phase)
+        )
     except (CroError, OSError) as error:
         _report(error=str(error))
         print(error, file=sys.stderr)
         return FAILED
-    packages = len(folder.packages_of(home.venvs, digest))
+    packages = len(folder.packages_of(home.recipe_environments, digest))
     _report(phase="done", note=f"environment {digest}, {packages} packages")
     print(f"environment {digest}, {packages} packages")
     with suppress(CroError, OSError, sqlite3.Error):
         most = Settings.load(home.settings_file).environments.max_bytes
-        for gone in folder.prune(home.venvs, {*needed(home.database), asked.key}, most):
+        for gone in folder.prune(home.recipe_environments, {*needed(home.database), asked.key}, most):
             print(f"environment {gone} was removed to make room")
     return 0
 

@@ -43,7 +43,7 @@ def run(api: Client, me: JobId, events: Path | None) -> int:
 class Controller:
     def __init__(self, api: Client, job: Job, plan: OptimizationPlan, events: Path | None) -> None:
         self._api, self._me, self._plan, self._events = api, job.id, plan, events
-        kept = captured_variables.path_of(api.home.environments, job.spec.env_digest)
+        kept = captured_variables.path_of(api.home.captured_variables, job.spec.env_digest)
         self._environ: Mapping[str, str] = json.loads(kept.read_text(encoding="utf-8"))
         self._stopped = False
         self._phase = ""

@@ -127,8 +127,8 @@ class ModelServer:
         print(f"serving {how} at {self._url}", flush=True)
 
     def _trouble(self, sentence: str) -> None:
-        if self.service is not None and self.service.trouble != sentence:
-            self._tell(replace(self.service, trouble=sentence))
+        if self.service is not None and self.service.problem != sentence:
+            self._tell(replace(self.service, problem=sentence))
 
     def _tell(self, service: nouns.Service) -> None:
         self.service = service
