@@ -48,7 +48,7 @@ def scratch() -> Iterator[Path]:
 
 @contextmanager
 def running_api(scratch_folder: Path, settings: str = "") -> Iterator[Client]:
-    """An Api on a new, empty state folder within `scratch_folder`, with its own running daemon."""
+    """A Client on a new, empty state folder within `scratch_folder`, with its own running daemon."""
     home = Home.find({**os.environ, "CRO_HOME": tempfile.mkdtemp(dir=scratch_folder)})
     home.settings_file.write_text(settings)
     api = Client(home, Settings.load(home.settings_file))

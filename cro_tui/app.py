@@ -156,7 +156,7 @@ class CroApp(App[str]):
 
     # --- pictures and errands -------------------------------------------------------------------
 
-    def on_looked(self, event: SnapshotReady) -> None:
+    def on_snapshot_ready(self, event: SnapshotReady) -> None:
         before, self.state = self.state, event.picture
         self._raise_alarm(before.snapshot.sample, self.state.snapshot.sample)
         for screen in self._places():
@@ -177,7 +177,7 @@ class CroApp(App[str]):
             form = f"9;cro-tui: {text}" if settings.notify == "osc9" else f"777;notify;cro-tui;{text}"
             self._driver.write(f"\x1b]{form}\x07")
 
-    def on_returned(self, event: CallFinished) -> None:
+    def on_call_finished(self, event: CallFinished) -> None:
         with suppress(NoMatches):  # whoever asked is being taken down
             event.deliver()
 

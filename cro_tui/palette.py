@@ -29,13 +29,13 @@ class CommandProvider(Provider):
                 yield Hit(score, matcher.highlight(name), self._act(action, owner), help=action.help)
 
     def _there(self) -> Iterator[tuple[Action, DOMNode, str]]:
-        desk = cast(ScreenHost, self.app)
+        host = cast(ScreenHost, self.app)
         for action in ACTIONS:
             if not action.palette:
                 continue
             owner = self._owner(action)
             if owner is not None:
-                keys = " ".join(keys_of(action, desk.settings.keys))
+                keys = " ".join(keys_of(action, host.settings.keys))
                 yield action, owner, f"{action.label}  {keys}".rstrip()
 
     def _owner(self, action: Action) -> DOMNode | None:

@@ -113,7 +113,7 @@ class RecipeCatalogue(Protocol):
 
 
 class Source(Protocol):
-    """The Api's methods that the screen calls; each may raise CroError, and each may take seconds."""
+    """The client's methods that the screen calls; each may raise CroError, and each may take seconds."""
 
     def submit(self, requests: Sequence[SubmitRequest]) -> tuple[JobId, ...]: ...
     def preview(self, request: SubmitRequest) -> Preview: ...

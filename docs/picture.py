@@ -42,7 +42,7 @@ def queue_a_day(api: Client) -> None:
     running = api.submit([recipe("tf_deep", epochs=1200, patience=1000), recipe("tf_linear", epochs=3000)])
     after = (Dependency(running[0], DependencyKind.OK),)
     evaluate = SubmitRequest(argv=("python", "compare.py"), name="compare.py", after=after)
-    held = SubmitRequest(argv=("python", "train.py", "--lr", "0.1"), name="train.py", hold=True)
+    held = SubmitRequest(argv=("python", "train.py", "--lr", "0.1"), name="train.py", start_held=True)
     api.submit([recipe("sklearn_forest", n_estimators=800), recipe("sklearn_linear"), evaluate, held])
 
 

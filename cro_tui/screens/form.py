@@ -82,11 +82,11 @@ class QueueForm(ModalScreen[JobsQueued | None]):
         self._preview: Preview | None = None
 
     @property
-    def desk(self) -> ScreenHost:
+    def host(self) -> ScreenHost:
         return cast(ScreenHost, self.app)
 
     def compose(self) -> ComposeResult:
-        defaults = self.desk.settings.defaults
+        defaults = self.host.settings.defaults
         asked = self._recipe.needs if self._recipe else None
         shown = need_defaults(asked, defaults.cpus, defaults.mem_bytes)
         with Vertical(id="form", classes="dialog"):
@@ -150,7 +150,7 @@ class QueueForm(ModalScreen[JobsQueued | None]):
             hold=self.query_one("#f-hold", Tick).value,
             **{name: text(name) for name, _, _ in _NEEDS},
         )
-        return request_of(typed, self.desk.settings.defaults.priority)
+        return request_of(typed, self.host.settings.defaults.priority)
 
     @on(Input.Changed)
     @on(Tick.Changed)
@@ -167,13 +167,13 @@ class QueueForm(ModalScreen[JobsQueued | None]):
         request, unreadable = self._request()
         self._asked += 1
         asked = self._asked
-        source = self.desk.source
+        source = self.host.source
 
         def came(preview: Preview) -> None:
             if asked == self._asked and self.is_attached:
                 self._show(preview, unreadable)
 
-        self.desk.read(lambda: source.preview(request), came, key="preview", failed=self._failed)
+        self.host.read(lambda: source.preview(request), came, key="preview", failed=self._failed)
 
     # --- what is said -------------------------------------------------------------------------
 
@@ -191,7 +191,7 @@ class QueueForm(ModalScreen[JobsQueued | None]):
         if self._problems:
             said = f"Would start: not with {self._names()} as it is."
         else:
-            said = f"Would start: {would_start(preview, self.desk.now())}"
+            said = f"Would start: {would_start(preview, self.host.now())}"
         self.query_one("#form-outlook", Static).update(Content(plain(said, 400)))
         self._say_keys()
 
@@ -204,7 +204,7 @@ class QueueForm(ModalScreen[JobsQueued | None]):
         typed = any(self.query_one(f"#f-{name}", Input).value.strip() for name in ("cpus", "mem", "vram"))
         if not said:
             return ""
-        return f"{said}: {self.desk.key('form.learned')} takes it" if typed else f"{said}."
+        return f"{said}: {self.host.key('form.learned')} takes it" if typed else f"{said}."
 
     def _at(self, where: str, problem: str | None, otherwise: str) -> None:
         line = self.query_one(where, Static)
@@ -216,7 +216,7 @@ class QueueForm(ModalScreen[JobsQueued | None]):
         return ", ".join(plain(name, 30) for name in self._problems)
 
     def _say_keys(self) -> None:
-        key, back = self.desk.key("form.queue"), self.desk.key("form.back")
+        key, back = self.host.key("form.queue"), self.host.key("form.back")
         queue = f"Queue (fix {self._names()})" if self._problems else "Queue"
         said = "Queueing ..." if self._queueing else f"{key} {queue}    {back} Back    tab next field"
         self.query_one("#form-keys", Static).update(Content(plain(said, 200)))
@@ -227,7 +227,7 @@ class QueueForm(ModalScreen[JobsQueued | None]):
         if self._queueing:
             return
         request, unreadable = self._request()
-        source = self.desk.source
+        source = self.host.source
         self._asked += 1
 
         def look() -> Preview:
@@ -241,7 +241,7 @@ class QueueForm(ModalScreen[JobsQueued | None]):
                 self._say_keys()
                 self._focus_problem()
                 return
-            self.desk.write(
+            self.host.write(
                 lambda: source.submit([request]), lambda ids: queued(ids, preview), failed=self._failed
             )
 
@@ -249,11 +249,11 @@ class QueueForm(ModalScreen[JobsQueued | None]):
             if self.is_attached and self.is_current:
                 self.dismiss(JobsQueued(ids, preview))
             else:
-                self.desk.set_notice(f"#{ids[0]} queued.")
+                self.host.set_notice(f"#{ids[0]} queued.")
 
         self._queueing = not unreadable
         self._say_keys()
-        self.desk.read(look, looked, key="queue", failed=self._failed)
+        self.host.read(look, looked, key="queue", failed=self._failed)
 
     def action_learned(self) -> None:
         """Write what earlier runs used into the fields."""
@@ -269,7 +269,7 @@ class QueueForm(ModalScreen[JobsQueued | None]):
         """Say it here, where the person looks; what was typed stays."""
         said = plain(f"{error.title} {error.detail}", 300)
         if not self.is_attached:
-            self.desk.set_notice(f"Not queued: {said}", "bad")
+            self.host.set_notice(f"Not queued: {said}", "bad")
             return
         self._queueing = False
         self.query_one("#form-outlook", Static).update(Content(f"x {said}"))

@@ -1,6 +1,6 @@
 """What a person does to jobs, the same on the dashboard and on a job's own screen.
 
-It words the questions and the news; every call to the engine is made elsewhere by the desk.
+It words the questions and the news; every call to the engine is made elsewhere by the host.
 """
 
 from __future__ import annotations

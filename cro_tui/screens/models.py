@@ -1,6 +1,6 @@
 """The third place: every version of every registered model, its card, and two of them side by side.
 
-It reads and changes the registry elsewhere, by the desk; it loads no model.
+It reads and changes the registry elsewhere, by the host; it loads no model.
 """
 
 from __future__ import annotations

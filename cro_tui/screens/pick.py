@@ -38,7 +38,7 @@ class Pick(ModalScreen[UsableRecipe | str | None]):
         self._entered = False
 
     @property
-    def desk(self) -> ScreenHost:
+    def host(self) -> ScreenHost:
         return cast(ScreenHost, self.app)
 
     def compose(self) -> ComposeResult:
@@ -51,7 +51,7 @@ class Pick(ModalScreen[UsableRecipe | str | None]):
         self.query_one("#pick").border_title = Content("Queue a recipe")
         self.query_one(OptionList).can_focus = False
         self._fill("")
-        self.desk.read(self.desk.source.recipes, self._came, key="recipes")
+        self.host.read(self.host.source.recipes, self._came, key="recipes")
 
     def _came(self, recipes: RecipeCatalogue) -> None:
         if not self.is_attached:

@@ -43,7 +43,7 @@ class RunsScreen(ModalScreen[None]):
         self._best: int | None = None
 
     @property
-    def desk(self) -> ScreenHost:
+    def host(self) -> ScreenHost:
         return cast(ScreenHost, self.app)
 
     @property
@@ -52,7 +52,7 @@ class RunsScreen(ModalScreen[None]):
 
     def compose(self) -> ComposeResult:
         with Vertical(id="runs"):
-            yield RunLines(ascii_only=self.desk.settings.screen.graph == "ascii", id="run-lines")
+            yield RunLines(ascii_only=self.host.settings.screen.graph == "ascii", id="run-lines")
             yield RunTable(id="run-table")
 
     def on_mount(self) -> None:
@@ -62,10 +62,10 @@ class RunsScreen(ModalScreen[None]):
 
     def _look(self) -> None:
         """Read the runs again while some of them are to come."""
-        runs, source = self._runs, self.desk.source
+        runs, source = self._runs, self.host.source
         if not self.is_current or (len(runs.columns.ids) >= runs.size and runs.columns.ended):
             return
-        self.desk.read(lambda: source.runs(runs.lead), self._came, key="runs")
+        self.host.read(lambda: source.runs(runs.lead), self._came, key="runs")
 
     def _came(self, runs: GroupRuns) -> None:
         if self.is_attached and runs != self._runs:
@@ -91,7 +91,7 @@ class RunsScreen(ModalScreen[None]):
 
     def _frame(self) -> None:
         runs, frame = self._runs, self.query_one("#runs")
-        ascii_only = self.desk.settings.screen.graph == "ascii"
+        ascii_only = self.host.settings.screen.graph == "ascii"
         column = runs.columns.metrics.get(self._metric, ())
         with_metric = sum(value is not None for value in column)
         said = [f"{with_metric:,} of {runs.size:,} runs"]
@@ -116,12 +116,12 @@ class RunsScreen(ModalScreen[None]):
         run = self.query_one(RunTable).run
         if run is None:
             return
-        source, job_id = self.desk.source, run.id
+        source, job_id = self.host.source, run.id
 
         def came(job: Job) -> None:
             self.app.push_screen(JobScreen(job))
 
-        self.desk.read(lambda: source.explain(job_id), came, key="explain run")
+        self.host.read(lambda: source.explain(job_id), came, key="explain run")
 
     def action_close(self) -> None:
         self.dismiss(None)

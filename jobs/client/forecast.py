@@ -151,7 +151,7 @@ def world_of(
     capacity = machine.capacity(daemon)
     head = view.window(rules.window, by_class=rules.learned_order)
     jobs = {job.id: job for job in view.with_forecasts((*view.active(), *head, *others), capacity, rules)}
-    known = machine.vitals(daemon)
+    known = machine.sample_of(daemon)
     usage_at, usage, backlog_s = load_shares(view.meta(USAGE))
     return World(
         now,

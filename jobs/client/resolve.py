@@ -356,7 +356,7 @@ def retried(
 
 
 def _named(asked: NeedsRequest) -> tuple[str, ...]:
-    """The needs that the person named and that earlier runs could tell: see `JobSpec.fixed`."""
+    """The needs that the person named and that earlier runs could tell: see `JobSpec.explicit_needs`."""
     return tuple(_FIELDS[name] for name in _LEARNABLE if getattr(asked, name) is not None)
 
 

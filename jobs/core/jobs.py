@@ -386,7 +386,7 @@ class Job:
         runs used where nobody named it."""
         grant = getattr(self.state, "grant", None)
         if grant is not None:
-            return grant.reserves or self.spec.needs
+            return grant.reserved or self.spec.needs
         needs = (self.forecast and self.forecast.needs) or self.spec.needs
         if needs.mem_bytes < self.grown_mem_bytes:
             needs = replace(needs, mem_bytes=self.grown_mem_bytes)

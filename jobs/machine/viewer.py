@@ -35,7 +35,7 @@ class MachineView:
         self._table: ProcessTable | None = None
         self._last: Sample | None = None
 
-    def vitals(self, daemon: DaemonStatus) -> LatestSample | None:
+    def sample_of(self, daemon: DaemonStatus) -> LatestSample | None:
         """What the running scheduler published, however old; None without one."""
         if not daemon.running:
             return None
@@ -44,7 +44,7 @@ class MachineView:
 
     def published(self, now: float, daemon: DaemonStatus) -> Sample | None:
         """The scheduler's sample while it is fresh."""
-        found = self.vitals(daemon)
+        found = self.sample_of(daemon)
         if found is None or found.sample is None or not now - FRESH_S <= found.sample.at <= now + FRESH_S:
             return None
         return found.sample
@@ -72,7 +72,7 @@ class MachineView:
     def capacity(self, daemon: DaemonStatus) -> Capacity:
         """The machine's size."""
         if self._capacity is None:
-            found = self.vitals(daemon)
+            found = self.sample_of(daemon)
             if found is not None:
                 return found.capacity
             with self._lock:

@@ -1,4 +1,4 @@
-"""An Api on an empty state folder, without a scheduler."""
+"""A Client on an empty state folder, without a scheduler."""
 
 from __future__ import annotations
 

@@ -132,10 +132,10 @@ def test_importing_the_api_loads_nothing_heavy() -> None:
 def test_reading_and_submitting_loads_no_library_of_the_jobs(api: Client) -> None:
     api.jobs()
     script = (
-        "import sys; from pathlib import Path; from jobs.client import Api\n"
-        "from jobs.installation.settings import Home, Settings\n"
+        "import sys; from pathlib import Path; from jobs.client import Client\n"
+        "from jobs.installation.home import Home\nfrom jobs.installation.settings import Settings\n"
         "from jobs.core.requests import SubmitRequest\n"
-        "api = Api(Home.find({'CRO_HOME': sys.argv[1]}), Settings())\n"
+        "api = Client(Home.find({'CRO_HOME': sys.argv[1]}), Settings())\n"
         "api.submit([SubmitRequest(argv=('true',))]); api.snapshot(); api.close()"
     )
     heavy = {

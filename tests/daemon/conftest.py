@@ -1,4 +1,4 @@
-"""A real daemon process on a state folder of its own, and an Api to drive it."""
+"""A real daemon process on a state folder of its own, and a Client to drive it."""
 
 from __future__ import annotations
 

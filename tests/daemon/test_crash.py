@@ -152,7 +152,7 @@ def test_it_leaves_by_itself_when_nothing_is_left_to_do(installation: Installati
     installation.settings(TOLERANT.replace("[daemon]", "[daemon]\nidle_exit_s = 0.5"))
     installation.start()
     watcher = installation.api.watch()
-    (job_id, _) = installation.submit(command("sleep", "1"), command("true", hold=True))
+    (job_id, _) = installation.submit(command("sleep", "1"), command("true", start_held=True))
     installation.api.wait([job_id], timeout_s=120)
     assert not watcher.wait(1.5) or installation.api.daemon_status().running
     assert installation.api.daemon_status().running, "somebody watches"
@@ -191,7 +191,7 @@ def test_a_database_that_is_locked_for_long_is_waited_out(installation: Installa
 def test_a_lost_ring_is_found(installation: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
     installation.start()
     watcher = installation.api.watch()
-    monkeypatch.setattr(Notifier, "ring", lambda *_: False)
+    monkeypatch.setattr(Notifier, "notify", lambda *_: False)
     (job_id,) = installation.submit(command("true"))
     monkeypatch.undo()
     assert isinstance(installation.api.wait([job_id], timeout_s=120)[0].state, Succeeded)

@@ -62,7 +62,9 @@ def test_a_job_submitted_before_there_is_a_scheduler_runs_once_there_is(installa
 def test_cancel_running_waiting_and_held(installation: Installation, cores: float) -> None:
     installation.start()
     running, waiting, held = installation.submit(
-        command("sleep", "600", cpus=cores), command("sleep", "600", cpus=cores), command("true", hold=True)
+        command("sleep", "600", cpus=cores),
+        command("sleep", "600", cpus=cores),
+        command("true", start_held=True),
     )
     installation.until_state(running, "running")
     reason = installation.api.explain(waiting).reasons[0]
@@ -194,7 +196,7 @@ def test_what_earlier_runs_took_is_expected_of_the_next(installation: Installati
 
 
 def test_a_job_that_cannot_be_launched_disturbs_nobody(installation: Installation) -> None:
-    first, second = installation.submit(command("true", hold=True), command("true"))
+    first, second = installation.submit(command("true", start_held=True), command("true"))
     digest = installation.api.job(first).spec.env_digest
     (other,) = installation.submit(command("true", env={"PATH": "/usr/bin:/bin", "A": "b"}))
     (installation.home.captured_variables / f"{digest}.json").unlink()
@@ -206,7 +208,7 @@ def test_a_job_that_cannot_be_launched_disturbs_nobody(installation: Installatio
 
 
 def test_a_damaged_row_disturbs_nobody(installation: Installation) -> None:
-    bad, good = installation.submit(command("true", hold=True), command("true"))
+    bad, good = installation.submit(command("true", start_held=True), command("true"))
     installation.start()
     installation.api.wait([good], timeout_s=120)
     installation.api.stop_daemon()

@@ -73,7 +73,7 @@ def test_with_a_backup_the_queue_is_back_and_what_ran_since_too(
     installation: Installation, harm: Callable[[Path], None]
 ) -> None:
     installation.start()
-    old = installation.submit(command("sh", "-c", "exit 3"), command("true", hold=True))
+    old = installation.submit(command("sh", "-c", "exit 3"), command("true", start_held=True))
     installation.api.wait(old[:1], timeout_s=120)
     installation.api.stop_daemon()
     kept = backup.backup_of(installation.home.database)

@@ -75,7 +75,7 @@ def test_a_store_that_cannot_be_written_refuses_and_recovers(
 def test_a_folder_that_cannot_be_written_at_all_is_said_in_a_sentence(
     installation: Installation, shim: Shim
 ) -> None:
-    (first,) = installation.submit(command("true", hold=True))
+    (first,) = installation.submit(command("true", start_held=True))
     shim.forbid(installation.home.data)
     refused = submit(installation, "true")
     assert refused.returncode != 0

@@ -102,7 +102,7 @@ def test_files_that_a_waiting_job_needs_stay(installation: Installation) -> None
     installation.settings(settings('max = "1M"'))
     first, second = (command("sh", "-c", "head -c 3000000 /dev/zero") for _ in range(2))
     needed, free = installation.submit(first, second)
-    (waits,) = installation.submit(command("true", hold=True, after=(Dependency(needed),)))
+    (waits,) = installation.submit(command("true", start_held=True, after=(Dependency(needed),)))
     installation.start()
     installation.api.wait([needed, free], timeout_s=120)
     installation.until(lambda: not log_of(installation, free).exists(), "the files to go")

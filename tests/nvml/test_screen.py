@@ -16,13 +16,13 @@ from tests.nvml.stand_in import Gpu, StandIn
 SCREEN = """
 import asyncio, json, sys
 from cro_tui.app import CroApp
-from jobs.client import Api
-from jobs.installation.settings import Home, Settings
+from jobs.client import Client
+from jobs.installation.home import Home\nfrom jobs.installation.settings import Settings
 
 async def main():
     home = Home.find()
     settings = Settings.load(home.settings_file)
-    api = Api(home, settings)
+    api = Client(home, settings)
     app = CroApp(api, settings)
     loop = asyncio.get_running_loop()
     async with app.run_test(size=(120, 40)) as pilot:

@@ -19,10 +19,18 @@ BOX = Capacity(16.0, 64 * GIB, (gpu(0, 24),))
 ASKED = Needs(cpus=4.0, mem_bytes=12 * GIB, mem_is_limit=True)
 
 
-def forest(needs: Needs = ASKED, *, fixed: tuple[str, ...] = (), trees: int = 100) -> JobSpec:
+def forest(needs: Needs = ASKED, *, explicit_needs: tuple[str, ...] = (), trees: int = 100) -> JobSpec:
     params = (("n_estimators", trees),)
     return JobSpec(
-        "forest", ("py",), "/", "", needs, recipe="forest", params=params, explicit_needs=fixed, user="ann"
+        "forest",
+        ("py",),
+        "/",
+        "",
+        needs,
+        recipe="forest",
+        params=params,
+        explicit_needs=explicit_needs,
+        user="ann",
     )
 
 
@@ -69,8 +77,8 @@ def test_it_never_reserves_more_than_the_machine_can_give() -> None:
 
 def test_what_the_person_named_is_kept() -> None:
     runs = peaks(*[1.0] * 6, cpus=1.0)
-    assert after(runs, forest(fixed=("mem", "cpus"))) == (ASKED, 0)
-    needs, _ = after(runs, forest(fixed=("mem",)))
+    assert after(runs, forest(explicit_needs=("mem", "cpus"))) == (ASKED, 0)
+    needs, _ = after(runs, forest(explicit_needs=("mem",)))
     assert (needs.mem_bytes, needs.cpus) == (ASKED.mem_bytes, 1.0)
 
 
@@ -89,7 +97,7 @@ def test_a_whole_gpu_stays_whole_and_a_share_is_learned() -> None:
     assert after(runs, forest(whole))[0].gpu_mem_bytes is None
     share = replace(whole, gpu_mem_bytes=16 * GIB)
     assert after(runs, forest(share))[0].gpu_mem_bytes == int(4 * GIB * 1.6) + GIB // 2
-    assert after(runs, forest(share, fixed=("vram",)))[0].gpu_mem_bytes == 16 * GIB
+    assert after(runs, forest(share, explicit_needs=("vram",)))[0].gpu_mem_bytes == 16 * GIB
 
 
 def test_a_bigger_run_of_the_same_program_does_not_go_by_smaller_ones() -> None:

@@ -485,7 +485,7 @@ def a_day() -> list[Job]:
             reasons=(vram,),
             estimated_start_at=NOW + 960,
             spec_params=(("epochs", 20),),
-            spec_stack="tensorflow",
+            spec_framework="tensorflow",
         ),
         job(
             43,
@@ -603,7 +603,7 @@ def a_sweep(source: FakeSource, size: int = 30) -> JobGroup:
         metrics = (("accuracy", score), ("loss", round(2 - score, 4))) if done else ()
         reasons = (Reason(ReasonCode.CPUS, 2, 1.0, Unit.CPUS),) if isinstance(state, Queued) else ()
         made.append(
-            job(100 + at, name, state, spec_sweep=(100, size), spec_params=params, spec_recipe="forest",
+            job(100 + at, name, state, spec_group=(100, size), spec_params=params, spec_recipe="forest",
                 metrics=metrics, reasons=reasons, usage=Usage(mem_bytes=300 * MIB, cpus=0.9))
         )  # fmt: skip
     source.add(*made)

@@ -163,7 +163,7 @@ def test_trials_stand_in_the_row_of_their_newest_controller(
     intents.submit([spec("optimize forest")], 1.0, group=group)
     assert words(lines(queries)) == ["group 1"]
     take_in(store)
-    intents.submit([spec("t1", sweep=(1, 0)), spec("t2", sweep=(1, 0))], 2.0)
+    intents.submit([spec("t1", group=(1, 0)), spec("t2", group=(1, 0))], 2.0)
     take_in(store)
     become(store, 1, Running(1.0, 1, Grant(), 7))
     become(store, 2, Succeeded(5.0, 9.0, Usage()), accuracy=0.9)
@@ -224,7 +224,7 @@ def test_sweeps_of_an_older_database_are_rows_as_well(
             connection.execute(
                 "INSERT INTO jobs(id, state, unmet, priority, name, submitted_at, attempts, spec, detail) "
                 "VALUES (?, 'queued', 0, 50, 'old', 1, 0, ?, ?)",
-                (job_id, codec.dump_spec(spec("old", sweep=of)), '{"state":{"since_at":1}}'),
+                (job_id, codec.dump_spec(spec("old", group=of)), '{"state":{"since_at":1}}'),
             )
         connection.close()
     schema.migrate(database)
@@ -279,13 +279,13 @@ def older(database: Path, *rows: tuple[str, int, int | None, str]) -> None:
 
 
 def test_what_waits_or_is_damaged_at_an_upgrade_is_a_row(database: Path) -> None:
-    whole = codec.dump_spec(spec(sweep=(1, 2)))
+    whole = codec.dump_spec(spec(group=(1, 2)))
     older(
         database,
         ("jobs", 1, None, whole),
         ("jobs", 2, None, whole[:-5]),
-        ("intents", 3, None, codec.dump_spec(spec(sweep=(3, 2)))),
-        ("intents", 4, None, codec.dump_spec(spec(sweep=(3, 2)))),
+        ("intents", 3, None, codec.dump_spec(spec(group=(3, 2)))),
+        ("intents", 4, None, codec.dump_spec(spec(group=(3, 2)))),
         ("intents", 5, None, whole[:-5]),
     )
     with contextlib.closing(Queries(database)) as queries:
@@ -297,12 +297,13 @@ def test_what_waits_or_is_damaged_at_an_upgrade_is_a_row(database: Path) -> None
 
 
 def test_controllers_of_an_older_database_keep_their_optimisations(database: Path) -> None:
-    control = spec("optimize", argv=argv("python", "data", "settings", PLAN))
+    words = argv("python", "data", "settings", PLAN)
+    control = spec("optimize", argv=(words[0], "-P", "-m", "jobs.optimizing", *words[4:]))  # as it was then
     plain, again = codec.dump_spec(control), codec.dump_spec(replace(control, retry_of=JobId(1)))
     older(
         database,
         ("jobs", 1, None, plain),
-        ("jobs", 2, None, codec.dump_spec(spec("t1", sweep=(1, 0)))),
+        ("jobs", 2, None, codec.dump_spec(spec("t1", group=(1, 0)))),
         ("jobs", 3, 1, again),
         ("intents", 4, 3, codec.dump_spec(replace(control, retry_of=JobId(3)))),
         ("jobs", 5, None, plain),
@@ -333,7 +334,7 @@ def test_a_controller_that_is_retried_twice_keeps_its_trials(
 
 def test_jobs_that_come_in_without_a_group_make_one(database: Path, store: Store, queries: Queries) -> None:
     """As when they are brought back from their folders."""
-    specs = (spec(sweep=(1, 1)), spec(), spec(sweep=(2, 0)), spec(retry_of=JobId(2)))
+    specs = (spec(group=(1, 1)), spec(), spec(group=(2, 0)), spec(retry_of=JobId(2)))
     for number, each in enumerate(specs, start=1):
         store.insert(Job(JobId(number), each, Queued(1.0), 1.0))
     store.commit()

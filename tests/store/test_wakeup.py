@@ -59,8 +59,8 @@ def test_a_full_bell_never_blocks(folder: Path, ringer: Notifier) -> None:
 
 def test_watchers_hear_and_dead_ones_go(folder: Path, ringer: Notifier) -> None:
     script = (
-        "import os, sys; from pathlib import Path; from jobs.installation.notify import Watcher\n"
-        "Watcher(Path(sys.argv[1])); os._exit(0)"
+        "import os, sys; from pathlib import Path; from jobs.installation.notify import Subscription\n"
+        "Subscription(Path(sys.argv[1])); os._exit(0)"
     )
     subprocess.run([sys.executable, "-c", script, str(folder)], check=True)
     assert len(list(folder.iterdir())) == 1

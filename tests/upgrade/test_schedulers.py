@@ -30,11 +30,11 @@ from tests.daemon.conftest import SMALL, TOLERANT
 ARCHIVE = Path(__file__).parent.parent / "data" / "engine-schema-3.tar.gz"
 ROOT = Path(__file__).parents[2]
 SUBMIT = """
-from jobs.client import Api
-from jobs.installation.settings import Home, Settings
+from jobs.client import Client
+from jobs.installation.home import Home\nfrom jobs.installation.settings import Settings
 from jobs.core.requests import NeedsRequest, SubmitRequest
 home = Home.find()
-with Api(home, Settings.load(home.settings_file)) as api:
+with Client(home, Settings.load(home.settings_file)) as api:
     needs = NeedsRequest(cpus=0.1, mem_bytes=32 << 20)
     api.submit([SubmitRequest(argv=("sleep", "600"), needs=needs)])
     print(api.ensure_daemon().pid)
