@@ -13,9 +13,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run and return the exit code."""
     words = list(sys.argv[1:] if argv is None else argv)
     if words in (["--version"], ["-V"]):
-        from jobs.core.versions import PACKAGE
+        from jobs import __version__
 
-        print(f"cro-tui {PACKAGE}")
+        print(f"cro-tui {__version__}")
         return 0
     from cro_tui.commands.group import run
 

@@ -16,7 +16,9 @@ from dataclasses import dataclass, fields
 from functools import cache
 from typing import Any, TypeVar
 
-PACKAGE = "0.2.0"
+from jobs import __version__
+
+PACKAGE = __version__
 SCHEMA = 8
 
 Record = TypeVar("Record")

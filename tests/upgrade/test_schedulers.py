@@ -96,7 +96,7 @@ def engine_before(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copytree(
             ROOT / package, folder / package, ignore=shutil.ignore_patterns("__pycache__", "library")
         )
-    path = folder / "jobs" / "versions.py"
+    path = folder / "jobs" / "__init__.py"
     path.write_text(path.read_text().replace(f'"{versions.PACKAGE}"', '"0.0.9"'))
     return folder
 
@@ -184,7 +184,7 @@ def test_a_scheduler_whose_package_was_upgraded_under_it_still_starts_jobs(
     engine_before: Path, home: Home, api: Client
 ) -> None:
     pid = running_under(engine_before, home, api)
-    away = engine_before / "jobs" / "boxed"
+    away = engine_before / "jobs" / "runtime"
     away.rename(away.with_name("renamed"))
     try:
         for process in _launchers(home):
