@@ -12,7 +12,7 @@ from pathlib import Path
 
 from jobs.ports import BadInput
 from jobs.venvs.building import BuildFailed
-from recipes import lint, notebook, skeleton
+from recipes import lint, notebook, skeleton, standalone
 from recipes.model import Problem
 
 START_S = 60.0
@@ -36,6 +36,34 @@ def write_new(name: str, folder: Path, *, notebook: bool = False) -> Path:
     except OSError as error:
         raise BadInput(f"{path} cannot be written: {error.strerror}.", "Name another --folder.") from error
     return path
+
+
+def write_copy(recipe: Path, target: Path) -> Path:
+    """Write the recipe as one file that needs no kit beside it. Raises BadInput; overwrites nothing."""
+    if target.suffix != recipe.suffix:
+        raise BadInput(f"{target} must end in {recipe.suffix}, as the recipe does.", "Name another file.")
+    try:
+        text = recipe.read_text(encoding="utf-8")
+        kit = {each.stem: each.read_text(encoding="utf-8") for each in _kit_of(recipe)}
+        text = standalone.standalone(text, kit)
+    except standalone.CannotInline as error:
+        raise BadInput(f"{recipe} cannot be copied: {error}") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput(f"{recipe} or the kit beside it cannot be read: {error}.") from error
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with target.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError:
+        raise BadInput(f"{target} already exists.", "Choose another name.") from None
+    except OSError as error:
+        raise BadInput(f"{target} cannot be written: {error.strerror}.", "Name another file.") from error
+    return target
+
+
+def _kit_of(recipe: Path) -> list[Path]:
+    """The modules of the kit beside a recipe."""
+    return [each for each in (recipe.parent / standalone.KIT).glob("*.py") if each.stem != "__init__"]
 
 
 def check(path: Path, python: Callable[[], str] | None) -> tuple[Problem, ...]:

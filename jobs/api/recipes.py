@@ -44,6 +44,12 @@ class Recipes(Door):
 
         return write_new(name, Path(folder).expanduser(), notebook=notebook)
 
+    def copy_recipe(self, name: str, file: str) -> Path:
+        """Write the recipe of that name as one self-contained file. Raises BadInput; overwrites nothing."""
+        from jobs.recipe_check import write_copy
+
+        return write_copy(self.recipe(name).path, Path(file).expanduser())
+
     def better_metrics(self, job: Job) -> Mapping[str, str]:
         """Which end of its metrics is better, "max" or "min", as far as its recipe says."""
         return dict(self._better(job.spec))
