@@ -27,15 +27,7 @@ def write_new(name: str, folder: Path, *, notebook: bool = False) -> Path:
     if not skeleton.NAME.fullmatch(name):
         raise BadInput(f"{name[:40]!r} cannot name a recipe.", "Use letters, digits and _, a letter first.")
     path = folder / f"{name}.{'ipynb' if notebook else 'py'}"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with path.open("x", encoding="utf-8") as file:
-            file.write(skeleton.notebook(name) if notebook else skeleton.script(name))
-    except FileExistsError:
-        raise BadInput(f"There is a file {path} already.", "Choose another name, or remove it.") from None
-    except OSError as error:
-        raise BadInput(f"{path} cannot be written: {error.strerror}.", "Name another --folder.") from error
-    return path
+    return _created(path, skeleton.notebook(name) if notebook else skeleton.script(name))
 
 
 def write_copy(recipe: Path, target: Path) -> Path:
@@ -50,15 +42,24 @@ def write_copy(recipe: Path, target: Path) -> Path:
         raise BadInput(f"{recipe} cannot be copied: {error}") from error
     except (OSError, UnicodeDecodeError) as error:
         raise BadInput(f"{recipe} or the kit beside it cannot be read: {error}.") from error
+    return _created(target, text)
+
+
+def _created(path: Path, text: str) -> Path:
+    """Write a new file, in a folder that may be new as well. Raises BadInput."""
+    cannot = f"{path} cannot be written"
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with target.open("x", encoding="utf-8") as file:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadInput(f"{cannot}: {error.strerror}.", "Choose another folder.") from error
+    try:
+        with path.open("x", encoding="utf-8") as file:
             file.write(text)
     except FileExistsError:
-        raise BadInput(f"{target} already exists.", "Choose another name.") from None
+        raise BadInput(f"{path} already exists.", "Choose another name.") from None
     except OSError as error:
-        raise BadInput(f"{target} cannot be written: {error.strerror}.", "Name another file.") from error
-    return target
+        raise BadInput(f"{cannot}: {error.strerror}.", "Choose another folder.") from error
+    return path
 
 
 def _kit_of(recipe: Path) -> list[Path]:

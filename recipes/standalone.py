@@ -81,9 +81,10 @@ def standalone(text: str, kit: Mapping[str, str]) -> str:
     if not recipe.from_kit:
         return text
     modules = {name: _kit_module(source, name) for name, source in kit.items()}
+    order = list(_in_order(modules))
     wanted = _wanted(recipe, modules)
     sections, imports, for_types = [], set(recipe.imports.values()), set(recipe.for_types.values())
-    for name in _in_order(modules):
+    for name in order:
         module = modules[name]
         if parts := [part for part in module.parts if (name, part) in wanted]:
             used = {each for part in parts for each in part.uses}
@@ -91,6 +92,7 @@ def standalone(text: str, kit: Mapping[str, str]) -> str:
             imports |= needed | {each for each in module.imports.values() if each.module == _FUTURE}
             for_types |= {each for binds, each in module.for_types.items() if binds in used}
             sections.append(f"{_rule(module.title)}\n{_joined(parts)}")
+    for_types -= imports
     _refuse_clashes(recipe, wanted, imports | for_types)
     lines = text.splitlines()
     head = "\n".join(lines[: recipe.imports_from - 1]).rstrip()

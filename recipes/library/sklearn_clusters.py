@@ -42,7 +42,7 @@ from kit.pipelines import cluster_scores, preparation, save_pipeline
 
 def arguments():
     parser = argparse.ArgumentParser(description="Find clusters by k-means.")
-    data_flags(parser)
+    data_flags(parser, target_help="a column to leave out, and to compare the clusters with")
     number(parser, "--n-clusters", 10, (2, 1000), "number of clusters")
     number(parser, "--n-init", 10, (1, 1000), "random starts; the best one is kept")
     return parser

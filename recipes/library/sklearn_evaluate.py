@@ -112,7 +112,7 @@ def main(argv=None):
     features, targets = chosen_rows(columns_of(model, features, options), targets, task, options)
     classes = model.classes_.tolist() if task == "classification" else []
     if classes and not set(targets) & set(classes):
-        raise BadData(f"'{targets[0]}' is not a class of the model, nor is any other value of the target")
+        raise BadData(f"no value of the target, such as '{targets[0]}', is a class of the model")
     print(f"{task}: {type(model).__name__} on {len(features)} rows")
     try:
         metrics = pipeline_scores(model, features, targets, task)

@@ -67,7 +67,7 @@ def main(argv=None):
     features = features[[*schema["numbers"], *schema["words"]]]
     truth, classes = encode_targets(targets, schema), schema["classes"]
     if classes and (truth < 0).all():
-        raise BadData(f"'{targets[0]}' is not a class of the model, nor is any other value of the target")
+        raise BadData(f"no value of the target, such as '{targets[0]}', is a class of the model")
     print(f"{task}: {options.model} on {len(features)} rows; loading TensorFlow")
     tensorflow = start_tensorflow(options.seed)
     model = read_network(tensorflow, options.model)

@@ -29,12 +29,14 @@ def number(
     parser.add_argument(flag, type=read, default=default, help=help)
 
 
-def data_flags(parser: argparse.ArgumentParser, data: str = "digits") -> None:
+def data_flags(
+    parser: argparse.ArgumentParser, data: str = "digits", target_help: str = "the column to predict"
+) -> None:
     """--data, --target, --test-share, --seed: what `load` and `split` take."""
     parser.add_argument("--data", default=data, help=DATA_HELP)
-    parser.add_argument("--target", default="target", help="the column to predict")
+    parser.add_argument("--target", default="target", help=target_help)
     number(parser, "--test-share", 0.25, (0.05, 0.5), "fraction held out for testing")
-    number(parser, "--seed", 0, (0, 2**32 - 1), "random seed; the same seed gives the same result")
+    number(parser, "--seed", 0, (0, 2**32 - 1), "the same seed gives the same result")
 
 
 def task_flag(parser: argparse.ArgumentParser) -> None:
