@@ -3,7 +3,7 @@
 # dependencies = ["joblib>=1.4", "matplotlib>=3.9", "pandas>=2.2", "pyarrow>=18", "scikit-learn>=1.6"]
 # [tool.cro]
 # title = "Evaluate a scikit-learn model"
-# description = "Metrics, tables and pictures of a saved model. Only load your own: a model can run code."
+# description = "Metrics, tables and pictures of a saved model. Only load models you wrote."
 # framework = "sklearn"
 # kind = "evaluate"
 # resources = { cpus = 1, mem = "600M", gpus = 0, time = "5m" }

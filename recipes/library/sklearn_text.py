@@ -2,7 +2,7 @@
 # requires-python = ">=3.11"
 # dependencies = ["joblib>=1.4", "pandas>=2.2", "pyarrow>=18", "scikit-learn>=1.6"]
 # [tool.cro]
-# title = "Linear model of texts"
+# title = "Linear model for texts"
 # description = "Weights the words of a column of texts (TF-IDF) and fits a linear model to them."
 # framework = "sklearn"
 # kind = "train"
