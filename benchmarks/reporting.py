@@ -14,7 +14,7 @@ from pathlib import Path
 from benchmarks.measure import machine, scratch
 from jobs.records.events import EventsFile
 from jobs.registry.store import Registry
-from recipes.library.sklearn_forest import say
+from recipes.library.kit.job import report as report_event
 
 EVENTS = 1_000
 JOBS = 200
@@ -36,7 +36,7 @@ def report(path: Path) -> None:
     os.environ["CRO_EVENTS"] = str(path)
     for step in range(EVENTS):
         said = {"step": step, "progress": step / EVENTS, "phase": "train", "loss": 1.0 / (step + 1)}
-        say(**said)  # type: ignore[no-untyped-call]
+        report_event(**said)
 
 
 def main() -> None:

@@ -42,7 +42,7 @@ def measure(name: str, folder: Path) -> str:
     began = time.monotonic()
     with subprocess.Popen(argv, env=environ, cwd=folder, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
-        next(line for line in process.stdout if line.startswith("going on"))
+        next(line for line in process.stdout if line.startswith("resuming"))
         wall_s, used = time.monotonic() - began, psutil.Process(process.pid).cpu_times()
         process.kill()
     return (

@@ -1,6 +1,6 @@
 """What tracking adds to a job: 10 parameters and 100 metrics by our lines and by MLflow's own calls, and a
 job of one second without reports, with them, and with them mirrored to MLflow. Our lines are written by the
-library's own `say`.
+shipped recipes' own `report`.
 
 `uv run python -m benchmarks.tracking [--rounds 15]`. MLflow runs in a process of its own, on a store that
 is there already; its import is measured apart. Jobs are recipes of a real scheduler, one at a time. They do
@@ -23,17 +23,17 @@ from benchmarks.measure import machine, running_api, scratch
 from jobs.client import Client
 from jobs.core.jobs import JobId, Succeeded
 from jobs.core.requests import NeedsRequest, SubmitRequest
-from recipes.library.sklearn_forest import say
+from recipes.library.kit.job import report
 
-SAY = f"OPENED, OWNER = {{}}, os.getpid()\n\n{inspect.getsource(say)}"
+REPORT = f"OPENED, OWNER = {{}}, os.getpid()\n\n{inspect.getsource(report)}"
 OURS = f"""
 import os
 os.environ["CRO_EVENTS"] = sys.argv[1]
-{SAY}
+{REPORT}
 def lines():
-    say(params=PARAMS)
+    report(params=PARAMS)
     for step in range(100):
-        say(step=step, loss=1 / (step + 1))
+        report(step=step, loss=1 / (step + 1))
 
 WAYS = {{"lines, as recipes report": lines}}
 """
@@ -96,13 +96,13 @@ JOB = f"""\
 # ///
 import json, os, sys, time
 
-{SAY}
+{REPORT}
 if REPORTS:
-    say(params={{f"p{{n}}": str(n) for n in range(10)}})
+    report(params={{f"p{{n}}": str(n) for n in range(10)}})
 for step in range(100):
     time.sleep(0.01)
     if REPORTS:
-        say(step=step, loss=1 / (step + 1))
+        report(step=step, loss=1 / (step + 1))
 """
 CALM = """
 [admission]

@@ -1,7 +1,7 @@
 """Compares a recipe's header with its code, as far as text alone can tell: flags, defaults, syntax.
 
 Pure: the code is parsed and never run. It knows argparse's `add_argument` and a literal dictionary that is
-joined with `CRO_PARAMS`; what it cannot read it does not judge.
+joined with `CRO_PARAMS`. What it cannot read, such as flags that another module adds, it does not judge.
 """
 
 from __future__ import annotations
@@ -94,6 +94,8 @@ def _said(tree: ast.Module) -> tuple[Mapping[str, Flag], bool]:
     """The parameters that the code reads, and whether these are all of them."""
     found: dict[str, Flag] = {}
     complete = True
+    own = {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
+    parsers = set(_parsers(tree))
     for node in ast.walk(tree):
         if isinstance(node, ast.Call):
             name = _flag_name(node)
@@ -101,10 +103,30 @@ def _said(tree: ast.Module) -> tuple[Mapping[str, Flag], bool]:
                 found.setdefault(name, _flag(node))
             elif _called(node) == "add_argument" and not _is_positional(node):
                 complete = False
+            elif _called(node) not in own and any(_name_of(each) in parsers for each in _passed(node)):
+                complete = False  # another module's function may add flags to it
         elif isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr):
             for name, default in _literal_params(node):
                 found.setdefault(name, Flag(node.lineno, default))
     return found, complete
+
+
+def _parsers(tree: ast.Module) -> Iterator[str]:
+    """The names that hold an `ArgumentParser(...)`."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Assign(targets=targets, value=ast.Call() as call) if _called(call) == "ArgumentParser":
+                yield from filter(None, map(_name_of, targets))
+
+
+def _passed(call: ast.Call) -> Iterator[ast.expr]:
+    """The arguments of a call, also those within a list, as in `parents=[parser]`."""
+    for each in (*call.args, *(word.value for word in call.keywords)):
+        yield from each.elts if isinstance(each, ast.List | ast.Tuple) else (each,)
+
+
+def _name_of(node: ast.expr) -> str:
+    return node.id if isinstance(node, ast.Name) else ""
 
 
 def _flag_name(call: ast.Call) -> str | None:

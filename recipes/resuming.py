@@ -1,4 +1,4 @@
-"""Whether a recipe keeps its promise: stopped at any moment it saves, and ends with the same metrics.
+"""Whether a recipe resumes as it promises: stopped at any moment it saves, and ends with the same metrics.
 
 Runs real processes, as the queue would: each attempt has an output folder of its own, all share one
 checkpoint folder. Knows nothing of the queue. `python -m recipes.resuming --help` checks a file.
@@ -65,7 +65,7 @@ class Attempt:
 
 @dataclass(slots=True)
 class Report:
-    """`problems` has one sentence for each broken word; none means that the promise was kept."""
+    """`problems` has one sentence for each broken promise."""
 
     attempts: list[Attempt] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
@@ -91,7 +91,7 @@ class Trial:
         self._next = 0
 
     def finished(self) -> bool:
-        """Whether the checkpoint folder holds something to go on from: what the queue asks, too."""
+        """Whether the checkpoint folder holds something to resume from; the queue asks the same."""
         return any(not each.name.endswith(UNFINISHED) for each in self._kept())
 
     def written(self, ending: str = "") -> set[tuple[str, int]]:
@@ -158,37 +158,39 @@ def check(
     tolerance: float = 0.0,
     say: Callable[[str], None] = lambda _: None,
 ) -> Report:
-    """Run it whole, then again with these stops, and compare.
+    """Run it without a stop, then again with these stops, and compare.
 
-    Should it reach its end before a stop, it begins anew with the next.
+    If it ends before a stop, it starts from the beginning with the next one.
     """
     report = Report()
     whole = Trial(trial.argv, trial.folder / "whole", trial.environ).attempt(None)
     report.whole_s = whole.ran_s
-    say(f"whole run: {whole.ran_s:.1f} s, {whole.metrics}")
+    say(f"without a stop: {whole.ran_s:.1f} s, {whole.metrics}")
     if whole.code != 0 or whole.metrics is None:
-        report.problems.append(f"left alone it ends with {whole.code} and no metrics.json: {_last(whole)}")
+        report.problems.append(
+            f"without a stop it exits with {whole.code} and no metrics.json: {_last(whole)}"
+        )
         return report
     for stop in (*stops, None):
         made = trial.attempt(stop, whole.ran_s, grace_s)
         report.attempts.append(made)
         begun = "resumed" if made.resumed else "from the beginning"
         after = "" if made.code == 0 else f", {made.ending_s:.2f} s after the signal"
-        ran = f"ended with {made.code} after {made.ran_s:.1f} s{after}"
-        say(f"attempt {len(report.attempts)}: {begun}, {stop or 'left alone'}: {ran}")
+        ran = f"exited with {made.code} after {made.ran_s:.1f} s{after}"
+        say(f"attempt {len(report.attempts)}: {begun}, {stop or 'no stop'}: {ran}")
         # metrics.json is its last output: a kill without warning may come when all is there
         too_late = stop is not None and stop.signal is signal.SIGKILL and made.metrics is not None
         if made.code == 0 or too_late:
             if made.metrics is None or not same(whole.metrics, made.metrics, tolerance):
-                report.problems.append(f"its metrics are {made.metrics} and not {whole.metrics}")
+                report.problems.append(f"its metrics are {made.metrics}, not {whole.metrics}")
         elif made.metrics is not None:
-            report.problems.append(f"metrics.json is there although it ended with {made.code}")
+            report.problems.append(f"metrics.json exists although it exited with {made.code}")
         elif stop is None:
-            report.problems.append(f"started again it ends with {made.code}: {_last(made)}")
+            report.problems.append(f"resumed it exits with {made.code}: {_last(made)}")
         elif stop.signal is signal.SIGTERM and made.code != SAVED:
             late = f" after {grace_s:g} s" if made.code == -signal.SIGKILL else ""
             report.problems.append(
-                f"asked to stop it ends with {made.code}{late}, not {SAVED}: {_last(made)}"
+                f"asked to stop it exits with {made.code}{late}, not {SAVED}: {_last(made)}"
             )
         if report.problems:
             break
@@ -203,7 +205,7 @@ def same(one: Mapping[str, float], other: Mapping[str, float], tolerance: float)
 
 
 def random_stops(seed: int, count: int) -> tuple[Stop, ...]:
-    """Moments drawn from the seed, the same for the same seed; each third is a kill without warning."""
+    """Random moments, the same for the same seed; every third is a kill without warning."""
     draw = random.Random(seed)
     signals = (signal.SIGTERM, signal.SIGTERM, signal.SIGKILL)
     return tuple(Stop(draw.random(), signals[number % 3]) for number in range(count))
@@ -226,20 +228,20 @@ def _hears(pid: int, number: signal.Signals) -> bool:
 
 
 def _last(attempt: Attempt) -> str:
-    return (attempt.log.strip().splitlines() or ["it printed nothing"])[-1]
+    return (attempt.log.strip().splitlines() or ["no output"])[-1]
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(
         prog="python -m recipes.resuming",
-        description="Stop a recipe at random moments, resume it, and compare its metrics to a whole run's.",
+        description="Stop a recipe at random moments, resume it, and compare its metrics.",
     )
     parser.add_argument("--stops", type=int, default=5)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--grace", type=float, default=30.0, help="seconds between the signal and the kill")
-    parser.add_argument("--tolerance", type=float, default=0.0, help="how far metrics may be apart")
-    parser.add_argument("recipe", type=Path, help="a file")
-    parser.add_argument("flags", nargs=argparse.REMAINDER, help="and its flags")
+    parser.add_argument("--grace", type=float, default=30.0, help="seconds between SIGTERM and SIGKILL")
+    parser.add_argument("--tolerance", type=float, default=0.0, help="allowed difference between metrics")
+    parser.add_argument("recipe", type=Path, help="the recipe's file")
+    parser.add_argument("flags", nargs=argparse.REMAINDER, help="its flags")
     options = parser.parse_args()
     argv = [sys.executable, str(options.recipe.absolute()), *options.flags]
     with tempfile.TemporaryDirectory(prefix="cro-resuming-") as folder:
@@ -251,9 +253,9 @@ def main() -> int:
             say=lambda line: print(line, flush=True),
         )
     for problem in report.problems:
-        print(f"broken: {problem}", file=sys.stderr)
+        print(f"problem: {problem}", file=sys.stderr)
     print(f"a stop cost {report.stop_costs_s:.1f} s on average")
-    print("the promise is kept" if not report.problems else "the promise is not kept")
+    print("it resumes as promised" if not report.problems else "it does not resume as promised")
     return 1 if report.problems else 0
 
 

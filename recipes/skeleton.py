@@ -1,4 +1,4 @@
-"""The text of a new recipe, a script or a notebook that runs as it is. Pure."""
+"""The text of a new recipe: a script or a notebook that already runs. Pure."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ _TEXT = '''\
 # dependencies = ["joblib>=1.4", "scikit-learn>=1.6"]
 # [tool.cro]
 # title = "{name}"
-# description = "Say in a sentence what it does."
+# description = "One sentence about what it does."
 # framework = "sklearn"
 # kind = "train"
 # resources = {{ cpus = 1, mem = "600M", time = "10m" }}
 # metrics = {{ accuracy = "max" }}
 # repeatable = true
 # [tool.cro.params]
-# trees = {{ default = 100, min = 1, max = 5000, help = "how many trees" }}
-# depth = {{ default = 8, min = 1, max = 100, help = "deepest a tree may grow" }}
-# seed = {{ default = 0, min = 0, help = "same seed, same result" }}
+# trees = {{ default = 100, min = 1, max = 5000, help = "number of trees" }}
+# depth = {{ default = 8, min = 1, max = 100, help = "maximum tree depth" }}
+# seed = {{ default = 0, min = 0, help = "the same seed gives the same result" }}
 # {bars}
-"""Trains a model. Change the header, the flags and main(); cro-tui recipe check compares them."""
+"""Trains a model. Edit the header, the flags and main(); cro-tui recipe check compares them."""
 
 import argparse
 import json
@@ -35,14 +35,14 @@ from pathlib import Path
 
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--trees", type=int, default=100, help="how many trees")
-    parser.add_argument("--depth", type=int, default=8, help="deepest a tree may grow")
-    parser.add_argument("--seed", type=int, default=0, help="same seed, same result")
+    parser.add_argument("--trees", type=int, default=100, help="number of trees")
+    parser.add_argument("--depth", type=int, default=8, help="maximum tree depth")
+    parser.add_argument("--seed", type=int, default=0, help="the same seed gives the same result")
     return parser
 
 
-def say(**event):
-    """Reports a line: step, progress (0 to 1), phase, note, artifact, model; other numbers are metrics."""
+def report(**event):
+    """Report one line: step, progress (0 to 1), phase, note, artifact, model; other numbers are metrics."""
     if path := os.environ.get("CRO_EVENTS"):
         with open(path, "a", encoding="utf-8") as file:
             file.write(json.dumps(event) + "\\n")
@@ -55,9 +55,9 @@ def main(argv=None):
     from sklearn.ensemble import RandomForestClassifier
     from sklearn.model_selection import train_test_split
 
-    features, answers = load_digits(return_X_y=True)
-    parts = train_test_split(features, answers, random_state=options.seed)
-    train, test, train_answers, test_answers = parts
+    features, targets = load_digits(return_X_y=True)
+    parts = train_test_split(features, targets, random_state=options.seed)
+    train, test, train_targets, test_targets = parts
     model = RandomForestClassifier(
         warm_start=True,
         max_depth=options.depth,
@@ -66,13 +66,13 @@ def main(argv=None):
     )
     steps = min(10, options.trees)
     for step in range(1, steps + 1):
-        model.set_params(n_estimators=options.trees * step // steps).fit(train, train_answers)
-        accuracy = model.score(test, test_answers)
-        say(step=step, progress=step / steps, phase="train", accuracy=accuracy)
+        model.set_params(n_estimators=options.trees * step // steps).fit(train, train_targets)
+        accuracy = model.score(test, test_targets)
+        report(step=step, progress=step / steps, phase="train", accuracy=accuracy)
         print(f"step {{step}}/{{steps}}  accuracy {{accuracy:.4f}}", flush=True)
     folder = Path(os.environ.get("CRO_OUTPUT_DIR", "."))
     joblib.dump(model, folder / "model.joblib")
-    say(model="model.joblib", flavor="sklearn", sample=test[:5].tolist())
+    report(model="model.joblib", flavor="sklearn", sample=test[:5].tolist())
     (folder / "metrics.json").write_text(json.dumps({{"accuracy": accuracy}}))
 
 
@@ -83,13 +83,13 @@ if __name__ == "__main__":
 
 # Cells of the notebook: their kind, their tag, their text.
 _CELLS = (
-    ("markdown", "", "# {title}\n\nSay in a sentence what it does."),
+    ("markdown", "", "# {title}\n\nOne sentence about what it does."),
     (
         "code",
         "parameters",
-        "trees = 100  # how many trees\n"
-        "depth = 8  # deepest a tree may grow\n"
-        "seed = 0  # same seed, same result",
+        "trees = 100  # number of trees\n"
+        "depth = 8  # maximum tree depth\n"
+        "seed = 0  # the same seed gives the same result",
     ),
     (
         "code",
@@ -97,15 +97,15 @@ _CELLS = (
         "from sklearn.datasets import load_digits\n"
         "from sklearn.ensemble import RandomForestClassifier\n"
         "from sklearn.model_selection import train_test_split\n\n"
-        "features, answers = load_digits(return_X_y=True)\n"
-        "parts = train_test_split(features, answers, random_state=seed)\n"
-        "train, test, train_answers, test_answers = parts",
+        "features, targets = load_digits(return_X_y=True)\n"
+        "parts = train_test_split(features, targets, random_state=seed)\n"
+        "train, test, train_targets, test_targets = parts",
     ),
     (
         "code",
         "",
         "model = RandomForestClassifier(trees, max_depth=depth, random_state=seed)\n"
-        "accuracy = model.fit(train, train_answers).score(test, test_answers)\n"
+        "accuracy = model.fit(train, train_targets).score(test, test_targets)\n"
         "accuracy",
     ),
     (

@@ -1,4 +1,4 @@
-"""recipe new, recipe check: begin a recipe, and compare its header with its code."""
+"""recipe new, copy, check: create a recipe, and compare its header with its code."""
 
 from __future__ import annotations
 
@@ -11,17 +11,19 @@ from cro_tui.present import clean
 WRONG = 1
 
 
-@click.group(short_help="Begin a recipe, or check one.")
+@click.group(short_help="Create a recipe, or check one.")
 def recipe() -> None:
-    """Begin a recipe, or check one. cro-tui recipes lists those that there are."""
+    """Create or check a recipe. `cro-tui recipes` lists the recipes that exist."""
 
 
-@recipe.command(short_help="Write a recipe to begin with.")
+@recipe.command(short_help="Write a new recipe to edit.")
 @click.argument("name")
-@click.option("--folder", default="recipes", metavar="FOLDER", help="Where to (default: ./recipes).")
-@click.option("--notebook", is_flag=True, help="A Jupyter notebook, not a script.")
+@click.option(
+    "--folder", default="recipes", metavar="FOLDER", help="Folder to write to (default: ./recipes)."
+)
+@click.option("--notebook", is_flag=True, help="Write a Jupyter notebook instead of a script.")
 def new(name: str, folder: str, notebook: bool) -> int:
-    """Write NAME.py, or NAME.ipynb, into ./recipes: a recipe that runs as it is, to be changed.
+    """Write NAME.py, or NAME.ipynb, to ./recipes: a small recipe that already runs, to edit.
 
     \b
       cro-tui recipe new my_forest
@@ -30,7 +32,27 @@ def new(name: str, folder: str, notebook: bool) -> int:
     with open_client() as api:
         path = api.new_recipe(name, folder, notebook=notebook)
     written = clean(str(path), 1000)
-    print(f"{written} is written. Change it, then: cro-tui recipe check {written}")
+    print(f"Wrote {written}. Edit it, then: cro-tui recipe check {written}")
+    return 0
+
+
+@recipe.command(short_help="Copy a recipe into one file to edit.")
+@click.argument("name")
+@click.argument("file")
+def copy(name: str, file: str) -> int:
+    """Write the recipe NAME to FILE, one self-contained file to edit.
+
+    The shipped recipes share a kit; the copy holds the parts of it that the recipe uses, and gives the
+    same results. An existing file is never overwritten.
+
+    \b
+      cro-tui recipe copy sklearn_forest recipes/my_forest.py
+    """
+    with open_client() as api:
+        path = api.copy_recipe(name, file)
+    written = clean(str(path), 1000)
+    print(f"Wrote {written}. Edit it, then: cro-tui recipe check {written}")
+    print("A recipe in ./recipes can be queued by its name.")
     return 0
 
 
@@ -41,7 +63,7 @@ def new(name: str, folder: str, notebook: bool) -> int:
 def check(file: str, no_start: bool, as_json: bool) -> int:
     """Check a recipe: its header, its parameters against the code, and that it starts with --help.
 
-    Leaves with 1 when something is wrong.
+    Exits with 1 if something is wrong.
 
     \b
       cro-tui recipe check recipes/my_forest.py
@@ -56,5 +78,5 @@ def check(file: str, no_start: bool, as_json: bool) -> int:
         for problem in problems:
             note(f"{clean(file, 300)}, line {problem.line}: {problem.message}")
     else:
-        print("Nothing wrong was found.")
+        print("No problems found.")
     return WRONG if problems else 0

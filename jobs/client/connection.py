@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 Opened = TypeVar("Opened")
 
 
-class Connection:
+class StoreConnection:
     """The connections of one installation, and its scheduler."""
 
     def __init__(

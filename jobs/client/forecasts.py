@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jobs.client.connection import Connection
+from jobs.client.connection import StoreConnection
 from jobs.core.jobs import Held, Job, JobId, Queued, Waiting
 from jobs.core.requests import Headroom, StartEstimate
 from jobs.installation import daemon_lock
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from jobs.simulation.what_if import Comparison, MachineSize
 
 
-class Foreseeing(Connection):
+class Foreseeing(StoreConnection):
     def explain(self, job_id: JobId) -> Job:
         """One job; while it waits, with complete `reasons`, even with no scheduler, and with its forecast.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING
 
-from jobs.client.connection import Connection
+from jobs.client.connection import StoreConnection
 from jobs.core.jobs import Paused, Running
 from jobs.installation import daemon_lock
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from jobs.records.load_history import Point
 
 
-class Processes(Connection):
+class Processes(StoreConnection):
     def load_history(self, span_s: float) -> tuple[Point, ...]:
         """The machine's load over the last `span_s` seconds (at most a day), as far as it was measured."""
         from jobs.records import load_history

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from jobs.core.ports import BadInput
 from jobs.environments.build import BuildFailed
-from recipes import lint, notebook, skeleton
+from recipes import lint, notebook, skeleton, standalone
 from recipes.model import Problem
 
 START_S = 60.0
@@ -27,15 +27,44 @@ def write_new(name: str, folder: Path, *, notebook: bool = False) -> Path:
     if not skeleton.NAME.fullmatch(name):
         raise BadInput(f"{name[:40]!r} cannot name a recipe.", "Use letters, digits and _, a letter first.")
     path = folder / f"{name}.{'ipynb' if notebook else 'py'}"
+    return _created(path, skeleton.notebook(name) if notebook else skeleton.script(name))
+
+
+def write_copy(recipe: Path, target: Path) -> Path:
+    """Write the recipe as one file that needs no kit beside it. Raises BadInput; overwrites nothing."""
+    if target.suffix != recipe.suffix:
+        raise BadInput(f"{target} must end in {recipe.suffix}, as the recipe does.", "Name another file.")
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with path.open("x", encoding="utf-8") as file:
-            file.write(skeleton.notebook(name) if notebook else skeleton.script(name))
-    except FileExistsError:
-        raise BadInput(f"There is a file {path} already.", "Choose another name, or remove it.") from None
+        text = recipe.read_text(encoding="utf-8")
+        kit = {each.stem: each.read_text(encoding="utf-8") for each in _kit_of(recipe)}
+        text = standalone.standalone(text, kit)
+    except standalone.CannotInline as error:
+        raise BadInput(f"{recipe} cannot be copied: {error}") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput(f"{recipe} or the kit beside it cannot be read: {error}.") from error
+    return _created(target, text)
+
+
+def _created(path: Path, text: str) -> Path:
+    """Write a new file, in a folder that may be new as well. Raises BadInput."""
+    cannot = f"{path} cannot be written"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise BadInput(f"{path} cannot be written: {error.strerror}.", "Name another --folder.") from error
+        raise BadInput(f"{cannot}: {error.strerror}.", "Choose another folder.") from error
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError:
+        raise BadInput(f"{path} already exists.", "Choose another name.") from None
+    except OSError as error:
+        raise BadInput(f"{cannot}: {error.strerror}.", "Choose another folder.") from error
     return path
+
+
+def _kit_of(recipe: Path) -> list[Path]:
+    """The modules of the kit beside a recipe."""
+    return [each for each in (recipe.parent / standalone.KIT).glob("*.py") if each.stem != "__init__"]
 
 
 def check(path: Path, python: Callable[[], str] | None) -> tuple[Problem, ...]:

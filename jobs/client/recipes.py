@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jobs.client.connection import Connection
+from jobs.client.connection import StoreConnection
 from jobs.core.jobs import Job, JobSpec
 from jobs.core.ports import BadInput
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from recipes.manifest import Recipe
 
 
-class Recipes(Connection):
+class Recipes(StoreConnection):
     def recipes(self) -> Catalogue:
         """Every recipe that can be found, and the problems of the broken ones.
 
@@ -43,6 +43,12 @@ class Recipes(Connection):
         from jobs.client.recipe_check import write_new
 
         return write_new(name, Path(folder).expanduser(), notebook=notebook)
+
+    def copy_recipe(self, name: str, file: str) -> Path:
+        """Write the recipe of that name as one self-contained file. Raises BadInput; overwrites nothing."""
+        from jobs.client.recipe_check import write_copy
+
+        return write_copy(self.recipe(name).path, Path(file).expanduser())
 
     def better_metrics(self, job: Job) -> Mapping[str, str]:
         """Which end of its metrics is better, "max" or "min", as far as its recipe says."""

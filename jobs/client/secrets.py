@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from jobs.client.connection import Connection
+from jobs.client.connection import StoreConnection
 
 if TYPE_CHECKING:
     from jobs.store.secrets import Secret
 
 
-class Secrets(Connection):
+class Secrets(StoreConnection):
     def set_secret(self, name: str, value: str) -> None:
         """Keep a value for jobs whose recipe names it. Raises BadInput, Unreachable."""
         from jobs.store.secrets import keep

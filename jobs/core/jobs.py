@@ -86,8 +86,8 @@ class JobSpec:
     `explicit_needs` are the needs that the person named ("cpus", "mem", "vram"): nothing learned replaces
     them. `input_bytes` is the size of the files that its arguments named at submit. `group` is set on the
     jobs of a sweep and on the trials of an optimization. `secrets` are the names of the secrets that become
-    variables as it starts. `unknown` are keys, with their values as JSON, that another version of cro-tui wrote
-    and that are written back.
+    variables as it starts. `unknown` are keys, with their values as JSON, that another version of cro-tui
+    wrote and that are written back.
     """
 
     name: str

@@ -57,7 +57,8 @@ class Launch:
     `name` (`cro-<instance>-<job>-<attempt>`, DNS-1123, at most 52 characters) is the key of every other
     call. `environment_path` is the captured environment; `extra_env` is laid over it.
     `mem_limit_bytes` None: memory is watched, not limited. `framework` set: start it from a process
-    that has imported that framework, where one can be had; `why_cold` says why it is not to be, or could not be.
+    that has imported that framework, where one can be had; `why_cold` says why it is not to be, or could
+    not be.
     `low_priority`: it gets CPU, disk and memory after the programs of the person at the keyboard.
     Of an output longer than `log_max_bytes`, the middle is dropped; 0 keeps all of it. `record` is what the
     store knows of the job, to be kept with it. `secrets` are names of files in `secrets_folder` that become

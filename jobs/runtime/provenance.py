@@ -1,29 +1,40 @@
-"""What an attempt begins with: the files that its command names, its packages, its machine.
+"""What an attempt starts from: the files that its command names, its packages, its machine.
 
-Standard library only. It is written beside the job as that starts, so that a later run can be compared; it
-reads files and changes none. What cannot be read, or is too large, is known by less or not at all.
+The modules that lie beside a Python script and that it imports count as files of the command. Imports are
+read from the text, not executed. Standard library only. The record is written while the job starts, so that
+a later run can be compared with it. What cannot be read, or is too large, is recorded by size, or left out.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
+import re
 import stat
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-MOST_FILES = 32
-MOST_BYTES = 64 << 20  # of all files together; what is larger is known by its size and its time
+MOST_FILES = 32  # that the command names
+MOST_MODULES = 200  # that its scripts import
+MOST_IMPORTS = 500  # of one file
+MOST_BYTES = 64 << 20  # of all files together; what is larger is recorded by its size and its time
 MOST_PACKAGES = 2000
 MOST_CHARS = 200
 _PIECE_BYTES = 1 << 20
+# An import statement: the module and names of `from`, or the modules of `import`; bounded, so that no text
+# takes long.
+_IMPORT = re.compile(
+    rb"\n[ \t]*(?:from[ \t]+([\w.]{1,200})[ \t]+import[ \t]*(\([^)]{0,2000}|[^\n]{0,500})"
+    rb"|import[ \t]+([\w., \t]{1,500}))"
+)
+_NAME = re.compile(rb"([\w.]+)(?:[ \t]+as[ \t]+\w+)?")
 
 
 def of(argv: Sequence[str], cwd: str) -> dict[str, object]:
     """Empty for a command that names no file and is no Python: there is nothing to compare."""
-    files = dict(_files(argv[1:], cwd))
+    files = _files(argv[1:], cwd)
     packages = _packages(argv[0]) if argv else {}
     if not files and not packages:
         return {}
@@ -33,35 +44,117 @@ def of(argv: Sequence[str], cwd: str) -> dict[str, object]:
     return {"files": files, "packages": packages, "machine": machine[:MOST_CHARS], "commit": commit}
 
 
-def _files(words: Sequence[str], cwd: str) -> Iterator[tuple[str, str]]:
-    """What stands in each file that a word, or what follows its "=", is the path of."""
-    left, found = MOST_BYTES, 0
+def _files(words: Sequence[str], cwd: str) -> dict[str, str]:
+    """What each file holds that a word, or the part after its "=", names; then what scripts import."""
+    found: dict[str, str] = {}
+    left, scripts = MOST_BYTES, []
     for word in words:
         for path in dict.fromkeys((word, word.partition("=")[2])):
-            if not path or len(path) > MOST_CHARS or found >= MOST_FILES:
+            if not path or len(path) > MOST_CHARS or len(found) >= MOST_FILES:
                 continue
             try:
-                said, read = _content(os.path.join(cwd, path), left)
+                found[path], read, start = _content(os.path.join(cwd, path), left)
             except (OSError, ValueError):
                 continue
-            yield path, said
-            left, found = left - read, found + 1
+            left -= read
+            if path.endswith(".py"):
+                scripts.append((path, start))
+    for path, start in scripts:
+        left = _add_modules(path, start, cwd, found, left)
+    return found
 
 
-def _content(path: str, most: int) -> tuple[str, int]:
-    """A word that is another once the file is, and how much was read. Raises OSError for no file."""
+def _add_modules(script: str, start: bytes, cwd: str, found: dict[str, str], left: int) -> int:
+    """Add the modules beside a script that it imports, directly or not; returns how many bytes are left.
+
+    Paths are written as the script's is: `kit/data.py` beside `sklearn_forest.py`.
+    """
+    most = len(found) + MOST_MODULES
+    modules = _Modules(os.path.dirname(script), cwd)
+    waiting = list(modules.imported(start, modules.beside))
+    for path in waiting:  # which grows
+        if path in found or len(found) >= most or len(path) > MOST_CHARS:
+            continue
+        try:
+            found[path], read, start = _content(os.path.join(cwd, path), left)
+        except (OSError, ValueError):
+            continue
+        left -= read
+        waiting += modules.imported(start, os.path.dirname(path))
+    return left
+
+
+class _Modules:
+    """The modules and packages beside a script; looks for each only once."""
+
+    def __init__(self, beside: str, cwd: str) -> None:
+        self.beside = beside
+        self._cwd = cwd
+        self._known: dict[str, str] = {}
+
+    def imported(self, text: bytes, package: str) -> Iterator[str]:
+        """The files that the import statements in a text name; `package` is the folder of the file itself.
+
+        A line that only looks like an import, in a docstring for example, may name a file too many.
+        """
+        for number, match in enumerate(_IMPORT.finditer(b"\n" + text)):
+            if number == MOST_IMPORTS:
+                break
+            module, names, modules = match.groups()
+            for name in _NAME.findall(modules or b""):
+                yield from self._files(self.beside, name)
+            if module is None:
+                continue
+            dots = len(module) - len(module.lstrip(b"."))
+            folder = package if dots else self.beside
+            for _ in range(dots - 1):  # never above the script
+                folder = folder if folder == self.beside else os.path.dirname(folder)
+            yield from self._files(folder, module[dots:])
+            folder = os.path.join(folder, *_parts(module[dots:]))
+            if self._kind(folder) == "package":
+                for name in _NAME.findall(names):  # each may be a module
+                    yield from self._files(folder, name)
+
+    def _files(self, folder: str, name: bytes) -> Iterator[str]:
+        """The file of a module, and those of the packages that it is in."""
+        for part in _parts(name):
+            folder = os.path.join(folder, part)
+            kind = self._kind(folder)
+            if kind == "module":
+                yield f"{folder}.py"
+            elif kind == "package":
+                yield os.path.join(folder, "__init__.py")
+            if kind != "package":
+                return
+
+    def _kind(self, path: str) -> str:
+        """ "package" for a folder, "module" for a file with `.py`, "" for neither."""
+        if (known := self._known.get(path)) is None:
+            whole = os.path.join(self._cwd, path)
+            known = "package" if os.path.isdir(whole) else "module" if os.path.isfile(f"{whole}.py") else ""
+            self._known[path] = known
+        return known
+
+
+def _parts(name: bytes) -> list[str]:
+    return [part for part in name.decode("utf-8", "replace").split(".") if part]
+
+
+def _content(path: str, most: int) -> tuple[str, int, bytes]:
+    """A text that differs once the file does, the bytes read, and the first of them. Raises OSError."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         about = os.fstat(descriptor)
         if not stat.S_ISREG(about.st_mode):
             raise OSError("not a file")
         if about.st_size > most:
-            return f"size {about.st_size} time {about.st_mtime_ns}", 0
-        digest, read = hashlib.sha256(), 0
+            return f"size {about.st_size} time {about.st_mtime_ns}", 0, b""
+        digest, read, start = hashlib.sha256(), 0, b""
         while read < most and (piece := os.read(descriptor, _PIECE_BYTES)):
             digest.update(piece)
+            start = start or piece
             read += len(piece)
-        return f"sha256 {digest.hexdigest()}", read
+        return f"sha256 {digest.hexdigest()}", read, start
     finally:
         os.close(descriptor)
 

@@ -1,4 +1,4 @@
-"""A training recipe that is stopped saves, goes on, and ends with the metrics of a run left alone."""
+"""A training recipe that is stopped saves, resumes, and ends with the metrics of a run without a stop."""
 
 from __future__ import annotations
 
@@ -6,14 +6,15 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from recipes.discover import library_folder
-from recipes.resuming import SAVED, UNFINISHED, Attempt, Report, Stop, Trial, check, random_stops
+from recipes.library.kit.checkpoints import Checkpoints
+from recipes.resuming import SAVED, UNFINISHED, Attempt, Stop, Trial, check, random_stops
+
+from .conftest import Ran, RunRecipe
 
 EXACT = 0.0  # on the same machine with the same cores: the same bits
 RUNS = {
@@ -29,7 +30,14 @@ RUNS = {
     "tf_text": ("--epochs", "15", "--patience", "15"),
     "tf_finetune": ("--epochs", "12", "--patience", "12"),
 }
-SKLEARN = tuple(name for name in RUNS if name.startswith("sklearn"))
+SHORT = {
+    "sklearn_forest": ("--n-estimators", "40"),
+    "sklearn_linear": ("--data", "wine", "--folds", "4", "--c", "10"),
+    "sklearn_boosting": ("--data", "diabetes", "--n-estimators", "10", "--max-leaves", "3"),
+    "sklearn_search": ("--data", "wine", "--size", "2", "--folds", "3", "--model", "linear"),
+    "sklearn_clusters": ("--n-init", "5"),
+    "sklearn_text": ("--folds", "3", "--min-rows", "5"),
+}
 
 
 def trial(folder: Path, name: str, *flags: str, save_every_s: float = 30) -> Trial:
@@ -52,32 +60,55 @@ def stopped_at_work(made: Trial) -> Attempt:
     return attempt
 
 
-@pytest.fixture(scope="module")
-def reports(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Mapping[str, Future[Report]]]:
-    """What came of each recipe whose test is to run, two of them at a time."""
-    stops = (*random_stops(seed=1, count=1), Stop(None))
-    wanted = [item.name for item in request.session.items]
-    with ThreadPoolExecutor(2) as pool:
+@pytest.mark.parametrize("share", [0.3, 1.0])
+@pytest.mark.parametrize("name", SHORT)
+def test_stopped_and_resumed_it_ends_the_same(
+    name: str,
+    share: float,
+    run_here: RunRecipe,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """In this process: SIGTERM arrives at some step, and the next run resumes."""
+    steps = [0]
+    stop_at = None
 
-        def begun(name: str) -> Future[Report]:
-            made = trial(tmp_path_factory.mktemp(name), name, save_every_s=0)
-            return pool.submit(check, made, stops, tolerance=EXACT)
+    class Counted(Checkpoints):
+        def due(self) -> bool:
+            steps[0] += 1
+            if steps[0] == stop_at:
+                signal.raise_signal(signal.SIGTERM)
+            return super().due()
 
-        yield {
-            name: begun(name)
-            for name in SKLEARN
-            if f"test_stopped_and_resumed_it_ends_the_same[{name}]" in wanted
-        }
-        pool.shutdown(cancel_futures=True)
+    def run(folder: str) -> Ran:
+        steps[0] = 0
+        resumes = (tmp_path / "kept" / "state").exists()
+        monkeypatch.setenv("CRO_RESUME", str(tmp_path / "kept") if resumes else "")
+        return run_here(name, *SHORT[name], folder=folder, Checkpoints=Counted)
+
+    monkeypatch.setenv("CRO_CHECKPOINT_DIR", str(tmp_path / "kept"))
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        whole = run("whole")
+        assert (whole.code, whole.err) == (0, "")
+        stop_at = max(1, round(share * steps[0]))
+        stopped = run("stopped")
+        stop_at = None
+        assert stopped.code == SAVED and "stopped as asked: saved in " in stopped.out
+        assert not (stopped.folder / "metrics.json").exists()
+        resumed = run("resumed")
+        assert (resumed.code, resumed.err) == (0, "") and "resuming after " in resumed.out
+        assert resumed.metrics == whole.metrics
+        assert list((tmp_path / "kept").iterdir()) == [], "a finished run leaves no checkpoint behind"
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
-@pytest.mark.parametrize("name", SKLEARN)
-def test_stopped_and_resumed_it_ends_the_same(reports: Mapping[str, Future[Report]], name: str) -> None:
-    report = reports[name].result()
+def test_a_real_process_keeps_the_promise(tmp_path: Path) -> None:
+    made = trial(tmp_path, "sklearn_linear", save_every_s=0)
+    report = check(made, (*random_stops(seed=1, count=1), Stop(None)), tolerance=EXACT)
     assert report.problems == []
-    assert any(made.resumed for made in report.attempts), "it went on from none"
+    assert any(each.resumed for each in report.attempts), "it resumed from nothing"
 
 
 @pytest.mark.slow
@@ -88,7 +119,7 @@ def test_stopped_often_and_killed(tmp_path: Path, name: str, seed: int) -> None:
     stops = (*random_stops(seed, count=6), Stop(None))
     report = check(made, stops, tolerance=EXACT, say=print)
     assert report.problems == []
-    assert any(each.resumed for each in report.attempts), "it went on from none"
+    assert any(each.resumed for each in report.attempts), "it resumed from nothing"
 
 
 def test_killed_when_all_is_there_it_has_kept_its_promise(tmp_path: Path) -> None:
@@ -117,32 +148,7 @@ def test_killed_while_it_saves_the_older_checkpoint_is_whole(tmp_path: Path) -> 
             break
     assert made.written(UNFINISHED) and made.finished()
     resumed = stopped_at_work(made)
-    assert "going on after " in resumed.log and "note:" not in resumed.log
-
-
-def test_a_checkpoint_that_is_not_its_own_is_refused_in_one_sentence(tmp_path: Path) -> None:
-    made = trial(tmp_path, "sklearn_forest", save_every_s=0)
-    stopped_at_work(made)
-    other = trial(tmp_path / "other", "sklearn_forest", "--n-estimators", "20", "--seed", "3")
-    other.checkpoint = made.checkpoint
-    ran = other.attempt(None)
-    assert ran.code == 0 and ran.resumed and "going on" not in ran.log
-    assert [line for line in ran.log.splitlines() if "note" in line] == [
-        f"note: the checkpoint in {made.checkpoint} is not used: "
-        "it was made with another min_samples_leaf, n_estimators, seed"
-    ]
-    assert not made.finished(), "a finished run leaves no checkpoint behind"
-
-
-def test_a_damaged_checkpoint_is_refused(tmp_path: Path) -> None:
-    flags = ("--folds", "3")
-    made = trial(tmp_path, "sklearn_linear", *flags)
-    for number, text in enumerate((b"state", bytes(4000))):
-        made.checkpoint.mkdir(exist_ok=True)
-        (made.checkpoint / "state").write_bytes(text)
-        ran = made.attempt(None)
-        assert ran.code == 0 and ran.log.count("is not used: it is damaged") == 1, number
-        assert "fold 1/3" in ran.log and not made.finished()
+    assert "resuming after " in resumed.log and "note:" not in resumed.log
 
 
 def test_asked_to_stop_when_all_is_done_it_ends_well(tmp_path: Path) -> None:

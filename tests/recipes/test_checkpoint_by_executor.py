@@ -41,12 +41,11 @@ class Queue:
         job_folder.write_json(self.environment, {**os.environ, "CRO_RESUME": "/of/another/job"})
         self.folder = folder
 
-    def warm(self, name: str) -> None:
-        """Have a process started that imports the framework."""
+    def warm(self, name: str, recipe: str) -> None:
+        """Have a process started that imports the framework, as for this recipe."""
         stack = WarmKey(name, sys.executable)
-        self.executor.keep_warm(
-            WarmPlan(frozenset({stack})), {stack: ((sys.executable,), self.environment)}
-        )
+        argv = (sys.executable, str(library_folder() / f"{recipe}.py"))
+        self.executor.keep_warm(WarmPlan(frozenset({stack})), {stack: (argv, self.environment)})
 
     async def run(
         self, job: int, attempt: int, name: str, *flags: str, stop: bool = False
@@ -68,7 +67,7 @@ class Queue:
             low_priority=False,  # or a busy machine would starve it
         )
         launched = await self.executor.submit(launch)
-        assert launched.native.isdigit() and "warm" in launched.how, launched
+        assert launched.native.isdigit() and launched.how.startswith("started warm"), launched
         folder = self.executor.folder(launch.name)
         end = time.monotonic() + DEADLINE_S
         while (status := (await self.executor.poll([launch.name]))[launch.name]).phase is not Phase.ENDED:
@@ -89,20 +88,20 @@ def metrics(folder: Path) -> Any:
 @pytest.mark.parametrize("stack", ["sklearn", pytest.param("tensorflow", marks=pytest.mark.tensorflow)])
 async def test_evicted_and_started_again(tmp_path: Path, stack: str) -> None:
     queue = Queue(tmp_path)
-    queue.warm(stack)
+    queue.warm(stack, STACKS[stack][0])
     try:
         for number, name in enumerate(STACKS[stack]):
             (whole, at_once), (stopped, first) = await asyncio.gather(
                 queue.run(2 * number + 1, 1, name), queue.run(2 * number + 2, 1, name, stop=True)
             )
-            assert whole.exit_code == 0 and "going on" not in (at_once / job_folder.LOG).read_text()
+            assert whole.exit_code == 0 and "resuming" not in (at_once / job_folder.LOG).read_text()
             assert stopped.exit_code == 75, (first / job_folder.LOG).read_text()
             assert checkpoints.saved_at(str(first)) is not None
             assert not (first / "output" / "metrics.json").exists()
 
             ended, second = await queue.run(2 * number + 2, 2, name)
             log = (second / job_folder.LOG).read_text()
-            assert ended.exit_code == 0 and "going on after " in log and "note:" not in log, log
+            assert ended.exit_code == 0 and "resuming after " in log and "note:" not in log, log
             assert metrics(second) == metrics(at_once)
             assert checkpoints.saved_at(str(first)) is None, "a finished run leaves no checkpoint behind"
     finally:
@@ -111,7 +110,7 @@ async def test_evicted_and_started_again(tmp_path: Path, stack: str) -> None:
 
 async def test_texts_are_learned_and_evaluated_warm(tmp_path: Path) -> None:
     queue = Queue(tmp_path)
-    queue.warm("sklearn")
+    queue.warm("sklearn", "sklearn_text")
     try:
         ended, trained = await queue.run(1, 1, "sklearn_text", "--folds", "2")
         assert ended.exit_code == 0 and metrics(trained)["accuracy"] > 0.75

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -32,35 +31,34 @@ def houses(tmp_path: Path) -> Path:
 
 
 def test_forest_reports_progress_learns_and_repeats(
-    run_recipe: RunRecipe, load_recipe: LoadRecipe, monkeypatch: pytest.MonkeyPatch
+    run_recipe: RunRecipe, run_here: RunRecipe, copies: Path
 ) -> None:
     flags = ("sklearn_forest", "--n-estimators", 40, "--seed", 3)
     with ThreadPoolExecutor(2) as pool:
-        once, twice = (pool.submit(run_recipe, *flags, folder=folder) for folder in ("first", "again"))
-    first, again = once.result(), twice.result()
+        once = pool.submit(run_recipe, *flags, folder="first")
+        copied = pool.submit(run_recipe, *flags, folder="copy", within=copies)
+    first, copy = once.result(), copied.result()
     assert (first.code, first.err) == (0, "")
     assert "trees 4/40  accuracy 0." in first.out and "trees 40/40  accuracy 0.9" in first.out
     assert first.out.splitlines()[-1].startswith("metrics  accuracy 0.9")
     assert 0.95 < first.metrics["accuracy"] <= 1
-    assert again.metrics == first.metrics
-    monkeypatch.setenv("CRO_OUTPUT_DIR", str(again.folder))
-    module = load_recipe("sklearn_forest")
-    assert module.run(module.main, ["--n-estimators", "40", "--seed", "4"]) == 0
-    assert again.metrics != first.metrics
+    assert (copy.code, copy.err, copy.metrics) == (0, "", first.metrics)
+    assert run_here(*flags, folder="here").metrics == first.metrics
+    assert run_here(*flags[:-1], 4, folder="other").metrics != first.metrics
     assert joblib.load(first.folder / "model.joblib").n_features_in_ == 64
     assert sorted(path.name for path in first.folder.iterdir()) == ["metrics.json", "model.joblib"]
 
 
-def test_boosting_learns_with_gaps_and_words(run_recipe: RunRecipe, houses: Path) -> None:
+def test_boosting_learns_with_gaps_and_words(run_here: RunRecipe, houses: Path) -> None:
     flags = ("--data", houses, "--target", "price", "--n-estimators", 60, "--min-samples-leaf", 5)
-    made = run_recipe("sklearn_boosting", *flags)
+    made = run_here("sklearn_boosting", *flags)
     assert (made.code, made.err) == (0, "")
     assert "rounds 6/60  r2 " in made.out and made.metrics["r2"] > 0.9
     assert joblib.load(made.folder / "model.joblib").predict(pd.read_csv(houses).head(3)).shape == (3,)
 
 
-def test_a_search_keeps_the_best_of_its_candidates(run_recipe: RunRecipe) -> None:
-    made = run_recipe("sklearn_search", "--data", "wine", "--model", "linear", "--size", 3)
+def test_a_search_keeps_the_best_of_its_candidates(run_here: RunRecipe) -> None:
+    made = run_here("sklearn_search", "--data", "wine", "--model", "linear", "--size", 3)
     assert (made.code, made.err) == (0, "")
     found = pd.read_csv(made.folder / "candidates.csv")
     assert len(found) == 3 and found["cv_accuracy"].is_monotonic_decreasing
@@ -69,39 +67,15 @@ def test_a_search_keeps_the_best_of_its_candidates(run_recipe: RunRecipe) -> Non
     assert found["C"].iloc[0] == best.C and made.metrics["accuracy"] > 0.93
 
 
-@pytest.fixture
-def evaluated(
-    load_recipe: LoadRecipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Callable[..., Path]:
-    """Runs sklearn_evaluate in this process, which has scikit-learn; its folder."""
-
-    def run(*flags: object) -> Path:
-        folder = tmp_path / "measured"
-        monkeypatch.setenv("CRO_OUTPUT_DIR", str(folder))
-        module = load_recipe("sklearn_evaluate")
-        assert module.run(module.main, [str(flag) for flag in flags]) == 0
-        return folder
-
-    return run
-
-
-def metrics(folder: Path) -> dict[str, float]:
-    found: dict[str, float] = json.loads((folder / "metrics.json").read_text())
-    return found
-
-
-def test_clusters_find_the_digits_without_being_told(
-    run_recipe: RunRecipe, evaluated: Callable[..., Path], capsys: pytest.CaptureFixture[str]
-) -> None:
-    made = run_recipe("sklearn_clusters", "--n-init", 4)
+def test_clusters_find_the_digits_without_a_target(run_here: RunRecipe) -> None:
+    made = run_here("sklearn_clusters", "--n-init", 4)
     assert (made.code, made.err) == (0, "")
     assert made.metrics["adjusted_rand"] > 0.4 and made.metrics["silhouette"] > 0.1
     model = made.folder / "model.joblib"
     assert joblib.load(model).named_steps["kmeans"].n_clusters == 10
-    measured = evaluated("--model", model)
-    assert capsys.readouterr().err == ""
-    assert metrics(measured) == made.metrics
-    counts = pd.read_csv(measured / "confusion.csv", index_col="answer")
+    measured = run_here("sklearn_evaluate", "--model", model)
+    assert (measured.code, measured.err, measured.metrics) == (0, "", made.metrics)
+    counts = pd.read_csv(measured.folder / "confusion.csv", index_col="answer")
     assert counts.shape == (10, 10) and counts.to_numpy().sum() == 450
 
 
@@ -130,16 +104,14 @@ def test_linear_cross_validates_and_is_measured_by_evaluate(run_recipe: RunRecip
     assert all(each.startswith(b"\x89PNG") and len(each) > 5_000 for each in pictures.values())
 
 
-def test_linear_regression_on_a_persons_table(
-    run_recipe: RunRecipe, evaluated: Callable[..., Path], houses: Path
-) -> None:
+def test_linear_regression_on_a_persons_table(run_here: RunRecipe, houses: Path) -> None:
     table = pd.read_csv(houses).drop(columns="dear")
     table.assign(nothing=np.arange(240) % 7).to_csv(houses, index=False)
     flags = ("--data", str(houses), "--target", "price")
-    ran = run_recipe("sklearn_linear", *flags, "--folds", 2)
+    ran = run_here("sklearn_linear", *flags, "--folds", 2)
     assert (ran.code, ran.err) == (0, "")
     assert ran.metrics["r2"] > 0.8 and ran.metrics["rmse"] < 70
-    folder = evaluated("--model", ran.folder / "model.joblib", *flags)
+    folder = run_here("sklearn_evaluate", "--model", ran.folder / "model.joblib", *flags).folder
     counts = pd.read_csv(folder / "importance.csv", index_col="column")["importance"]
     assert counts.index[0] == "size" and counts["size"] > 1 and abs(counts["nothing"]) < 0.05
     assert {"predicted.png", "residuals.png", "importance.png"} == {
@@ -147,19 +119,17 @@ def test_linear_regression_on_a_persons_table(
     }
 
 
-def test_words_of_texts_count(
-    run_recipe: RunRecipe, evaluated: Callable[..., Path], capsys: pytest.CaptureFixture[str]
-) -> None:
-    trained = run_recipe("sklearn_text", "--folds", 2)
+def test_words_of_texts_count(run_here: RunRecipe) -> None:
+    trained = run_here("sklearn_text", "--folds", 2)
     assert (trained.code, trained.err) == (0, "")
     assert trained.metrics["accuracy"] > 0.75 and trained.metrics["cv_accuracy"] > 0.7
-    assert [*joblib.load(trained.folder / "model.joblib").feature_names_in_] == ["text"]
     model = trained.folder / "model.joblib"
-    measured = evaluated("--model", model, "--data", "docstrings")
-    assert capsys.readouterr().err == ""
-    assert metrics(measured)["accuracy"] == trained.metrics["accuracy"]
-    assert metrics(measured)["roc_auc"] > 0.92
-    words = pd.read_csv(measured / "importance.csv")
+    assert [*joblib.load(model).feature_names_in_] == ["text"]
+    measured = run_here("sklearn_evaluate", "--model", model, "--data", "docstrings")
+    assert (measured.code, measured.err) == (0, "")
+    assert measured.metrics["accuracy"] == trained.metrics["accuracy"]
+    assert measured.metrics["roc_auc"] > 0.92
+    words = pd.read_csv(measured.folder / "importance.csv")
     assert len(words) == 200 and {"text: dataset", "text: clusters"} <= set(words["column"][:10])
 
 
@@ -194,7 +164,9 @@ def test_texts_of_a_persons_table_with_hostile_names(
     }
 
 
-def test_prepare_train_evaluate_in_a_chain(run_recipe: RunRecipe, houses: Path) -> None:
+def test_prepare_train_evaluate_in_a_chain(
+    run_recipe: RunRecipe, run_here: RunRecipe, houses: Path
+) -> None:
     flags = ("--target", "dear")
     prepared = run_recipe("sklearn_preprocess", "--data", houses, *flags)
     assert (prepared.code, prepared.err) == (0, "")
@@ -205,10 +177,10 @@ def test_prepare_train_evaluate_in_a_chain(run_recipe: RunRecipe, houses: Path) 
     table = pd.read_parquet(train)
     assert not table.isna().any().any() and abs(table["numbers__price"].mean()) < 1e-9
     assert {"words__town_old", "words__town_new", "words__town_far", "dear"} <= set(table.columns)
-    trained = run_recipe("sklearn_forest", "--data", train, *flags, "--n-estimators", 20)
+    trained = run_here("sklearn_forest", "--data", train, *flags, "--n-estimators", 20)
     assert (trained.code, trained.err) == (0, "")
     model = trained.folder / "model.joblib"
-    measured = run_recipe("sklearn_evaluate", "--model", model, "--data", test, *flags)
+    measured = run_here("sklearn_evaluate", "--model", model, "--data", test, *flags)
     assert (measured.code, measured.err) == (0, "")
     assert measured.metrics["accuracy"] > 0.95
     assert "class no " in measured.out and "RandomForest" not in measured.err

@@ -22,14 +22,17 @@ from recipes.discover import library_folder
 
 pytestmark = pytest.mark.tensorflow
 
-# One process for many runs: TensorFlow alone takes seconds to import. `stops` has for a folder the
-# checkpoint to keep, and after which share of another run's steps it is told to stop.
+# One process for many runs: TensorFlow alone takes seconds to import. `stops` has, by output folder, the
+# checkpoint to keep and after which share of another run's steps it is told to stop.
 RUNNER = """
 import importlib.util, json, os, signal, sys
 asked = json.load(sys.stdin)
+library, copies = sys.argv[1:]
+sys.path.insert(0, library)
 steps = {}
 for folder, name, *flags in asked["runs"]:
-    spec = importlib.util.spec_from_file_location(name, f"{sys.argv[1]}/{name}.py")
+    place = copies if folder.endswith("_copy") else library
+    spec = importlib.util.spec_from_file_location(name, f"{place}/{name}.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     kept, of, share = asked["stops"].get(folder, ("", "", 1))
@@ -55,6 +58,7 @@ for folder, name, *flags in asked["runs"]:
     print("code", code, folder, flush=True)
 """
 Runs = Sequence[tuple[str, ...]]
+LINEAR = ("--model", "linear/model.keras")
 TABLE = ("--data", "houses.csv", "--target", "price")
 QUICK = ("--data", "wine", "--epochs", "4", "--patience", "1")
 CNN = ("--data", "few.csv", "--epochs", "4", "--filters", "8")
@@ -62,17 +66,17 @@ MORE = ("--model", "cnn/model.keras", "--epochs", "4", "--learning-rate", "0.003
 TEXT = ("--epochs", "6", "--units", "32")
 TABLES: Runs = (
     ("prepared", "tf_preprocess", "--data", "digits"),
-    ("linear", "tf_linear", "--data", "prepared/train.parquet", "--epochs", "6"),
-    ("measured", "tf_evaluate", "--model", "linear/model.keras", "--data", "prepared/test.parquet"),
+    ("linear", "tf_linear", "--data", "prepared/train.parquet", "--epochs", "3"),
+    ("measured", "tf_evaluate", *LINEAR, "--data", "prepared/test.parquet", "--repeats", "0"),
     ("deep", "tf_deep", *QUICK, "--seed", "5"),
-    ("deep_again", "tf_deep", *QUICK, "--seed", "5"),
+    ("deep_copy", "tf_deep", *QUICK, "--seed", "5"),
     ("deep_other", "tf_deep", *QUICK, "--seed", "6"),
     ("words", "tf_preprocess", *TABLE),
-    ("price", "tf_linear", *TABLE, "--epochs", "15", "--batch-size", "8"),
+    ("price", "tf_linear", *TABLE, "--epochs", "8", "--batch-size", "8"),
     ("price_again", "tf_evaluate", "--model", "price/model.keras", *TABLE, "--rows", "held_out"),
     ("last", "tf_finetune", "--model", "price/model.keras", *TABLE, "--epochs", "1", "--train", "last"),
     ("x", "tf_evaluate", "--model", "alone.keras", "--data", "wine"),
-    ("x", "tf_evaluate", "--model", "linear/model.keras", "--data", "other.csv"),
+    ("x", "tf_evaluate", *LINEAR, "--data", "other.csv"),
     ("x", "tf_evaluate", "--model", "damaged.keras", "--data", "other.csv"),
 )
 PICTURES_AND_TEXTS: Runs = (
@@ -85,7 +89,6 @@ PICTURES_AND_TEXTS: Runs = (
     *(
         (f"{folder}_{then}", name, *flags)
         for folder, name, flags in (
-            ("cnn", "tf_cnn", CNN),
             ("more", "tf_finetune", MORE),
             ("text", "tf_text", TEXT),
         )
@@ -124,7 +127,7 @@ def houses(path: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def done(tmp_path_factory: pytest.TempPathFactory) -> Done:
+def done(tmp_path_factory: pytest.TempPathFactory, copies: Path) -> Done:
     """All of it, in two processes at a time."""
     folder = tmp_path_factory.mktemp("tensorflow")
     houses(folder / "houses.csv")
@@ -144,10 +147,10 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Done:
     digits.head(40).assign(target=["u", "v"] * 20).to_csv(folder / "words.csv", index=False)
     moment = random.Random(1)
     stops: dict[str, tuple[str, str, float]] = {}
-    for run, epochs in (("cnn", 4), ("more", 4), ("text", 6)):
+    for run, epochs in (("more", 4), ("text", 6)):
         stops[f"{run}_stopped"] = f"kept/{run}", run, moment.uniform(1 / epochs, 0.9)
         stops[f"{run}_resumed"] = f"kept/{run}", "", 1
-    deep = ("--data", "breast_cancer", "--epochs", "15", "--patience", "1", "--units", "16")
+    deep = ("--data", "breast_cancer", "--epochs", "5", "--units", "16", "--learning-rate", "0.01")
 
     def process(argv: Sequence[str], given: object, **environ: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -161,7 +164,7 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Done:
             check=False,
         )
 
-    runner = ("-c", RUNNER, str(library_folder()))
+    runner = ("-c", RUNNER, str(library_folder()), str(copies))
     with ThreadPoolExecutor(2) as pool:
         others = pool.submit(process, runner, {"runs": PICTURES_AND_TEXTS, "stops": stops})
         tables = pool.submit(process, runner, {"runs": TABLES, "stops": {}})
@@ -174,7 +177,7 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Done:
 def test_deep_as_a_real_process(done: Done) -> None:
     ran = done.deep
     assert (ran.returncode, ran.stderr) == (0, "")
-    assert "Epoch 2/15" in ran.stdout and "\b" not in ran.stdout and "\x1b" not in ran.stdout
+    assert "Epoch 2/5" in ran.stdout and "\b" not in ran.stdout and "\x1b" not in ran.stdout
     metrics = done.metrics("alone")
     assert metrics["accuracy"] > 0.9 and metrics["log_loss"] < 0.4
     there = {path.name for path in (done.folder / "alone").iterdir()}
@@ -190,15 +193,15 @@ def test_a_chain_of_them_in_one_process(done: Done) -> None:
     # Many models in one process make TensorFlow warn of retracing, so only our own lines count here.
     told = (done.others.stderr + done.tables.stderr).splitlines()
     words, alone, other, damaged = [line for line in told if line.startswith("error: ")]
-    assert "'u', are not of the kind of the classes, such as '0'" in words
-    assert "there is no sound alone.json" in alone and "has no column" in other
+    assert "'u' is not of the same kind as the model's classes, such as '0'" in words
+    assert "alone.json is missing or damaged" in alone and "has no column" in other
     assert "damaged.keras is not a model that can be loaded here" in damaged
 
     runs = {run[0] for run in (*TABLES, *PICTURES_AND_TEXTS)}
     found = {run: done.metrics(run) for run in runs if run != "x" and not run.endswith("_stopped")}
     assert found["prepared"] == {"train_rows": 1347, "test_rows": 450, "features": 64}
-    assert found["linear"]["accuracy"] > 0.9 and found["measured"]["accuracy"] > 0.9
-    assert found["deep"] == found["deep_again"] != found["deep_other"]
+    assert found["linear"]["accuracy"] > 0.85 and found["measured"]["accuracy"] > 0.85
+    assert found["deep"] == found["deep_copy"] != found["deep_other"]
     assert found["deep"]["accuracy"] > 0.5
     assert found["price"]["r2"] > 0.9
     assert found["price_again"] == pytest.approx(found["price"])
@@ -225,14 +228,14 @@ def test_a_chain_of_them_in_one_process(done: Done) -> None:
     assert json.loads((done.folder / "words" / "normalization.json").read_text())["words"]["town"]
 
 
-@pytest.mark.parametrize("run", ["cnn", "more", "text"])
+@pytest.mark.parametrize("run", ["more", "text"])
 def test_stopped_after_its_first_epoch_it_saves_and_ends_as_if_it_had_not_been(
     done: Done, run: str
 ) -> None:
     stopped, resumed = done.said(f"{run}_stopped"), done.said(f"{run}_resumed")
     assert stopped.endswith("code 75") and "stopped as asked: saved in " in stopped, stopped
     assert not (done.folder / f"{run}_stopped" / "metrics.json").exists()
-    going_on = re.search(r"^going on after ([1-9]\d*) epochs and", resumed, re.MULTILINE)
+    going_on = re.search(r"^resuming after ([1-9]\d*) epochs and", resumed, re.MULTILINE)
     assert going_on is not None and resumed.endswith("code 0"), resumed
     assert done.metrics(f"{run}_resumed") == done.metrics(run)
     assert not list((done.folder / "kept" / run).iterdir()), "a finished run leaves no checkpoint behind"

@@ -168,6 +168,7 @@ from jobs.records.events import read as reported
 from tests.serving.conftest import Trained
 
 base, library = Path(sys.argv[1]), sys.argv[2]
+sys.path.insert(0, library)  # the recipes' kit
 registry = Registry(base / "models")
 table = ["--data", str(base / "rows.csv"), "--target", "answer", "--epochs", "30", "--learning-rate", "0.1"]
 wanted = {
