@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 from jobs import __version__
 
 PACKAGE = __version__
-SCHEMA = 8
+SCHEMA = 9
 
 Record = TypeVar("Record")
 Unknown = tuple[tuple[str, str], ...]  # keys with their values as JSON

@@ -47,14 +47,15 @@ class WarmProcess:
 class World:
     """Everything a decision may look at.
 
-    `jobs`: active jobs and the head of the queue. `dependency_states`: states of dependency targets that
-    are not in `jobs`. `queued_outside_window`: how many more jobs wait behind those in `jobs`, None while
-    the head of the queue has not been loaded. `retry_at`: jobs whose last start failed, with the earliest
-    time for the next try and the cause. `sample` None: the machine could not be read. `warm`: the processes kept warm, whose
-    memory nobody else can have. `promised`: waiting jobs for which others were evicted, in order; they go
-    before all others. `usage`: each user's dominant-share seconds, decayed to `usage_at`. `evicted_at`:
-    when the last of them was asked. `backlog_s`: how long the whole machine was to be busy with the work at
-    hand when that was most, fading up to `backlog_at`.
+    `jobs`: active jobs and the head of the queue. `dependency_states`: states of dependency targets
+    that are not in `jobs`. `queued_outside_window`: how many more jobs wait behind those in `jobs`,
+    None while the head of the queue has not been loaded. `retry_at`: jobs whose last start failed, with
+    the earliest time for the next try and the cause. `sample` None: the machine could not be read.
+    `warm`: the processes kept warm, whose memory nobody else can have. `promised`: waiting jobs for
+    which others were evicted, in order; they go before all others. `usage`: each user's dominant-share
+    seconds, decayed to `usage_at`. `evicted_at`: when the last of them was asked. `backlog_s`: how long
+    the whole machine was to be busy with the work at hand when that was most, fading up to
+    `backlog_at`.
     """
 
     now: float

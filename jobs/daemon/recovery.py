@@ -13,8 +13,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from jobs.core.jobs import GIB, Grant, Job, JobId, JobSpec, Needs, Starting
+from jobs.core.jobs import GIB, Grant, Held, Job, JobId, JobSpec, Needs, Starting
 from jobs.core.ports import Exit, ExitCause
+from jobs.engine.attempts import SAVED
 from jobs.engine.exit_states import exit_state
 from jobs.installation.home import Home
 from jobs.records.exits import exit_of
@@ -24,6 +25,7 @@ from jobs.store.codec import load_spec
 from jobs.store.writer import Store
 
 log = logging.getLogger(__name__)
+SAVED_AND_STOPPED = "it saved and stopped before the database was lost: release it to resume, or cancel it"
 SAID = "brought back from its job folder: the database was damaged"
 
 
@@ -115,7 +117,12 @@ def _job(job_id: JobId, attempt: int, folder: Path, spec: Mapping[str, Any]) -> 
     job = Job(job_id, made, state, began_at, attempts=attempt)
     ended_as = job_folder.read_json(str(folder / job_folder.EXIT))
     end: Exit | None = None if ended_as is None else exit_of(ended_as)
-    if end is not None:
+    if end is not None and end.cause is ExitCause.CANCELLED and end.exit_code == SAVED and made.checkpoint:
+        # Stopped for another job or by a person: the folder does not say which, so a person decides.
+        held = Held(end.finished_at, SAVED_AND_STOPPED)
+        kept_s = end.finished_at - (began_at if end.started_at is None else end.started_at)
+        job = replace(job, state=held, usage=end.usage, attained_s=max(0.0, kept_s))
+    elif end is not None:
         if end.cause is ExitCause.CANCELLED:
             state = replace(state, cancel_requested_at=began_at)  # who stopped it was one of us
         ended = exit_state(state, needs, end)

@@ -235,9 +235,10 @@ def _let_go(main: ModuleType, known: Collection[str]) -> None:
 
 
 def _is_the_jobs(module: ModuleType, main: ModuleType) -> bool:
-    """The script, and modules that were loaded from beside it."""
-    folder = sys.path[0] if sys.path else ""
-    return module is main or os.path.dirname(getattr(module, "__file__", None) or "") == folder
+    """The script, and the modules of its folder and of the packages in it, but for an environment there."""
+    folder = os.path.dirname(os.path.realpath(str(main.__file__)))
+    file = getattr(module, "__file__", None) or ""
+    return module is main or (file.startswith(f"{folder}{os.sep}") and "site-packages" not in file)
 
 
 def _private(name: str) -> bool:

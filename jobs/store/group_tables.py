@@ -72,6 +72,38 @@ def groups_and_tallies(database: Database) -> None:
     _keep_together(database)
 
 
+def missing_in_groups(database: Database) -> None:
+    """What some databases of version 6 to 8 lack: triggers, indexes, and the best run of older groups."""
+    database.execute(
+        "CREATE INDEX IF NOT EXISTS intents_retries ON intents(retry_of, job_id) WHERE retry_of IS NOT NULL"
+    )
+    database.execute(
+        f"CREATE INDEX IF NOT EXISTS group_tallies_live ON group_tallies(lead, state) WHERE {LIVE_TALLIES}"
+    )
+    _keep_together(database)
+    _find_controllers(database)
+    database.execute(
+        "WITH scores AS (SELECT lead, jobs.id AS job_id, json_extract(each.value, '$[0]') AS metric, "
+        "json_extract(each.value, '$[1]') AS value "
+        "FROM jobs, json_each(iif(json_valid(detail), detail, '{}'), '$.metrics') AS each "
+        "WHERE lead IS NOT NULL AND state = 'succeeded'), "
+        "judged AS (SELECT groups.id AS lead, json_extract(each.value, '$[0]') AS metric, "
+        "iif(json_extract(each.value, '$[1]') = 'max', -1, 1) AS sign "
+        "FROM groups, json_each(iif(json_valid(judged_by), judged_by, '[]')) AS each), "
+        "placed AS (SELECT lead, metric, value, job_id, row_number() OVER "
+        "(PARTITION BY lead, metric ORDER BY sign * value, job_id) AS place "
+        "FROM scores JOIN judged USING (lead, metric) WHERE typeof(value) IN ('integer', 'real')) "
+        "INSERT OR IGNORE INTO group_bests(lead, metric, value, job_id) "
+        "SELECT lead, metric, value, job_id FROM placed WHERE place = 1"
+    )
+
+
+def _find_controllers(database: Database) -> None:
+    database.execute(
+        f"UPDATE groups SET controller = ({_newest('groups.id')}) WHERE controller IS NOT NULL"
+    )
+
+
 def _take_in(database: Database) -> None:
     """Groups of the jobs, read or not, that are there already; what a damaged one belongs to is unknown."""
     for table, _, spec in _TABLES:
@@ -99,9 +131,7 @@ def _take_in(database: Database) -> None:
             "controller = excluded.controller, judged_by = excluded.judged_by",
             (_PROGRAM,),
         )
-    database.execute(
-        f"UPDATE groups SET controller = ({_newest('groups.id')}) WHERE controller IS NOT NULL"
-    )
+    _find_controllers(database)
     database.execute(
         "UPDATE groups SET size = (SELECT count(*) FROM jobs WHERE lead = groups.id) WHERE size = 0"
     )
@@ -147,14 +177,14 @@ def _keep_together(database: Database) -> None:
     for table, job_id, spec in _TABLES:
         size = f"iif(json_valid(new.{spec}), coalesce(json_extract(new.{spec}, '$.sweep[1]'), 0), 1)"
         database.execute(
-            f"CREATE TRIGGER group_of_{table} BEFORE INSERT ON {table} WHEN new.lead IS NOT NULL "
-            "AND NOT EXISTS (SELECT 1 FROM groups WHERE id = new.lead) BEGIN "
+            f"CREATE TRIGGER IF NOT EXISTS group_of_{table} BEFORE INSERT ON {table} "
+            "WHEN new.lead IS NOT NULL AND NOT EXISTS (SELECT 1 FROM groups WHERE id = new.lead) BEGIN "
             "INSERT INTO groups(id, name, size, controller) "
             f"VALUES (new.lead, coalesce(new.recipe, 'sweep'), {size}, "
             f"iif({size} = 0, ({_newest('new.lead')}), NULL)); END"
         )
         database.execute(
-            f"CREATE TRIGGER group_controller_{table} AFTER INSERT ON {table} "
+            f"CREATE TRIGGER IF NOT EXISTS group_controller_{table} AFTER INSERT ON {table} "
             "WHEN new.lead IS NULL AND new.retry_of IS NOT NULL BEGIN "
             f"UPDATE groups SET controller = new.{job_id} WHERE controller < new.{job_id} "
             f"AND id IN ({retried('new.retry_of')}); END"

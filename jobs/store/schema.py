@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from jobs.core.ports import StateUnavailable
 from jobs.core.versions import SCHEMA
-from jobs.store.group_tables import groups_and_tallies
+from jobs.store.group_tables import groups_and_tallies, missing_in_groups
 
 if TYPE_CHECKING:
     from sqlite_utils import Database
@@ -357,4 +357,5 @@ MIGRATIONS: tuple[Callable[[Database], None], ...] = (
     groups_and_tallies,
     _short_runs,
     _restarts,
+    missing_in_groups,
 )

@@ -16,10 +16,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from jobs.core.jobs import Job, JobId
+from jobs.core.requests import JobGroup, JobQuery
 from jobs.daemon.recovery import recover
-from jobs.model import Job, JobId
 from jobs.store.schema import MIGRATIONS
-from jobs.views import JobGroup, JobQuery
 from tests.daemon.conftest import Installation
 
 HOMES = Path(__file__).resolve().parents[1] / "data" / "homes"
@@ -188,7 +188,7 @@ def _table(job: Job) -> Table:
         "cwd": spec.cwd,
         "after": [{"id": each.job_id, "kind": each.kind.value} for each in spec.after],
         "retry_of": spec.retry_of,
-        "sweep": None if spec.sweep is None else {"first": spec.sweep[0], "size": spec.sweep[1]},
+        "sweep": None if spec.group is None else dict(spec.group._asdict()),
         "on_reboot": spec.on_reboot.value,
         "checkpoint": spec.checkpoint,
         "grace_s": spec.grace_s,

@@ -29,15 +29,23 @@ from tests.daemon.conftest import SMALL, TOLERANT
 
 ARCHIVE = Path(__file__).parent.parent / "data" / "engine-schema-3.tar.gz"
 ROOT = Path(__file__).parents[2]
-SUBMIT = """
-from jobs.client import Client
-from jobs.installation.home import Home\nfrom jobs.installation.settings import Settings
-from jobs.core.requests import NeedsRequest, SubmitRequest
+FRONT_END = """
 home = Home.find()
 with Client(home, Settings.load(home.settings_file)) as api:
     needs = NeedsRequest(cpus=0.1, mem_bytes=32 << 20)
     api.submit([SubmitRequest(argv=("sleep", "600"), needs=needs)])
     print(api.ensure_daemon().pid)
+"""
+NOW = """
+from jobs.client import Client
+from jobs.core.requests import NeedsRequest, SubmitRequest
+from jobs.installation.home import Home
+from jobs.installation.settings import Settings
+"""
+THEN = """
+from jobs.api import Api as Client
+from jobs.settings import Home, Settings
+from jobs.views import NeedsRequest, SubmitRequest
 """
 
 
@@ -103,7 +111,8 @@ def engine_before(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def running_under(engine: Path, home: Home, api: Client) -> int:
     """Have the old scheduler start one job; its pid."""
-    pid = int(run_old(engine, home, SUBMIT))
+    names = NOW if (engine / "jobs" / "client").exists() else THEN
+    pid = int(run_old(engine, home, names + FRONT_END))
     until(lambda: '"supervisor"' in _text(home.attempt(1, 1) / "pid.json"), "the job to run")
     return pid
 
@@ -167,7 +176,7 @@ def test_the_scheduler_of_somebody_else_is_not_asked_to_leave(
 
 def test_two_front_ends_at_once_change_the_tables_once(engine_3: Path, home: Home, api: Client) -> None:
     running_under(engine_3, home, api)
-    code = SUBMIT.replace("print", "api.jobs(); print")
+    code = NOW + FRONT_END.replace("print", "api.jobs(); print")
     environ = {**os.environ, "PYTHONPATH": str(ROOT), "CRO_HOME": str(home.data)}
     both = [
         subprocess.Popen([sys.executable, "-c", code], env=environ, stdout=subprocess.PIPE, text=True)
