@@ -13,7 +13,7 @@ from pathlib import Path
 
 from benchmarks.measure import SPREAD, machine, scratch, spread, wait_for
 from benchmarks.scale import SETTINGS, TINY, counts, sweep, unseen
-from benchmarks.watched import Span, watched_api
+from benchmarks.watched import Span, watched_client
 from jobs.client import Client
 from jobs.core.jobs import StateName
 from jobs.core.requests import NeedsRequest, SubmitRequest
@@ -26,12 +26,12 @@ SMALL = SubmitRequest(argv=("true",), needs=TINY, priority=100)
 class Window:
     """From when to when one thing was measured, and how soon a submitted job had ended in it."""
 
-    def __init__(self, api: Client, goes_on: Callable[[], bool]) -> None:
+    def __init__(self, client: Client, goes_on: Callable[[], bool]) -> None:
         self.began = time.monotonic()
         self.round_trips_s: list[float] = []
         while goes_on():
             asked = time.monotonic()
-            api.wait(api.submit([SMALL]))
+            client.jobs.wait(client.jobs.submit([SMALL]))
             self.round_trips_s.append(time.monotonic() - asked)
             time.sleep(PAUSE_S)
         self.ended = time.monotonic()
@@ -70,21 +70,24 @@ def main() -> None:
 
 
 def measured(folder: Path, file: Path, queued: int, jobs: int) -> dict[str, Window]:
-    with watched_api(folder, file, SETTINGS) as api:
-        api.wait(api.submit([SMALL] * 5))
-        windows = {"empty queue": Window(api, count_down(jobs))}
+    with watched_client(folder, file, SETTINGS) as client:
+        client.jobs.wait(client.jobs.submit([SMALL] * 5))
+        windows = {"empty queue": Window(client, count_down(jobs))}
         blocker = SubmitRequest(argv=("sleep", "3600"), needs=NeedsRequest(cpus=1), priority=90)
-        blockers = api.submit([blocker] * (int(api.capacity().cpus) - 1))
-        half = api.submit(
+        blockers = client.jobs.submit([blocker] * (int(client.machine.capacity().cpus) - 1))
+        half = client.jobs.submit(
             [SubmitRequest(argv=("sleep", "3600"), needs=NeedsRequest(cpus=0.5), priority=90)]
         )
         held = [*blockers, *half]  # less than a core is left, enough for the small ones
-        wait_for(lambda: all(api.job(i).state.name is StateName.RUNNING for i in held), "the running jobs")
-        accepted = api.submit(sweep(queued))
-        windows["while the sweep is read"] = Window(api, lambda: unseen(api))
-        wait_for(lambda: counts(api).get(StateName.QUEUED, 0) >= queued, "intake", 120)
-        windows[f"{len(accepted):,} queued"] = Window(api, count_down(jobs))
-        api.cancel(held)
+        wait_for(
+            lambda: all(client.jobs.get(i).state.name is StateName.RUNNING for i in held),
+            "the running jobs",
+        )
+        accepted = client.jobs.submit(sweep(queued))
+        windows["while the sweep is read"] = Window(client, lambda: unseen(client))
+        wait_for(lambda: counts(client).get(StateName.QUEUED, 0) >= queued, "intake", 120)
+        windows[f"{len(accepted):,} queued"] = Window(client, count_down(jobs))
+        client.jobs.cancel(held)
         return windows
 
 

@@ -20,7 +20,7 @@ import termios
 import time
 from pathlib import Path
 
-from benchmarks.measure import SPREAD, machine, running_api, scratch, spread
+from benchmarks.measure import SPREAD, machine, running_client, scratch, spread
 from benchmarks.screen import stand_in
 
 _KEYS = (b"4", b"1", b"2", b"3")
@@ -88,9 +88,9 @@ def main() -> None:
     options = parser.parse_args()
     with scratch() as folder:
         os.environ.update(stand_in(options.gpus, folder, options.delay_ms).environ)
-        with running_api(folder) as api:
+        with running_client(folder) as client:
             print(f"{machine()}; {options.gpus} simulated GPUs, {options.delay_ms} ms a call\n\n{SPREAD}")
-            found = measure(api.home.data, options.samples)
+            found = measure(client.home.data, options.samples)
             print(spread("a key to the place it goes to", [wall for wall, _ in found], "50"))
             print(spread("the app's CPU until then", [used for _, used in found]))
 

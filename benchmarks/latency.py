@@ -17,8 +17,8 @@ import time
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from benchmarks.measure import SPREAD, machine, running_api, scratch, spread
-from benchmarks.watched import Span, watched_api
+from benchmarks.measure import SPREAD, machine, running_client, scratch, spread
+from benchmarks.watched import Span, watched_client
 from jobs.client import Client
 from jobs.core.requests import NeedsRequest, SubmitRequest
 
@@ -55,24 +55,24 @@ def stamp_program(folder: Path) -> str:
 class Sample:
     """One job's moments on the monotonic clock, in seconds."""
 
-    def __init__(self, api: Client, program: str, moments: Path) -> None:
+    def __init__(self, client: Client, program: str, moments: Path) -> None:
         words = (program, str(moments), str(RUNS_US))
         self.asked = time.monotonic()
-        (job_id,) = api.submit([SubmitRequest(argv=words, name="stamp", needs=NEEDS)])
+        (job_id,) = client.jobs.submit([SubmitRequest(argv=words, name="stamp", needs=NEEDS)])
         self.acknowledged = time.monotonic()
-        api.wait([job_id])
+        client.jobs.wait([job_id])
         self.seen = time.monotonic()
         self.ran, self.ended = map(float, moments.read_text().split())
-        self.folder = api.output_dir(job_id).parent
+        self.folder = client.runs.output_dir(job_id).parent
         self.ahead_s = time.time() - time.monotonic()  # the wall clock, for what the job folder says
 
 
-def samples(api: Client, program: str, folder: Path, count: int) -> list[Sample]:
+def samples(client: Client, program: str, folder: Path, count: int) -> list[Sample]:
     """One job after the other, with uneven pauses so that they fall anywhere between two timers."""
     pause = random.Random(0)
     found = []
     for _ in range(count + WARM_UP):
-        found.append(Sample(api, program, folder / "moments"))
+        found.append(Sample(client, program, folder / "moments"))
         time.sleep(pause.uniform(0.05, 0.25))
     return found[WARM_UP:]
 
@@ -134,11 +134,11 @@ def main() -> None:
     print(f"{machine()}\n")
     with scratch() as folder:
         program, spans_file = stamp_program(folder), folder / "spans"
-        opened: AbstractContextManager[Client] = running_api(folder)
+        opened: AbstractContextManager[Client] = running_client(folder)
         if options.where:
-            opened = watched_api(folder, spans_file)
-        with opened as api:
-            found = samples(api, program, folder, count)
+            opened = watched_client(folder, spans_file)
+        with opened as client:
+            found = samples(client, program, folder, count)
         print(latencies(found))
         if options.where:
             print("\n" + where(found, Span.read(spans_file)))

@@ -23,7 +23,7 @@ from pathlib import Path
 
 import psutil
 
-from benchmarks.measure import high, machine, running_api, scratch
+from benchmarks.measure import high, machine, running_client, scratch
 from jobs.client import Client
 from jobs.core.jobs import GIB, Ended, Job, JobId, Running, StateName, Succeeded
 from jobs.core.machine import Capacity
@@ -113,7 +113,9 @@ def stretch(file: Path, mem_bytes: int, minutes: float, count: int, load: float)
     )
 
 
-def live(api: Client, trace: tuple[TraceJob, ...], most_bytes: int, folder: Path, recipes: bool) -> Lived:
+def live(
+    client: Client, trace: tuple[TraceJob, ...], most_bytes: int, folder: Path, recipes: bool
+) -> Lived:
     """Submit each job when it is due, look every second, and wait until all have ended."""
     began, ids, seen = time.monotonic(), list[JobId](), Counter[str]()
     foreign = list[tuple[float, int]]()
@@ -125,10 +127,10 @@ def live(api: Client, trace: tuple[TraceJob, ...], most_bytes: int, folder: Path
     while True:
         now = time.monotonic() - began
         while len(ids) < len(trace) and trace[len(ids)].submit_s <= now:
-            ids += api.submit([request(trace[len(ids)], len(ids), folder, recipes)])
+            ids += client.jobs.submit([request(trace[len(ids)], len(ids), folder, recipes)])
         if now >= look_at:
             look_at += 1.0
-            jobs = api.jobs(JobQuery(states=LIVELY, limit=1000))
+            jobs = client.jobs.list(JobQuery(states=LIVELY, limit=1000))
             cpus = math.fsum(job.needs.cpus for job in jobs)
             reserved = sum(job.needs.mem_bytes for job in jobs)
             held = Counter(
@@ -145,7 +147,7 @@ def live(api: Client, trace: tuple[TraceJob, ...], most_bytes: int, folder: Path
             most_used_bytes = max(most_used_bytes, used)
             memory = psutil.virtual_memory()
             foreign.append((now - trace[0].submit_s, memory.total - memory.available - used))
-            if len(ids) == len(trace) and not api.jobs(
+            if len(ids) == len(trace) and not client.jobs.list(
                 JobQuery(states=LIVELY | {StateName.QUEUED}, limit=1)
             ):
                 break
@@ -154,7 +156,7 @@ def live(api: Client, trace: tuple[TraceJob, ...], most_bytes: int, folder: Path
     lived = bystander.poll() is None
     bystander.kill()
     bystander.wait()
-    jobs_now = tuple(api.job(job_id) for job_id in ids)
+    jobs_now = tuple(client.jobs.get(job_id) for job_id in ids)
     looks, beyond = seen["seconds"], seen["beyond"]
     most = most_cpus, most_mem_bytes, most_used_bytes
     return Lived(jobs_now, looks, beyond, *most, lived, tuple(foreign))
@@ -283,13 +285,13 @@ def one(file: Path, options: argparse.Namespace) -> None:
             for key in SchedulerSettings.__dataclass_fields__
             if (value := getattr(RULES, key)) != getattr(SchedulerSettings(), key)
         )
-        with running_api(folder, settings) as api:
-            whole = api.capacity()
+        with running_client(folder, settings) as client:
+            whole = client.machine.capacity()
             foreign_bytes = psutil.virtual_memory().used
             mem_bytes = whole.mem_bytes - foreign_bytes - HEADROOM_BYTES - _DRIFT_BYTES
             most_bytes = whole.mem_bytes - HEADROOM_BYTES
             trace = stretch(file, mem_bytes, options.minutes, options.jobs, options.load)
-            lived = live(api, trace, most_bytes, folder, not options.no_recipes)
+            lived = live(client, trace, most_bytes, folder, not options.no_recipes)
             bad = [str(job.state) for job in lived.jobs if not isinstance(job.state, Succeeded)]
             restarts = sum(job.evictions for job in lived.jobs)
             restart_s = math.fsum(job.lost_s for job in lived.jobs) / restarts if restarts else 0.1

@@ -47,17 +47,17 @@ def scratch() -> Iterator[Path]:
 
 
 @contextmanager
-def running_api(scratch_folder: Path, settings: str = "") -> Iterator[Client]:
+def running_client(scratch_folder: Path, settings: str = "") -> Iterator[Client]:
     """A Client on a new, empty state folder within `scratch_folder`, with its own running daemon."""
     home = Home.find({**os.environ, "CRO_HOME": tempfile.mkdtemp(dir=scratch_folder)})
     home.settings_file.write_text(settings)
-    api = Client(home, Settings.load(home.settings_file))
-    api.ensure_daemon()
+    client = Client(home, Settings.load(home.settings_file))
+    client.scheduler.start()
     try:
-        yield api
+        yield client
     finally:
-        api.stop_daemon()
-        api.close()
+        client.scheduler.stop()
+        client.close()
 
 
 def timed(work: Callable[[], object]) -> float:

@@ -23,7 +23,17 @@ import psutil
 from joblib.externals.loky import ProcessPoolExecutor
 
 from benchmarks import peers
-from benchmarks.measure import Row, machine, packaged, running_api, scratch, table, timed, version, wait_for
+from benchmarks.measure import (
+    Row,
+    machine,
+    packaged,
+    running_client,
+    scratch,
+    table,
+    timed,
+    version,
+    wait_for,
+)
 from jobs.client import Client
 from jobs.core.jobs import StateName
 from jobs.core.requests import NeedsRequest, SubmitRequest
@@ -71,10 +81,10 @@ def nq(folder: str, jobs: int) -> None:
         subprocess.run(["nq", "-w"], env=os.environ | {"NQDIR": queue}, check=True)
 
 
-def ours(api: Client, jobs: int) -> None:
+def ours(client: Client, jobs: int) -> None:
     needs = NeedsRequest(cpus=1, mem_bytes=64 * MIB)
-    ids = api.submit([SubmitRequest(argv=("true",), name="true", needs=needs)] * jobs)
-    states = {job.state.name for job in api.wait(ids)}
+    ids = client.jobs.submit([SubmitRequest(argv=("true",), name="true", needs=needs)] * jobs)
+    states = {job.state.name for job in client.jobs.wait(ids)}
     if states != {StateName.SUCCEEDED}:
         raise RuntimeError(f"not every job succeeded: {states}")
 
@@ -103,8 +113,8 @@ def throughput(folder: Path, jobs: int, rounds: int, names: Sequence[str]) -> st
             skipped.append(f"{row.split()[0]}: not installed")
     for _ in range(rounds):
         rows[xargs_row].append(timed(lambda: xargs(jobs)))
-        with running_api(folder) as api:
-            rows["cro-tui, two slots"].append(timed(partial(ours, api, jobs)))
+        with running_client(folder) as client:
+            rows["cro-tui, two slots"].append(timed(partial(ours, client, jobs)))
         for row, work in ((tsp_row, task_spooler), (nq_row, nq)):
             if row in rows:
                 rows[row].append(timed(partial(work, tempfile.mkdtemp(dir=folder), jobs)))
@@ -135,13 +145,13 @@ def cpu_split(folder: Path, jobs: int, rounds: int) -> str:
         "client": [],
     }
     for _ in range(rounds):
-        with running_api(folder) as api:
-            ours(api, 2)  # so that the launcher is there
-            daemon = psutil.Process(api.daemon_status().pid)
+        with running_client(folder) as client:
+            ours(client, 2)  # so that the launcher is there
+            daemon = psutil.Process(client.scheduler.status().pid)
             (launcher,) = daemon.children()
             waited_before = waited_for(launcher)
             before = daemon.cpu_times(), launcher.cpu_times(), time.process_time()
-            ours(api, jobs)
+            ours(client, jobs)
             after = daemon.cpu_times(), launcher.cpu_times(), time.process_time()
             wait_for(lambda: len(launcher.children()) == 1, "the spare supervisors' end")  # noqa: B023
             waited = waited_for(launcher) - waited_before

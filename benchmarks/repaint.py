@@ -23,7 +23,7 @@ import time
 from pathlib import Path
 
 from benchmarks.latency import NEEDS, WARM_UP, stamp_program
-from benchmarks.measure import SPREAD, cpu_percent, machine, running_api, scratch, spread, wait_for
+from benchmarks.measure import SPREAD, cpu_percent, machine, running_client, scratch, spread, wait_for
 from jobs.client import Client
 from jobs.core.requests import SubmitRequest
 from jobs.installation.home import Home
@@ -115,11 +115,13 @@ def _text(drawn: bytes) -> bytes:
 class Shown:
     """One job: seconds from its three events to the row that says so."""
 
-    def __init__(self, api: Client, terminal: Terminal, program: str, moments: Path, number: int) -> None:
+    def __init__(
+        self, client: Client, terminal: Terminal, program: str, moments: Path, number: int
+    ) -> None:
         name = f"row{number:04}x"
         terminal.forget()
         words = (program, str(moments), str(RUNS_US))
-        api.submit([SubmitRequest(argv=words, name=name, needs=NEEDS)])
+        client.jobs.submit([SubmitRequest(argv=words, name=name, needs=NEEDS)])
         acknowledged = time.monotonic()
         queued = terminal.drawn_at(rf"(WAIT|START|RUN|DONE) +{name}")
         runs = terminal.drawn_at(rf"RUN +{name}")
@@ -135,15 +137,15 @@ def main() -> None:
     options = parser.parse_args()
     count = options.samples or (20 if options.quick else 200)
     print(f"{machine()}; the dashboard at {COLUMNS}x{ROWS}\n")
-    with scratch() as folder, running_api(folder, SETTINGS) as api:
+    with scratch() as folder, running_client(folder, SETTINGS) as client:
         program = stamp_program(folder)
-        terminal = Terminal(api.home)
+        terminal = Terminal(client.home)
         try:
             terminal.drawn_at("No jobs")
             pause = random.Random(0)
             found = []
             for number in range(count + WARM_UP):
-                found.append(Shown(api, terminal, program, folder / "moments", number))
+                found.append(Shown(client, terminal, program, folder / "moments", number))
                 terminal.press(FIRST_ROW)
                 time.sleep(pause.uniform(0.2, 0.6))
             wait_for(lambda: terminal.process.poll() is None, "the dashboard")

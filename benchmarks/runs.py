@@ -47,14 +47,14 @@ def specs(number: int, rng: random.Random) -> list[JobSpec]:
     return made
 
 
-def fill(api: Client, number: int, *, sweep: bool, ended: bool, rng: random.Random) -> None:
+def fill(client: Client, number: int, *, sweep: bool, ended: bool, rng: random.Random) -> None:
     """Queue so many, take them in, and let them end, as the scheduler would write it down."""
-    api.home.make()
+    client.home.make()
     group = NewGroup("forest", number, JUDGED_BY) if sweep else None
-    intents = Intents(api.home.database)
+    intents = Intents(client.home.database)
     intents.submit(specs(number, rng), time.time(), sweep=sweep, group=group)
     intents.close()
-    store = Store(api.home.database)
+    store = Store(client.home.database)
     while found := store.intents(5_000):
         for intent in found:
             job = Job(JobId(intent.job_id or 0), intent.body, Queued(intent.at), intent.at)
@@ -92,19 +92,19 @@ def drawn(runs: GroupRuns, size: tuple[int, int]) -> int:
     return len(picture(axes, lines, lines[0], lines[-1], size, ascii_only=False))
 
 
-def pages(api: Client) -> int:
+def pages(client: Client) -> int:
     """The whole list, page by page, as the screen asks for it."""
-    rows, seen = api.rows(replace(FOLDED, limit=500)), 0
+    rows, seen = client.jobs.rows(replace(FOLDED, limit=500)), 0
     while rows:
         seen += len(rows)
         last = rows[-1]
         job = last.foremost if isinstance(last, JobGroup) else last
         end = (getattr(job.state, "finished_at", 0.0), job.id)
-        rows = api.rows(replace(FOLDED, limit=500, before=end))
+        rows = client.jobs.rows(replace(FOLDED, limit=500, before=end))
     return seen
 
 
-def an_api(folder: Path, name: str) -> Client:
+def a_client(folder: Path, name: str) -> Client:
     home = Home.find({**os.environ, "CRO_HOME": str(folder / name)})
     return Client(home, Settings())
 
@@ -117,37 +117,43 @@ def main() -> None:
     lines = ["| | aim, ms | CPU ms | min to max | wall ms |", "| --- | ---: | ---: | ---: | ---: |"]
     print(f"{machine()}\n")
     with scratch() as folder:
-        with an_api(folder, "alone") as api:
-            fill(api, number, sweep=False, ended=True, rng=rng)
+        with a_client(folder, "alone") as client:
+            fill(client, number, sweep=False, ended=True, rng=rng)
             lines.append(
-                measured(f"list of {number:,} ended runs, opened", "100", lambda: api.snapshot(FOLDED))
+                measured(
+                    f"list of {number:,} ended runs, opened", "100", lambda: client.jobs.snapshot(FOLDED)
+                )
             )
-            middle = replace(FOLDED, limit=500, before=_end(api))
-            lines.append(measured("a page of 500 further down", "-", lambda: api.rows(middle)))
-            lines.append(measured("all of its pages, one after the other", "-", lambda: pages(api), 5))
+            middle = replace(FOLDED, limit=500, before=_end(client))
+            lines.append(measured("a page of 500 further down", "-", lambda: client.jobs.rows(middle)))
+            lines.append(measured("all of its pages, one after the other", "-", lambda: pages(client), 5))
             whole = JobQuery(limit=number)
-            lines.append(measured("the same in one read", "-", lambda: api.jobs(whole), 5))
-        with an_api(folder, "sweep") as api:
-            fill(api, number, sweep=True, ended=True, rng=rng)
+            lines.append(measured("the same in one read", "-", lambda: client.jobs.list(whole), 5))
+        with a_client(folder, "sweep") as client:
+            fill(client, number, sweep=True, ended=True, rng=rng)
             lines.append(
-                measured(f"list with a sweep of {number:,}, opened", "100", lambda: api.snapshot(FOLDED))
+                measured(
+                    f"list with a sweep of {number:,}, opened", "100", lambda: client.jobs.snapshot(FOLDED)
+                )
             )
             first = JobId(1)
-            lines.append(measured(f"runs of a sweep of {number:,}, read", "-", lambda: api.runs(first)))
-            runs = api.runs(first)
+            lines.append(
+                measured(f"runs of a sweep of {number:,}, read", "-", lambda: client.groups.runs(first))
+            )
+            runs = client.groups.runs(first)
             lines.append(measured("and ranked and drawn, 116x24", "-", lambda: drawn(runs, (116, 24))))
-            both = lambda: drawn(api.runs(first), (116, 24))  # noqa: E731
+            both = lambda: drawn(client.groups.runs(first), (116, 24))  # noqa: E731
             lines.append(measured("both: the comparison, opened", "100", both))
-        with an_api(folder, "queued") as api:
-            fill(api, 10 * number, sweep=True, ended=False, rng=rng)
+        with a_client(folder, "queued") as client:
+            fill(client, 10 * number, sweep=True, ended=False, rng=rng)
             name = f"list with a sweep of {10 * number:,} queued, opened"
-            lines.append(measured(name, "100", lambda: api.snapshot(FOLDED)))
-            lines.append(measured("the same, unfolded", "-", lambda: api.snapshot(JobQuery())))
+            lines.append(measured(name, "100", lambda: client.jobs.snapshot(FOLDED)))
+            lines.append(measured("the same, unfolded", "-", lambda: client.jobs.snapshot(JobQuery())))
     print("\n".join(lines))
 
 
-def _end(api: Client) -> tuple[float, int]:
-    rows = api.rows(FOLDED)
+def _end(client: Client) -> tuple[float, int]:
+    rows = client.jobs.rows(FOLDED)
     last = rows[-1]
     assert isinstance(last, Job) and isinstance(last.state, Succeeded)
     return last.state.finished_at, last.id

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import psutil
 
-from benchmarks.measure import machine, running_api, scratch, timed, wait_for
+from benchmarks.measure import machine, running_client, scratch, timed, wait_for
 from jobs.client import Client
 from jobs.core.jobs import StateName
 from jobs.core.requests import NeedsRequest, SubmitRequest
@@ -45,13 +45,13 @@ def shown(name: str, aim: str, seconds: Sequence[float]) -> str:
     return f"| {name} | {aim} | {statistics.median(ordered):.1f} | {ordered[0]:.1f} to {ordered[-1]:.1f} |"
 
 
-def one_submit(api: Client) -> float:
-    return timed(lambda: api.submit([SubmitRequest(argv=("true",), start_held=True)]))
+def one_submit(client: Client) -> float:
+    return timed(lambda: client.jobs.submit([SubmitRequest(argv=("true",), start_held=True)]))
 
 
-def commands(api: Client, times: int) -> tuple[list[float], list[float]]:
+def commands(client: Client, times: int) -> tuple[list[float], list[float]]:
     """Wall and CPU seconds of `cro-tui submit -- true`, a process each."""
-    environ = {**os.environ, "CRO_HOME": str(api.home.data)}
+    environ = {**os.environ, "CRO_HOME": str(client.home.data)}
     program = str(Path(sys.executable).parent / "cro-tui")
     wall, cpu = [], []
     for _ in range(times):
@@ -73,25 +73,25 @@ def commands(api: Client, times: int) -> tuple[list[float], list[float]]:
     return wall, cpu
 
 
-def killed(api: Client) -> float:
+def killed(client: Client) -> float:
     """Seconds from the start of a new scheduler, after kill -9, to the first job that it starts."""
-    pid = api.daemon_status().pid
+    pid = client.scheduler.status().pid
     assert pid is not None
     os.kill(pid, signal.SIGKILL)
-    wait_for(lambda: not api.daemon_status().running, "the lock to be free")
+    wait_for(lambda: not client.scheduler.status().running, "the lock to be free")
     began = time.perf_counter()
-    (job_id,) = api.submit([SubmitRequest(argv=("sleep", "600"), needs=TINY, priority=100)])
-    api.ensure_daemon()
-    while api.job(job_id).state.name not in (StateName.RUNNING, StateName.STARTING):
+    (job_id,) = client.jobs.submit([SubmitRequest(argv=("sleep", "600"), needs=TINY, priority=100)])
+    client.scheduler.start()
+    while client.jobs.get(job_id).state.name not in (StateName.RUNNING, StateName.STARTING):
         time.sleep(0.002)
     took_s = time.perf_counter() - began
-    api.cancel([job_id])
+    client.jobs.cancel([job_id])
     return took_s
 
 
-def idle(api: Client, over_s: float) -> str:
+def idle(client: Client, over_s: float) -> str:
     """Memory, CPU and wake-ups of a scheduler that has nothing to do."""
-    process = psutil.Process(api.daemon_status().pid)
+    process = psutil.Process(client.scheduler.status().pid)
     before, switches = process.cpu_times(), process.num_ctx_switches().voluntary
     time.sleep(over_s)
     after = process.cpu_times()
@@ -116,41 +116,41 @@ def main() -> None:
     lines = ["| | aim, ms | median ms | min to max |", "| --- | ---: | ---: | ---: |"]
     whole, seen, restarts = [], [], []
     with scratch() as folder:
-        with running_api(folder, SETTINGS) as api:
-            print(idle(api, idle_s) + "\n")
-            one_submit(api)
-            lines.append(shown("one submit, empty queue", "2", [one_submit(api) for _ in range(50)]))
-            wall, cpu = commands(api, 15)
+        with running_client(folder, SETTINGS) as client:
+            print(idle(client, idle_s) + "\n")
+            one_submit(client)
+            lines.append(shown("one submit, empty queue", "2", [one_submit(client) for _ in range(50)]))
+            wall, cpu = commands(client, 15)
             lines.append(shown("`cro-tui submit`, a process", "80", wall))
             lines.append(shown("its CPU time", "-", cpu))
-            lines.append(shown("a picture for the screen, empty queue", "-", pictures(api)))
+            lines.append(shown("a picture for the screen, empty queue", "-", pictures(client)))
         for number in range(rounds):
-            with running_api(folder, SETTINGS) as api:
-                cores = int(api.capacity().cpus)
+            with running_client(folder, SETTINGS) as client:
+                cores = int(client.machine.capacity().cpus)
                 blockers = [SubmitRequest(argv=("sleep", "600"), needs=NeedsRequest(cpus=1), priority=90)]
-                api.submit(blockers * (cores - 1))
+                client.jobs.submit(blockers * (cores - 1))
                 tiny = SubmitRequest(argv=("sleep", "600"), needs=TINY, priority=90)
-                held = api.submit([tiny] * RUNNING)
+                held = client.jobs.submit([tiny] * RUNNING)
                 wait_for(
-                    lambda ids=held: all(api.job(i).state.name is StateName.RUNNING for i in ids),  # type: ignore[misc]
+                    lambda ids=held: all(client.jobs.get(i).state.name is StateName.RUNNING for i in ids),  # type: ignore[misc]
                     "the running jobs",
                 )
                 requests = sweep(QUEUED)
                 began = time.perf_counter()
-                whole.append(timed(lambda r=requests: api.submit(r)))  # type: ignore[misc]
+                whole.append(timed(lambda r=requests: client.jobs.submit(r)))  # type: ignore[misc]
                 wait_for(
-                    lambda: counts(api).get(StateName.QUEUED, 0) >= QUEUED and not unseen(api),
+                    lambda: counts(client).get(StateName.QUEUED, 0) >= QUEUED and not unseen(client),
                     "intake",
                     120,
                 )
                 seen.append(time.perf_counter() - began)
                 if number == 0:
-                    behind = [one_submit(api) for _ in range(50)]
-                    full = pictures(api)
-                    newest = api.submit([SubmitRequest(argv=("true",), start_held=True)])[0]
-                    one = [timed(lambda: api.job(newest)) for _ in range(20)]  # noqa: B023
-                restarts.append(killed(api))
-                api.stop_daemon()
+                    behind = [one_submit(client) for _ in range(50)]
+                    full = pictures(client)
+                    newest = client.jobs.submit([SubmitRequest(argv=("true",), start_held=True)])[0]
+                    one = [timed(lambda: client.jobs.get(newest)) for _ in range(20)]  # noqa: B023
+                restarts.append(killed(client))
+                client.scheduler.stop()
                 for process in psutil.process_iter(["cmdline"]):
                     if process.info["cmdline"] == ["sleep", "600"]:
                         process.kill()
@@ -165,20 +165,20 @@ def main() -> None:
     print("\n".join(lines))
 
 
-def pictures(api: Client) -> list[float]:
-    return [timed(api.snapshot) for _ in range(20)]
+def pictures(client: Client) -> list[float]:
+    return [timed(client.jobs.snapshot) for _ in range(20)]
 
 
-def counts(api: Client) -> dict[StateName, int]:
-    return dict(api.snapshot().counts)
+def counts(client: Client) -> dict[StateName, int]:
+    return dict(client.jobs.snapshot().counts)
 
 
-def unseen(api: Client) -> bool:
+def unseen(client: Client) -> bool:
     """Whether submits wait to be read."""
     import sqlite3
     from contextlib import closing
 
-    with closing(sqlite3.connect(api.home.database)) as connection:
+    with closing(sqlite3.connect(client.home.database)) as connection:
         row = connection.execute("SELECT jobs FROM tallies WHERE state = 'not_seen'").fetchone()
     return bool(row and row[0])
 

@@ -24,7 +24,7 @@ from pathlib import Path
 
 import psutil
 
-from benchmarks.measure import cpu_percent, machine, running_api, scratch, version, wait_for
+from benchmarks.measure import cpu_percent, machine, running_client, scratch, version, wait_for
 from jobs.core.requests import NeedsRequest, SubmitRequest
 from tests.nvml.stand_in import Gpu, StandIn
 
@@ -105,10 +105,10 @@ def main() -> None:
         folder = stack.enter_context(scratch())
         if options.gpus:
             os.environ.update(stand_in(options.gpus, folder).environ)
-        api = stack.enter_context(running_api(folder))
+        client = stack.enter_context(running_client(folder))
         needs = NeedsRequest(cpus=0.5, mem_bytes=64 * 2**20)
-        ids = api.submit([SubmitRequest(argv=("sleep", "3600"), name="sleeper", needs=needs)] * 13)
-        environ = f"env CRO_HOME={api.home.data} TERM=xterm-256color"
+        ids = client.jobs.submit([SubmitRequest(argv=("sleep", "3600"), name="sleeper", needs=needs)] * 13)
+        environ = f"env CRO_HOME={client.home.data} TERM=xterm-256color"
         others = [subprocess.Popen(["sleep", "3600"]) for _ in range(options.extra)]
         opened: dict[str, Opened] = {}
         app = f"{environ} {sys.executable} -m cro_tui"
@@ -145,7 +145,7 @@ def main() -> None:
             for other in others:
                 other.kill()
                 other.wait()
-            api.cancel(ids)
+            client.jobs.cancel(ids)
             tmux("kill-server")
     peer = statistics.median(used["htop"])
     known = f"{number} processes, {options.gpus} simulated GPUs"

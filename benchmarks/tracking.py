@@ -19,7 +19,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
-from benchmarks.measure import machine, running_api, scratch
+from benchmarks.measure import machine, running_client, scratch
 from jobs.client import Client
 from jobs.core.jobs import JobId, Succeeded
 from jobs.core.requests import NeedsRequest, SubmitRequest
@@ -123,29 +123,31 @@ def calls(script: str, file: Path, rounds: int) -> Mapping[str, tuple[float, flo
     return {name: (cpu, wall) for name, (cpu, wall) in json.loads(done.stdout.splitlines()[-1]).items()}
 
 
-def prepared(api: Client) -> Client:
+def prepared(client: Client) -> Client:
     for name, reports in (("silent", False), ("says", True)):
         text = JOB.replace("REPORTS", str(reports))
-        (api.home.recipes / f"{name}.py").write_text(text)
-    return api
+        (client.home.recipes / f"{name}.py").write_text(text)
+    return client
 
 
-def second(api: Client, recipe: str) -> tuple[float, float]:
+def second(client: Client, recipe: str) -> tuple[float, float]:
     """CPU and wall seconds of one such job, as the scheduler has them."""
-    (job_id,) = api.submit([SubmitRequest(recipe=recipe, needs=NeedsRequest(cpus=0.1))])
-    return _took(api, job_id)
+    (job_id,) = client.jobs.submit([SubmitRequest(recipe=recipe, needs=NeedsRequest(cpus=0.1))])
+    return _took(client, job_id)
 
 
-def _took(api: Client, job_id: JobId) -> tuple[float, float]:
-    (job,) = api.wait([job_id], timeout_s=120)
-    assert isinstance(job.state, Succeeded), api.log_path(job_id).read_text()
+def _took(client: Client, job_id: JobId) -> tuple[float, float]:
+    (job,) = client.jobs.wait([job_id], timeout_s=120)
+    assert isinstance(job.state, Succeeded), client.runs.log_path(job_id).read_text()
     return job.state.usage.cpu_s or 0.0, job.state.finished_at - job.state.started_at
 
 
 def jobs(folder: Path, rounds: int) -> Iterator[tuple[str, list[tuple[float, float]]]]:
     with ExitStack() as stack:
-        plain = prepared(stack.enter_context(running_api(folder, CALM)))
-        mirrored = prepared(stack.enter_context(running_api(folder, CALM + "[tracking]\nmlflow = true\n")))
+        plain = prepared(stack.enter_context(running_client(folder, CALM)))
+        mirrored = prepared(
+            stack.enter_context(running_client(folder, CALM + "[tracking]\nmlflow = true\n"))
+        )
         second(mirrored, "says")  # its store is being made
         cases = {
             "says nothing": (plain, "silent"),
@@ -154,8 +156,8 @@ def jobs(folder: Path, rounds: int) -> Iterator[tuple[str, list[tuple[float, flo
         }
         found: dict[str, list[tuple[float, float]]] = {name: [] for name in cases}
         for _ in range(rounds):  # in turn, so that others' load meets all alike
-            for name, (api, recipe) in cases.items():
-                found[name].append(second(api, recipe))
+            for name, (client, recipe) in cases.items():
+                found[name].append(second(client, recipe))
         yield from found.items()
 
 

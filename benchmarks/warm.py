@@ -23,7 +23,7 @@ from pathlib import Path
 import psutil
 
 from benchmarks import peers
-from benchmarks.measure import SPREAD, Row, machine, packaged, running_api, scratch, spread, table, timed
+from benchmarks.measure import SPREAD, Row, machine, packaged, running_client, scratch, spread, table, timed
 from jobs.client import Client
 from jobs.core.requests import SubmitRequest
 
@@ -79,23 +79,23 @@ class Round:
     """What one queue of recipe jobs took: wall seconds and peak memory."""
 
     def __init__(self, folder: Path, recipe: str, jobs: int, *, warm: bool) -> None:
-        with running_api(folder, SETTINGS.format(warm=str(warm).lower())) as api:
-            (api.home.recipes / "job.py").write_text(recipe)
-            with Memory(api) as memory:
-                self.seconds = timed(lambda: self._run(api, jobs))
+        with running_client(folder, SETTINGS.format(warm=str(warm).lower())) as client:
+            (client.home.recipes / "job.py").write_text(recipe)
+            with Memory(client) as memory:
+                self.seconds = timed(lambda: self._run(client, jobs))
             self.peak_bytes = memory.peak_bytes
 
-    def _run(self, api: Client, jobs: int) -> None:
-        ids = api.submit([SubmitRequest(recipe="job")] * jobs)
-        ended = api.wait(ids)
+    def _run(self, client: Client, jobs: int) -> None:
+        ids = client.jobs.submit([SubmitRequest(recipe="job")] * jobs)
+        ended = client.jobs.wait(ids)
         assert all(job.state.name == "succeeded" for job in ended), ended[0]
 
 
 class Memory:
     """The most that jobs, supervisors and resident processes hold together, shared pages counted once."""
 
-    def __init__(self, api: Client) -> None:
-        self._daemon = psutil.Process(api.daemon_status().pid)
+    def __init__(self, client: Client) -> None:
+        self._daemon = psutil.Process(client.scheduler.status().pid)
         self.peak_bytes = 0
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch)
@@ -158,15 +158,17 @@ def task_spooler(folder: Path, jobs: int) -> None:
 def launches(folder: Path, recipe: str, jobs: int, *, warm: bool) -> list[float]:
     """Seconds from the executor's request to the recipe's first line with all imported, one at a time."""
     found: list[float] = []
-    with running_api(folder, SETTINGS.format(warm=str(warm).lower())) as api:
-        (api.home.recipes / "job.py").write_text(recipe)
-        (first,) = api.wait(api.submit([SubmitRequest(recipe="job")]))  # fills caches, starts the zygote
+    with running_client(folder, SETTINGS.format(warm=str(warm).lower())) as client:
+        (client.home.recipes / "job.py").write_text(recipe)
+        (first,) = client.jobs.wait(
+            client.jobs.submit([SubmitRequest(recipe="job")])
+        )  # fills caches, starts the zygote
         assert first.state.name == "succeeded", first
         for _ in range(3 * jobs + 20):  # the first ones start cold, until the warm process is up
             if len(found) == jobs:
                 break
-            (job,) = api.wait(api.submit([SubmitRequest(recipe="job")]))
-            of_it = api.output_dir(job.id).parent
+            (job,) = client.jobs.wait(client.jobs.submit([SubmitRequest(recipe="job")]))
+            of_it = client.runs.output_dir(job.id).parent
             if json.loads((of_it / "pid.json").read_text())["warm"] is warm:
                 asked_at = json.loads((of_it / "spec.json").read_text())["asked_at"]
                 found.append(dict(job.metrics)["imported_at"] - asked_at)

@@ -1,7 +1,7 @@
 """The real scheduler with clocks around its parts: when each began and ended, on the monotonic clock.
 
-`python -m benchmarks.watched FOLDER FILE` is the scheduler's process, started by `watched_api`; it writes
-the spans when it leaves. It changes nothing that the scheduler does; a clock costs it a microsecond.
+`python -m benchmarks.watched FOLDER FILE` is the scheduler's process, started by `watched_client`; it
+writes the spans when it leaves. It changes nothing that the scheduler does; a clock costs it a microsecond.
 """
 
 from __future__ import annotations
@@ -42,21 +42,23 @@ class Span:
 
 
 @contextmanager
-def watched_api(scratch_folder: Path, spans: Path, settings: str = "") -> Iterator[Client]:
-    """As `running_api`, with a scheduler whose spans are in the file afterwards."""
+def watched_client(scratch_folder: Path, spans: Path, settings: str = "") -> Iterator[Client]:
+    """As `running_client`, with a scheduler whose spans are in the file afterwards."""
     home = Home.find({**os.environ, "CRO_HOME": tempfile.mkdtemp(dir=scratch_folder)})
     home.settings_file.write_text(settings)
-    api = Client(home, Settings.load(home.settings_file))
-    api.daemon_status()
+    client = Client(home, Settings.load(home.settings_file))
+    client.scheduler.status()
     command = [sys.executable, "-m", "benchmarks.watched", str(home.data), str(spans)]
     process = subprocess.Popen(command, cwd=repository(), stderr=subprocess.DEVNULL)
     try:
-        wait_for(lambda: api.daemon_status().running and home.scheduler_socket.exists(), "the scheduler")
-        yield api
+        wait_for(
+            lambda: client.scheduler.status().running and home.scheduler_socket.exists(), "the scheduler"
+        )
+        yield client
     finally:
-        api.stop_daemon()
+        client.scheduler.stop()
         process.wait(STOP_S)
-        api.close()
+        client.close()
 
 
 def clocked(owner: Any, name: str, into: list[tuple[str, float, float, float]]) -> None:

@@ -277,14 +277,16 @@ class CroApp(App[str]):
 
     def action_drain(self) -> None:
         if self.state.snapshot.daemon.draining:
-            self.write(lambda: self.source.drain(False), lambda _: self._drained("The queue goes on."))
+            self.write(
+                lambda: self.source.scheduler.drain(False), lambda _: self._drained("The queue goes on.")
+            )
             return
         key = self.key("queue.pause")
 
         def answered(answer: str | None) -> None:
             if answer == "drain":
                 said = f"The queue is paused: nothing new starts. {key} lets it go on."
-                self.write(lambda: self.source.drain(True), lambda _: self._drained(said))
+                self.write(lambda: self.source.scheduler.drain(True), lambda _: self._drained(said))
 
         lines = ["Running jobs go on to their end; nothing new starts", "until you let the queue go on."]
         self.push_screen(
@@ -299,10 +301,10 @@ class CroApp(App[str]):
     def action_start_engine(self) -> None:
         if self.settings.screen.readonly:
             return
-        self.write(self.source.ensure_daemon, self._engine_started)
+        self.write(self.source.scheduler.start, self._engine_started)
 
     def _engine_started(self, _: DaemonStatus) -> None:
-        for text in self.source.notices():
+        for text in self.source.scheduler.notices():
             self.set_notice(plain(text, 200))
         self.refresh_state()
 

@@ -147,7 +147,7 @@ class Poller:
         folded = any(isinstance(row, JobGroup) for row in snapshot.rows)
         if folded or query.text or query.sort is not SortKey.QUEUE:
             with contextlib.suppress(CroError):
-                active = self._source.snapshot(JobQuery(states=_ACTIVE, limit=_MOST_ACTIVE)).jobs
+                active = self._source.jobs.snapshot(JobQuery(states=_ACTIVE, limit=_MOST_ACTIVE)).jobs
         reported = self._read_events(snapshot.jobs)
         progress = self._read_progress(snapshot.jobs)
         told = {job_id: said.progress for job_id, said in reported.items() if said.progress is not None}
@@ -160,7 +160,7 @@ class Poller:
         had ended, and what has ended stays as it is. Rows that wait can change: of them more are read anew.
         """
         older, limit = self._older, self._limit + (_SPARE if self._older else 0)
-        snapshot = self._source.snapshot(replace(query, limit=limit))
+        snapshot = self._source.jobs.snapshot(replace(query, limit=limit))
         first = [row for row in snapshot.rows if _stands_alone(row)] if query.folds else snapshot.rows
         whole = len(first) < limit
         if older and not whole and not _joins(first[-1], older[0]):
@@ -180,13 +180,15 @@ class Poller:
 
     def _page_after(self, query: JobQuery, row: ListRow, size: int) -> tuple[ListRow, ...]:
         end = _end_of(row)
-        return () if end is None else self._source.snapshot(replace(query, before=end, limit=size)).rows
+        return (
+            () if end is None else self._source.jobs.snapshot(replace(query, before=end, limit=size)).rows
+        )
 
     def _wait(self, begun: float) -> None:
         """Until it is asked or rung, at least `_GAP_S`, at most the refresh time."""
         if self._bell is None:
             with contextlib.suppress(CroError, OSError):
-                self._bell = self._source.watch()
+                self._bell = self._source.scheduler.watch()
         self._closed.wait(max(0.0, begun + _GAP_S - time.monotonic()))
         poll = select.poll()
         poll.register(self._wake_read, select.POLLIN)
@@ -225,7 +227,7 @@ class Poller:
         for job_id, attempt in running.items():
             with contextlib.suppress(CroError):
                 if job_id not in self._events:
-                    path = self._source.events_path(job_id, attempt or None)
+                    path = self._source.runs.events_path(job_id, attempt or None)
                     self._events[job_id] = attempt, EventsFile(path)
                 reported = self._events[job_id][1].look(_EVENTS_BYTES)
                 if reported.events:
@@ -238,7 +240,7 @@ class Poller:
             return known[1]
         if known is not None:
             known[1].close()
-        log = LogFile(self._source.log_path(job.id, job.attempts or None))
+        log = LogFile(self._source.runs.log_path(job.id, job.attempts or None))
         self._logs[job.id] = (job.attempts, log)
         return log
 

@@ -30,24 +30,29 @@ def recipe(name: str, mem_bytes: int | None = None, cpus: float = 1, **params: i
     )
 
 
-def queue_a_day(api: Client) -> None:
+def queue_a_day(client: Client) -> None:
     """A morning's work: some done, one failed, two running, the rest waiting for a reason."""
-    api.wait(
-        api.submit([recipe("sklearn_linear"), recipe("sklearn_forest", n_estimators=120)]), timeout_s=120
+    client.jobs.wait(
+        client.jobs.submit([recipe("sklearn_linear"), recipe("sklearn_forest", n_estimators=120)]),
+        timeout_s=120,
     )
     broken = SubmitRequest(
         argv=("python", "-c", "raise SystemExit('no such column: grade')"), name="report.py"
     )
-    api.wait(api.submit([broken]), timeout_s=60)
-    running = api.submit([recipe("tf_deep", epochs=1200, patience=1000), recipe("tf_linear", epochs=3000)])
+    client.jobs.wait(client.jobs.submit([broken]), timeout_s=60)
+    running = client.jobs.submit(
+        [recipe("tf_deep", epochs=1200, patience=1000), recipe("tf_linear", epochs=3000)]
+    )
     after = (Dependency(running[0], DependencyKind.OK),)
     evaluate = SubmitRequest(argv=("python", "compare.py"), name="compare.py", after=after)
     held = SubmitRequest(argv=("python", "train.py", "--lr", "0.1"), name="train.py", start_held=True)
-    api.submit([recipe("sklearn_forest", n_estimators=800), recipe("sklearn_linear"), evaluate, held])
+    client.jobs.submit(
+        [recipe("sklearn_forest", n_estimators=800), recipe("sklearn_linear"), evaluate, held]
+    )
 
 
-async def draw(api: Client, settings: Settings) -> None:
-    app = CroApp(api, settings)
+async def draw(client: Client, settings: Settings) -> None:
+    app = CroApp(client, settings)
     async with app.run_test(size=(120, 40)) as pilot:
         await settle(pilot, 60)
         save(app, "120x40")
@@ -73,17 +78,17 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="cro-picture-") as folder:
         home = Home.find({**os.environ, "CRO_HOME": folder})
         settings = Settings()
-        with Client(home, settings) as api:
-            api.ensure_daemon()
+        with Client(home, settings) as client:
+            client.scheduler.start()
             try:
-                queue_a_day(api)
-                asyncio.run(draw(api, settings))
+                queue_a_day(client)
+                asyncio.run(draw(client, settings))
             finally:
                 waiting = {StateName.QUEUED, StateName.HELD, StateName.RUNNING, StateName.STARTING}
-                left = [job.id for job in api.jobs(JobQuery(states=frozenset(waiting)))]
-                api.cancel(left)
-                api.wait(left, timeout_s=30)
-                api.stop_daemon()
+                left = [job.id for job in client.jobs.list(JobQuery(states=frozenset(waiting)))]
+                client.jobs.cancel(left)
+                client.jobs.wait(left, timeout_s=30)
+                client.scheduler.stop()
 
 
 if __name__ == "__main__":

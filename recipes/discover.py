@@ -57,6 +57,16 @@ class Catalogue:
     def find(self, name: str) -> Entry | None:
         return next((entry for entry in self.entries if entry.name == name), None)
 
+    def usable(self, name: str) -> Recipe | str:
+        """The recipe of that name, or one sentence why there is none to run."""
+        entry = self.find(name)
+        if entry is None:
+            return f"There is no recipe {name!r}.{self.hint(name)}"
+        if isinstance(entry, Recipe):
+            return entry
+        first = entry.problems[0]
+        return f"The recipe {name!r} cannot be used: {entry.path}, line {first.line}: {first.message}"
+
     def hint(self, name: str) -> str:
         """' Did you mean "sklearn_forest"?' or nothing."""
         return did_you_mean(name, [entry.name for entry in self.entries])

@@ -39,13 +39,6 @@ def validate(
     """
     typed: dict[str, ParamValue] = {}
     problems: dict[str, str] = {}
-    for name in values:
-        if recipe.param(name) is None:
-            known = [param.name for param in recipe.params]
-            hint = did_you_mean(name, known) or (
-                f" It has {', '.join(known)}." if known else " It has none."
-            )
-            problems[name] = f"{recipe.name} has no parameter {quoted(name)}.{hint}"
     for param in recipe.params:
         given = values.get(param.name, param.default)
         if given is None or (given == "" and param.default != "" and param.type is not ParamType.STR):
@@ -55,6 +48,13 @@ def validate(
             typed[param.name] = _typed(param, given, cwd, home, exists)
         except _Refused as refusal:
             problems[param.name] = str(refusal)
+    known = [param.name for param in recipe.params]
+    for name in values:
+        if name not in known:
+            hint = did_you_mean(name, known) or (
+                f" It has {', '.join(known)}." if known else " It has none."
+            )
+            problems[name] = f"{recipe.name} has no parameter {quoted(name)}.{hint}"
     return typed, problems
 
 

@@ -1,6 +1,7 @@
-"""What every command begins with and ends with: the api of this installation, and plain output.
+"""What every command begins with and ends with: the client of this installation, and plain output.
 
-The api is built here and nowhere else among the commands. Nothing is printed that could act on a terminal.
+The client is made here and nowhere else among the commands. Nothing is printed that could act on a
+terminal.
 """
 
 from __future__ import annotations
@@ -30,20 +31,20 @@ EXIT_CODES_HELP = (
 
 @contextmanager
 def open_client() -> Iterator[Client]:
-    """The api of this installation. Raises BadInput for settings that cannot be used."""
+    """The client of this installation. Raises BadInput for settings that cannot be used."""
     home = Home.find()
-    with Client(home, Settings.load(home.settings_file)) as api:
+    with Client(home, Settings.load(home.settings_file)) as client:
         try:
-            yield api
+            yield client
         finally:
-            for text in api.notices():
+            for text in client.scheduler.notices():
                 note(text)
 
 
-def with_scheduler(api: Client) -> None:
+def with_scheduler(client: Client) -> None:
     """Start a scheduler unless one runs; when that fails, say so and go on: what was asked for is kept."""
     try:
-        api.ensure_daemon()
+        client.scheduler.start()
     except StateUnavailable as error:
         note(f"It is written down and will be done once a scheduler runs. {error}")
 

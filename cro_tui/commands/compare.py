@@ -27,9 +27,9 @@ def compare(ids: tuple[JobId, ...], as_json: bool) -> int:
     chosen = tuple(dict.fromkeys(ids))
     if not 2 <= len(chosen) <= _MOST:
         raise BadInput(f"Name 2 to {_MOST} jobs to compare.", "cro-tui ls shows their ids.")
-    with open_client() as api:
-        jobs = [api.job(job_id) for job_id in chosen]
-        better = api.better_metrics(jobs[0])
+    with open_client() as client:
+        jobs = [client.jobs.get(job_id) for job_id in chosen]
+        better = client.recipes.better_metrics(jobs[0].spec.recipe)
     found = rows(jobs, better, now_s())
     if as_json:
         print_json({"ids": list(chosen), "rows": [list(row) for row in found]})

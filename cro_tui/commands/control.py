@@ -40,12 +40,12 @@ def cancel(ids: tuple[JobId, ...], every: bool, sweep: JobId | None) -> int:
       cro-tui cancel --all
       cro-tui cancel --sweep 12
     """
-    with open_client() as api:
+    with open_client() as client:
         if sweep is not None:
-            return _whole(api, sweep, every or bool(ids), api.cancel_group, "Stopping")
-        chosen = _chosen(api, ids, every, _STOPPABLE)
-        api.cancel(chosen)
-        return _done(api, chosen, "Stopping")
+            return _whole(client, sweep, every or bool(ids), client.groups.cancel, "Stopping")
+        chosen = _chosen(client, ids, every, _STOPPABLE)
+        client.jobs.cancel(chosen)
+        return _done(client, chosen, "Stopping")
 
 
 @click.command(short_help="Keep jobs from starting; pause running ones.")
@@ -61,12 +61,12 @@ def hold(ids: tuple[JobId, ...], every: bool, sweep: JobId | None) -> int:
       cro-tui hold 12
       cro-tui hold --sweep 12
     """
-    with open_client() as api:
+    with open_client() as client:
         if sweep is not None:
-            return _whole(api, sweep, every or bool(ids), api.hold_group, "Holding")
-        chosen = _chosen(api, ids, every, frozenset({StateName.QUEUED}))
-        api.hold(chosen)
-        return _done(api, chosen, "Holding")
+            return _whole(client, sweep, every or bool(ids), client.groups.hold, "Holding")
+        chosen = _chosen(client, ids, every, frozenset({StateName.QUEUED}))
+        client.jobs.hold(chosen)
+        return _done(client, chosen, "Holding")
 
 
 @click.command(short_help="Let held and paused jobs go on.")
@@ -80,12 +80,12 @@ def release(ids: tuple[JobId, ...], every: bool, sweep: JobId | None) -> int:
       cro-tui release 12
       cro-tui release --sweep 12
     """
-    with open_client() as api:
+    with open_client() as client:
         if sweep is not None:
-            return _whole(api, sweep, every or bool(ids), api.release_group, "Releasing")
-        chosen = _chosen(api, ids, every, frozenset({StateName.HELD, StateName.PAUSED}))
-        api.release(chosen)
-        return _done(api, chosen, "Releasing")
+            return _whole(client, sweep, every or bool(ids), client.groups.release, "Releasing")
+        chosen = _chosen(client, ids, every, frozenset({StateName.HELD, StateName.PAUSED}))
+        client.jobs.release(chosen)
+        return _done(client, chosen, "Releasing")
 
 
 @click.command(
@@ -110,40 +110,40 @@ def priority(ids: tuple[JobId, ...], value: str, sweep: JobId | None) -> int:
     if not (value[1:] if shift else value).isdecimal() or len(value) > 9:
         raise BadInput(f"{value[:40]!r} is no priority: write a number from 0 to 100, or +5 or -5.")
     wanted, delta = (None, int(value)) if shift else (int(value), None)
-    with open_client() as api:
+    with open_client() as client:
         if sweep is not None:
-            act = partial(api.set_group_priority, value=wanted, delta=delta)
-            return _whole(api, sweep, bool(ids), act, f"Priority {value} for")
-        api.set_priority(ids, wanted, delta=delta)
-        return _done(api, ids, f"Priority {value} for")
+            act = partial(client.groups.set_priority, value=wanted, delta=delta)
+            return _whole(client, sweep, bool(ids), act, f"Priority {value} for")
+        client.jobs.set_priority(ids, wanted, delta=delta)
+        return _done(client, ids, f"Priority {value} for")
 
 
 def _chosen(
-    api: Client, ids: Sequence[JobId], every: bool, suited: frozenset[StateName]
+    client: Client, ids: Sequence[JobId], every: bool, suited: frozenset[StateName]
 ) -> tuple[JobId, ...]:
     if every and ids:
         raise BadInput("Name jobs or say --all, not both.")
     if every:
-        return tuple(job.id for job in api.jobs(JobQuery(states=suited, limit=_EVERY)))
+        return tuple(job.id for job in client.jobs.list(JobQuery(states=suited, limit=_EVERY)))
     if not ids:
         raise BadInput("Name at least one job.", "cro-tui ls shows their ids.")
     return tuple(ids)
 
 
-def _whole(api: Client, sweep: JobId, others: bool, act: Callable[[JobId], int], what: str) -> int:
+def _whole(client: Client, sweep: JobId, others: bool, act: Callable[[JobId], int], what: str) -> int:
     if others:
         raise BadInput("Name jobs, say --all, or name a sweep: only one of them.")
     number = act(sweep)
     print(f"{what} {counted(number, 'job')} of the sweep." if number else "There is no such job now.")
     if number:
-        with_scheduler(api)
+        with_scheduler(client)
     return 0
 
 
-def _done(api: Client, ids: Sequence[JobId], what: str) -> int:
+def _done(client: Client, ids: Sequence[JobId], what: str) -> int:
     if not ids:
         print("There is no such job now.")
         return 0
     print(f"{what} {jobs_text(ids)}.")
-    with_scheduler(api)
+    with_scheduler(client)
     return 0

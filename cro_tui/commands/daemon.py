@@ -35,25 +35,25 @@ def daemon(stop: bool, status: bool, start: bool, drain: bool | None, as_json: b
         raise BadInput("Say one thing: --stop, --status, --start, --drain or --no-drain.")
     if as_json and not status:
         raise BadInput("--json belongs to --status.", "Try: cro-tui daemon --status --json")
-    with open_client() as api:
+    with open_client() as client:
         if status:
-            return _status(api, as_json)
+            return _status(client, as_json)
         if stop:
-            print("The scheduler has left; jobs go on." if api.stop_daemon() else "No scheduler ran.")
+            print("The scheduler has left; jobs go on." if client.scheduler.stop() else "No scheduler ran.")
             return 0
         if drain is not None:
-            api.drain(drain)
+            client.scheduler.drain(drain)
             print("Nothing new starts; running jobs go on." if drain else "The queue goes on.")
             return 0
         if start:
-            print(daemon_line(api.ensure_daemon(), now_s()).capitalize() + ".")
+            print(daemon_line(client.scheduler.start(), now_s()).capitalize() + ".")
             return 0
-        found = api.daemon_status()
+        found = client.scheduler.status()
         if found.running:
             raise WrongState(
                 f"A scheduler runs already (process {found.pid}).", "Stop it with: cro-tui daemon --stop"
             )
-        home = api.home
+        home = client.home
     return _become(home)
 
 
@@ -67,8 +67,8 @@ def _become(home: Home) -> int:
     os.execve(sys.executable, words, {**os.environ, "PYTHONPATH": os.pathsep.join(paths)})
 
 
-def _status(api: Client, as_json: bool) -> int:
-    found = api.daemon_status()
+def _status(client: Client, as_json: bool) -> int:
+    found = client.scheduler.status()
     if as_json:
         print_json(daemon_json(found))
         return 0

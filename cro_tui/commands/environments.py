@@ -24,11 +24,11 @@ def environments(removed: tuple[str, ...], prune: bool, as_json: bool) -> int:
       cro-tui environments
       cro-tui environments --remove 3fa2
     """
-    with open_client() as api:
-        gone = [each.digest for each in api.remove_environments(removed)] if removed else []
+    with open_client() as client:
+        gone = [each.digest for each in client.environments.remove(removed)] if removed else []
         if prune:
-            gone += api.prune_environments()
-        left = api.environments()
+            gone += client.environments.prune()
+        left = client.environments.list()
     if as_json:
         print_json([asdict(each) for each in left])
         return 0

@@ -63,20 +63,20 @@ def logs(  # noqa: PLR0917 - click calls it by keyword
         raise BadInput(f"The number of lines must be 0 or more, not {lines}.")
     if as_json and (follow or raw):
         raise BadInput("--json prints what is there now: leave out --follow and --raw.")
-    with open_client() as api:
-        job = api.explain(id_)
+    with open_client() as client:
+        job = client.forecasts.explain(id_)
         if attempt is not None and not 1 <= attempt <= max(1, job.attempts):
             raise BadInput(
                 f"Job {id_} has no attempt {attempt}: write one from 1 to {max(1, job.attempts)}."
             )
-        path = api.log_path(id_, attempt)
+        path = client.runs.log_path(id_, attempt)
         if follow:
-            return follow_job(api, id_, attempt=attempt, last=lines, raw=raw)
+            return follow_job(client, id_, attempt=attempt, last=lines, raw=raw)
         if as_json:
             shown = attempt or job.attempts or None
             print_json({"id": id_, "attempt": shown, "path": str(path), "lines": _lines(path, lines)})
             return 0
-        if not path.exists() and (removed_at := api.files_removed_at(id_)) is not None:
+        if not path.exists() and (removed_at := client.runs.files_removed_at(id_)) is not None:
             at = time.strftime("%Y-%m-%d %H:%M", time.localtime(removed_at))
             note(f"The files of job {id_} were removed on {at} to make room: see [keep] in the settings.")
             return 0
@@ -91,23 +91,23 @@ def logs(  # noqa: PLR0917 - click calls it by keyword
 
 
 def follow_job(
-    api: Client, id_: JobId, *, attempt: int | None = None, last: int | None = None, raw: bool = False
+    client: Client, id_: JobId, *, attempt: int | None = None, last: int | None = None, raw: bool = False
 ) -> int:
     """Print what the job prints until it has ended; its exit code."""
     printer: _Printer | None = None
     try:
-        with closing(api.watch()) as watcher:
-            if not has_ended(api.job(id_)):
-                with_scheduler(api)
+        with closing(client.scheduler.watch()) as watcher:
+            if not has_ended(client.jobs.get(id_)):
+                with_scheduler(client)
             tell_at = time.monotonic() + TELL_AFTER_S
             while True:
-                job = api.job(id_)
+                job = client.jobs.get(id_)
                 if time.monotonic() > tell_at:
                     tell_at = math.inf
                     if isinstance(job.state, Waiting):
                         note(_waits(job))
                 over = has_ended(job)
-                path = api.log_path(id_, attempt)
+                path = client.runs.log_path(id_, attempt)
                 if printer is None or printer.path != path:
                     if printer is not None:
                         printer.finish()

@@ -71,10 +71,10 @@ def ls(  # noqa: PLR0917 - click calls it by keyword
     most = limit or (_EVERY if every else _DEFAULT_LIMIT)
     query = JobQuery(states=_states(states), text=text, sort=SortKey(sort), limit=most + 1)
     query = replace(query, folded=not unfold and not as_json)
-    with open_client() as api:
-        found = api.rows(query)
-        active = api.jobs(JobQuery(states=_ACTIVE, limit=_EVERY)) if query.folds else ()
-        rows = [] if as_json else [_row(api, row, now_s(), active) for row in found[:most]]
+    with open_client() as client:
+        found = client.jobs.rows(query)
+        active = client.jobs.list(JobQuery(states=_ACTIVE, limit=_EVERY)) if query.folds else ()
+        rows = [] if as_json else [_row(client, row, now_s(), active) for row in found[:most]]
         idle = not found and not text and not states
     now = now_s()
     if as_json:
@@ -88,7 +88,7 @@ def ls(  # noqa: PLR0917 - click calls it by keyword
     return 0
 
 
-def _row(api: Client, job: ListRow, now: float, active: Sequence[Job]) -> tuple[str, ...]:
+def _row(client: Client, job: ListRow, now: float, active: Sequence[Job]) -> tuple[str, ...]:
     if isinstance(job, JobGroup):
         of_it = [each for each in active if each.spec.group is not None and each.spec.group[0] == job.id]
         row = group_row(job, now, of_it)
@@ -97,10 +97,10 @@ def _row(api: Client, job: ListRow, now: float, active: Sequence[Job]) -> tuple[
         row = job_row(job, now)
     why = row.why
     if isinstance(job, Job) and not why and isinstance(job.state, Running):
-        reported = read(api.events_path(job.id), ended=False)
+        reported = read(client.runs.events_path(job.id), ended=False)
         progress = reported.progress
         if progress is None:
-            progress = _progress(api.log_path(job.id))
+            progress = _progress(client.runs.log_path(job.id))
         share = percent_text(progress).replace(MISSING, "")
         why = "  ".join(filter(None, [share, reported_text(reported)]))
     return (

@@ -23,7 +23,10 @@ def metrics() -> int:
 
     A text collector, or a timer that writes such a file, passes it on.
     """
-    with open_client() as api:
-        snapshot, headroom = api.snapshot(JobQuery(states=_ACTIVE, limit=1000)), api.headroom()
+    with open_client() as client:
+        snapshot, headroom = (
+            client.jobs.snapshot(JobQuery(states=_ACTIVE, limit=1000)),
+            client.forecasts.headroom(),
+        )
     sys.stdout.write(metrics_text(snapshot, headroom))
     return 0

@@ -29,8 +29,8 @@ def mlflow(as_json: bool) -> int:
 
     if find_spec("mlflow") is None:
         raise BadInput(MISSING, INSTALL)
-    with open_client() as api:
-        home = api.home
+    with open_client() as client:
+        home = client.home
     answer = subprocess.run(
         [sys.executable, *PROGRAM, str(home.data), "--once"],
         stdin=subprocess.DEVNULL,

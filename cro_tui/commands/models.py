@@ -33,8 +33,8 @@ def models(as_json: bool) -> int:
     \b
       cro-tui models
     """
-    with open_client() as api:
-        found = api.models()
+    with open_client() as client:
+        found = client.models.list()
     now = now_s()
     if as_json:
         print_json([model_json(each) for each in found])
@@ -83,10 +83,10 @@ def register(  # noqa: PLR0917 - click calls it by keyword
       cro-tui model register 12 digits
       cro-tui model register 12 digits --as champion
     """
-    with open_client() as api:
-        card, is_new = api.register_model(id_, name, file=file, note=note, licence=licence)
+    with open_client() as client:
+        card, is_new = client.models.register(id_, name, file=file, note=note, licence=licence)
         if alias:
-            api.promote_model(reference_text(card), alias)
+            client.models.promote(reference_text(card), alias)
     if as_json:
         print_json(card_json(card) | {"is_new": is_new})
         return 0
@@ -127,8 +127,8 @@ def import_(  # noqa: PLR0917 - click calls it by keyword
       cro-tui model import ./digits-3 digits --as challenger
       cro-tui model import model.skops digits --sample rows.json --trust
     """
-    with open_client() as api:
-        seen = api.look_at_model(file)
+    with open_client() as client:
+        seen = client.models.inspect(file)
         if seen.needs_trust:
             note_(asked_text(seen.path, seen.types or ()))
             if not trust and sys.stdin.isatty():
@@ -136,11 +136,11 @@ def import_(  # noqa: PLR0917 - click calls it by keyword
                 if not trust:
                     note_("Nothing was registered.")
                     return 1
-        card, is_new = api.import_model(
+        card, is_new = client.models.import_file(
             seen, name, trusted=trust, sample=sample, note=note, licence=licence
         )
         if alias:
-            api.promote_model(reference_text(card), alias)
+            client.models.promote(reference_text(card), alias)
     if as_json:
         print_json(card_json(card) | {"is_new": is_new})
         return 0
@@ -160,9 +160,9 @@ def show(name: str, as_json: bool) -> int:
       cro-tui model show digits@champion
       cro-tui model show digits:2
     """
-    with open_client() as api:
-        card, found = api.model(name)
-        services = api.services()
+    with open_client() as client:
+        card, found = client.models.get(name)
+        services = client.services.list()
     if as_json:
         print_json(card_json(card) | {"aliases": list(found.aliases_of(card.version))})
         return 0
@@ -185,8 +185,8 @@ def compare(one: str, other: str, as_json: bool) -> int:
     \b
       cro-tui model compare digits@champion digits@challenger
     """
-    with open_client() as api:
-        cards = api.model(one)[0], api.model(other)[0]
+    with open_client() as client:
+        cards = client.models.get(one)[0], client.models.get(other)[0]
     rows = compared(*cards)
     if as_json:
         print_json([{"what": what, "one": left, "other": right} for what, left, right in rows])
@@ -207,8 +207,8 @@ def promote(name: str, alias: str) -> int:
       cro-tui model promote digits:3
       cro-tui model promote digits:3 --as challenger
     """
-    with open_client() as api:
-        card = api.promote_model(name, alias)
+    with open_client() as client:
+        card = client.models.promote(name, alias)
     print(f"{alias} means {reference_text(card)} now.")
     return 0
 
@@ -222,8 +222,8 @@ def rollback(name: str, alias: str) -> int:
     \b
       cro-tui model rollback digits
     """
-    with open_client() as api:
-        card = api.roll_back_model(name, alias)
+    with open_client() as client:
+        card = client.models.roll_back(name, alias)
     print(f"{alias} means {reference_text(card)} again.")
     return 0
 
@@ -245,11 +245,11 @@ def export(name: str, folder: str | None, share: bool) -> int:
       cro-tui model export digits@champion --to /tmp/digits
       cro-tui model export digits@champion --share --to ~/for-ana
     """
-    with open_client() as api:
-        card, _ = api.model(name)
+    with open_client() as client:
+        card, _ = client.models.get(name)
         place = folder or f"{card.name}-{card.version}"
         if share:
             note_(f"Writing {reference_text(card)} for others; this takes some seconds.")
-        path = api.share_model(name, place) if share else api.export_model(name, place)
+        path = client.models.share(name, place) if share else client.models.export(name, place)
     print(f"{reference_text(card)} is in {path}.")
     return 0

@@ -29,8 +29,8 @@ def new(name: str, folder: str, notebook: bool) -> int:
       cro-tui recipe new my_forest
       cro-tui recipe new my_study --notebook
     """
-    with open_client() as api:
-        path = api.new_recipe(name, folder, notebook=notebook)
+    with open_client() as client:
+        path = client.recipes.create(name, folder, notebook=notebook)
     written = clean(str(path), 1000)
     print(f"Wrote {written}. Edit it, then: cro-tui recipe check {written}")
     return 0
@@ -48,8 +48,8 @@ def copy(name: str, file: str) -> int:
     \b
       cro-tui recipe copy sklearn_forest recipes/my_forest.py
     """
-    with open_client() as api:
-        path = api.copy_recipe(name, file)
+    with open_client() as client:
+        path = client.recipes.copy(name, file)
     written = clean(str(path), 1000)
     print(f"Wrote {written}. Edit it, then: cro-tui recipe check {written}")
     print("A recipe in ./recipes can be queued by its name.")
@@ -68,8 +68,8 @@ def check(file: str, no_start: bool, as_json: bool) -> int:
     \b
       cro-tui recipe check recipes/my_forest.py
     """
-    with open_client() as api:
-        problems = api.check_recipe(
+    with open_client() as client:
+        problems = client.recipes.check(
             file, start=not no_start, say=lambda phase: note(f"its environment: {phase} ...")
         )
     if as_json:

@@ -21,15 +21,15 @@ def recipes(name: str | None, as_json: bool) -> int:
       cro-tui recipes
       cro-tui recipes sklearn_forest
     """
-    with open_client() as api:
+    with open_client() as client:
         if name is not None:
-            recipe = api.recipe(name)
+            recipe = client.recipes.get(name)
             if as_json:
                 print_json(_json(recipe))
             else:
                 _print_one(recipe)
             return 0
-        catalogue = api.recipes()
+        catalogue = client.recipes.catalogue()
     broken = [entry for entry in catalogue.entries if entry not in catalogue.recipes]
     if as_json:
         print_json([_json(entry) for entry in catalogue.entries])

@@ -34,15 +34,15 @@ def retry(ids: tuple[JobId, ...], sweep: JobId | None, waits: bool, as_json: boo
     """
     if bool(ids) == (sweep is not None):
         raise BadInput("Name at least one job, or a sweep.", "cro-tui ls shows their ids.")
-    with open_client() as api:
+    with open_client() as client:
         if sweep is not None:
-            ids = tuple(job.id for job in api.failed_in_group(sweep))
+            ids = tuple(job.id for job in client.groups.failed(sweep))
             if not ids:
                 print("No job of the sweep failed, or was stopped, that has no retry.")
                 return 0
-        new_ids = api.retry(ids, needs_request(needs))
+        new_ids = client.jobs.retry(ids, needs_request(needs))
         if not (as_json and waits):
-            jobs, now = [api.job(new_id) for new_id in new_ids], now_s()
+            jobs, now = [client.jobs.get(new_id) for new_id in new_ids], now_s()
             if as_json:
                 print_json([job_json(job, now) for job in jobs])
             else:
@@ -52,10 +52,10 @@ def retry(ids: tuple[JobId, ...], sweep: JobId | None, waits: bool, as_json: boo
             from cro_tui.commands.wait import wait_for
             from cro_tui.present.compare import outcome_sentence
 
-            code = wait_for(api, new_ids, as_json=as_json)
-            for job in () if as_json else map(api.job, new_ids):
-                if told := outcome_sentence(job, api.first_run(job)):
+            code = wait_for(client, new_ids, as_json=as_json)
+            for job in () if as_json else map(client.jobs.get, new_ids):
+                if told := outcome_sentence(job, client.runs.retry_origin(job)):
                     print(f"#{job.id} has {told}.")
             return code
-        with_scheduler(api)
+        with_scheduler(client)
         return 0

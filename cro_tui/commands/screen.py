@@ -21,11 +21,11 @@ def screen(readonly: bool) -> int:
     """
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise BadInput("The screen needs a terminal.", "Without one, try: cro-tui status")
-    with open_client() as api:
+    with open_client() as client:
         from cro_tui.app import run
 
-        settings = api.settings
+        settings = client.settings
         if readonly:
             settings = replace(settings, screen=replace(settings.screen, readonly=True))
-        api.readonly = settings.screen.readonly
-        return run(api, settings)
+        client.connection.readonly = settings.screen.readonly
+        return run(client, settings)

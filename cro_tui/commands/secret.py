@@ -35,8 +35,8 @@ def set_(name: str) -> int:
         )
     else:
         value = sys.stdin.read().removesuffix("\n").removesuffix("\r")
-    with open_client() as api:
-        api.set_secret(name, value)
+    with open_client() as client:
+        client.secrets.set(name, value)
     print(f"{name} is set.")
     return 0
 
@@ -49,8 +49,8 @@ def list_(as_json: bool) -> int:
     \b
       cro-tui secret list
     """
-    with open_client() as api:
-        found = api.secrets()
+    with open_client() as client:
+        found = client.secrets.list()
     if as_json:
         print_json([asdict(each) for each in found])
     elif found:
@@ -70,7 +70,7 @@ def remove(name: str) -> int:
     \b
       cro-tui secret remove HF_TOKEN
     """
-    with open_client() as api:
-        api.remove_secret(name)
+    with open_client() as client:
+        client.secrets.remove(name)
     print(f"{name} is removed.")
     return 0

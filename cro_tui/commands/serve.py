@@ -71,11 +71,11 @@ def serve(  # noqa: PLR0917 - click calls it by keyword
       cro-tui serve --list
       cro-tui serve --stop digits@champion
     """
-    with open_client() as api:
+    with open_client() as client:
         if lists:
-            return _list(api, as_json=as_json)
+            return _list(client, as_json=as_json)
         if stops:
-            return _stop(api, name, as_json=as_json)
+            return _stop(client, name, as_json=as_json)
         if name is None:
             raise BadInput("Name a model: cro-tui serve NAME@champion.", "cro-tui models lists them.")
         word = digest = ""
@@ -86,7 +86,7 @@ def serve(  # noqa: PLR0917 - click calls it by keyword
             word = secrets.token_urlsafe(32)
             digest = hashlib.sha256(word.encode()).hexdigest()
         needs = NeedsRequest(cpus=cpus, mem_bytes=mem)
-        job_id = api.serve_model(
+        job_id = client.services.serve(
             name,
             needs,
             host=host,
@@ -95,9 +95,9 @@ def serve(  # noqa: PLR0917 - click calls it by keyword
             native=native,
             log_predictions=log_predictions,
         )
-        with_scheduler(api)
+        with_scheduler(client)
         if no_wait:
-            job = api.job(job_id)
+            job = client.jobs.get(job_id)
             if as_json:
                 print_json(service_json(job, None) | ({"token": word} if word else {}))
             else:
@@ -106,11 +106,11 @@ def serve(  # noqa: PLR0917 - click calls it by keyword
                     print(f"Token, shown only now: {word}")
             return 0
         try:
-            job, service = _until_ready(api, job_id)
+            job, service = _until_ready(client, job_id)
         except KeyboardInterrupt:
             note(f"Job {job_id} goes on. cro-tui serve --list shows when it is ready.")
             raise
-        card, _ = api.model(f"{service.name}:{service.version}")
+        card, _ = client.models.get(f"{service.name}:{service.version}")
         if as_json:
             print_json(service_json(job, service) | ({"token": word} if word else {}))
             return 0
@@ -123,34 +123,34 @@ def serve(  # noqa: PLR0917 - click calls it by keyword
     return 0
 
 
-def _until_ready(api: Client, job_id: JobId) -> tuple[Job, Service]:
+def _until_ready(client: Client, job_id: JobId) -> tuple[Job, Service]:
     """The job once its model answers. Raises NotNow when it ended first."""
     told = ""
     while True:
-        job = api.job(job_id)
-        service = api.service(job)
+        job = client.jobs.get(job_id)
+        service = client.services.of_job(job)
         if service is not None:
             return job, service
         if has_ended(job):
             raise WrongState(
-                f"Job {job_id} is not serving: {result_sentence(job)}. {_said(api, job_id)}".strip()
+                f"Job {job_id} is not serving: {result_sentence(job)}. {_said(client, job_id)}".strip()
             )
         if isinstance(job.state, (Queued, Held)) and job.reasons:
             why = reason_short(job.reasons[0])
             if why != told:
                 note(f"#{job_id} waits: {why}")
                 told = why
-        if not api.daemon_status().running:
+        if not client.scheduler.status().running:
             raise StateUnavailable(
                 f"Job {job_id} waits, and no scheduler runs.", "Start one: cro-tui daemon"
             )
         time.sleep(_LOOK_EVERY_S)
 
 
-def _said(api: Client, job_id: JobId) -> str:
+def _said(client: Client, job_id: JobId) -> str:
     """The last thing that its log says."""
     try:
-        with api.log_path(job_id).open("rb") as file:
+        with client.runs.log_path(job_id).open("rb") as file:
             file.seek(max(0, file.seek(0, 2) - 4000))
             lines = file.read().decode("utf-8", "replace").split("\n")
     except OSError:
@@ -159,8 +159,8 @@ def _said(api: Client, job_id: JobId) -> str:
     return f"It says: {said[-1]}" if said else ""
 
 
-def _list(api: Client, *, as_json: bool) -> int:
-    found = api.services()
+def _list(client: Client, *, as_json: bool) -> int:
+    found = client.services.list()
     if as_json:
         print_json([service_json(job, service) for job, service in found])
     elif found:
@@ -174,18 +174,18 @@ def _list(api: Client, *, as_json: bool) -> int:
     return 0
 
 
-def _stop(api: Client, name: str | None, *, as_json: bool) -> int:
-    jobs = [job for job, _ in api.services() if name is None or reference_of(job) == name]
+def _stop(client: Client, name: str | None, *, as_json: bool) -> int:
+    jobs = [job for job, _ in client.services.list() if name is None or reference_of(job) == name]
     if not jobs:
         raise WrongState(
             f"{name} is not served." if name else "Nothing is served.",
             "cro-tui serve --list shows what is.",
         )
-    api.cancel([job.id for job in jobs])
-    with_scheduler(api)
-    api.wait([job.id for job in jobs], timeout_s=30.0)
+    client.jobs.cancel([job.id for job in jobs])
+    with_scheduler(client)
+    client.jobs.wait([job.id for job in jobs], timeout_s=30.0)
     if as_json:
-        print_json([service_json(api.job(job.id), None) for job in jobs])
+        print_json([service_json(client.jobs.get(job.id), None) for job in jobs])
     else:
         for job in jobs:
             print(f"#{job.id} {reference_of(job)} is stopped.")

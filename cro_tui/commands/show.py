@@ -52,13 +52,13 @@ def show(id_: JobId, as_json: bool) -> int:
       cro-tui show 12
     """
     now = now_s()
-    with open_client() as api:
-        job, history = api.explain(id_), api.history(id_)
-        log, output = str(api.log_path(id_)), str(api.output_dir(id_))
-        removed_at = api.files_removed_at(id_)
-        first = api.first_run(job)
-        sweep = api.sweep(id_) if in_sweep(job) else None
-        reported = read(api.events_path(id_), ended=isinstance(job.state, Ended))
+    with open_client() as client:
+        job, history = client.forecasts.explain(id_), client.jobs.history(id_)
+        log, output = str(client.runs.log_path(id_)), str(client.runs.output_dir(id_))
+        removed_at = client.runs.files_removed_at(id_)
+        first = client.runs.retry_origin(job)
+        sweep = client.groups.summary(id_) if in_sweep(job) else None
+        reported = read(client.runs.events_path(id_), ended=isinstance(job.state, Ended))
     if as_json:
         table = job_json(job, now)
         table |= {"history": [history_json(entry) for entry in history], "log": log, "output": output}

@@ -77,13 +77,13 @@ def simulate(
         raise BadInput(f"The load must be more than 0, not {load:g}.", "Write it like --load 0.9.")
     if last < 1:
         raise BadInput("--last must be 1 or more.")
-    with open_client() as api:
-        here = _size_of(api.capacity()) if on is None else on
+    with open_client() as client:
+        here = _size_of(client.machine.capacity()) if on is None else on
         changed = _changed(here, cpus, mem, gpus)
-        found = api.replayed(
+        found = client.forecasts.replay(
             trace, here, changed, changes=changes, load=load, last=last, progress=_progress
         )
-        ascii_only = api.settings.screen.graph == "ascii"
+        ascii_only = client.settings.screen.graph == "ascii"
     _progress(None)
     before, after = found.before, found.after
     if as_json:

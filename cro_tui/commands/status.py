@@ -39,14 +39,14 @@ def status(every: float, *, watch: bool, as_json: bool) -> int:
     """
     if every < 0.2:
         raise BadInput("--every must be 0.2s or more.")
-    with open_client() as api:
+    with open_client() as client:
         while watch:
-            print(json.dumps(_table(api)), flush=True)
+            print(json.dumps(_table(client)), flush=True)
             time.sleep(every)
         if as_json:
-            print_json(_table(api))
+            print_json(_table(client))
             return 0
-        snapshot, headroom = api.snapshot(JobQuery(limit=1)), api.headroom()
+        snapshot, headroom = client.jobs.snapshot(JobQuery(limit=1)), client.forecasts.headroom()
     for line in machine_lines(snapshot.sample, snapshot.capacity):
         print(line)
     for line in headroom_lines(headroom, snapshot.capacity, None, now_s()):
@@ -58,8 +58,8 @@ def status(every: float, *, watch: bool, as_json: bool) -> int:
     return 0
 
 
-def _table(api: Client) -> dict[str, object]:
-    snapshot, headroom = api.snapshot(JobQuery(limit=1)), api.headroom()
+def _table(client: Client) -> dict[str, object]:
+    snapshot, headroom = client.jobs.snapshot(JobQuery(limit=1)), client.forecasts.headroom()
     following = None if headroom is None else headroom.next_job
     return {
         "at": snapshot.at,

@@ -135,7 +135,7 @@ def submit(  # noqa: PLR0917 - click calls it by keyword
         raise BadInput("--trials is for --optimize: name the metric, like --optimize accuracy.")
     if follow and as_json:
         raise BadInput("--follow prints what the job prints: leave out --json, or use --wait.")
-    with open_client() as api:
+    with open_client() as client:
         request = SubmitRequest(
             recipe=_recipe(words, command, params),
             argv=command,
@@ -151,43 +151,45 @@ def submit(  # noqa: PLR0917 - click calls it by keyword
         )
         if optimize is not None:
             most = _TRIALS if trials is None else trials
-            found = api.optimize(request, _params(params), optimize, most, prunes=prune)
-            return _optimizing(api, found, most, waits=waits, follow=follow, quiet=quiet, as_json=as_json)
+            found = client.jobs.optimize(request, _params(params), optimize, most, prunes=prune)
+            return _optimizing(
+                client, found, most, waits=waits, follow=follow, quiet=quiet, as_json=as_json
+            )
         requests = _sweep(request, _params(params), yes=yes)
         if follow and len(requests) > 1:
             raise BadInput(f"--follow shows one job, and this is a sweep of {len(requests)}: use --wait.")
-        ids = api.submit(requests, sweep=len(requests) > 1)
+        ids = client.jobs.submit(requests, sweep=len(requests) > 1)
         if not (as_json and waits):
-            _tell(api, ids, quiet=quiet, as_json=as_json, held=hold)
-        return _go_on(api, ids, waits=waits, follow=follow, as_json=as_json)
+            _tell(client, ids, quiet=quiet, as_json=as_json, held=hold)
+        return _go_on(client, ids, waits=waits, follow=follow, as_json=as_json)
 
 
-def _go_on(api: Client, ids: tuple[JobId, ...], *, waits: bool, follow: bool, as_json: bool) -> int:
+def _go_on(client: Client, ids: tuple[JobId, ...], *, waits: bool, follow: bool, as_json: bool) -> int:
     """Show the job or wait for all of them where that was asked for; see to it that they are scheduled."""
     if follow:
         from cro_tui.commands.logs import follow_job
 
-        return follow_job(api, ids[0])
+        return follow_job(client, ids[0])
     if waits:
         from cro_tui.commands.wait import wait_for
 
-        return wait_for(api, ids, as_json=as_json, one=len(ids) == 1)
-    with_scheduler(api)
+        return wait_for(client, ids, as_json=as_json, one=len(ids) == 1)
+    with_scheduler(client)
     return 0
 
 
 def _optimizing(
-    api: Client, id_: JobId, trials: int, *, waits: bool, follow: bool, quiet: bool, as_json: bool
+    client: Client, id_: JobId, trials: int, *, waits: bool, follow: bool, quiet: bool, as_json: bool
 ) -> int:
     """Say that the controller is queued; with `waits` or `follow` come back when all trials have ended."""
     if as_json or quiet:
         if not (as_json and waits):
-            _tell(api, (id_,), quiet=quiet, as_json=as_json, held=False)
+            _tell(client, (id_,), quiet=quiet, as_json=as_json, held=False)
     else:
         print(f"#{id_} chooses {counted(trials, 'trial')}; cro-tui sweep {id_} shows them.")
-    code = _go_on(api, (id_,), waits=waits, follow=follow, as_json=as_json)
+    code = _go_on(client, (id_,), waits=waits, follow=follow, as_json=as_json)
     if waits and not follow and not as_json:
-        print(sweep_line(api.sweep(id_)))
+        print(sweep_line(client.groups.summary(id_)))
     return code
 
 
@@ -221,15 +223,15 @@ def _sweep(request: SubmitRequest, params: dict[str, tuple[str, ...]], *, yes: b
     return [replace(request, params=each, name=name_of(base, params, each)) for each in points]
 
 
-def _tell(api: Client, ids: tuple[JobId, ...], *, quiet: bool, as_json: bool, held: bool) -> None:
+def _tell(client: Client, ids: tuple[JobId, ...], *, quiet: bool, as_json: bool, held: bool) -> None:
     if as_json:
-        jobs = api.jobs(JobQuery(ids=frozenset(ids), sort=SortKey.ID, limit=len(ids)))
+        jobs = client.jobs.list(JobQuery(ids=frozenset(ids), sort=SortKey.ID, limit=len(ids)))
         found = [job_json(job, now_s()) for job in reversed(jobs)]
         print_json(found[0] if len(ids) == 1 else found)
     elif quiet:
         print("\n".join(map(str, ids)))
     else:
-        job = api.job(ids[0])
+        job = client.jobs.get(ids[0])
         which = f"#{ids[0]} {name_text(job)}"
         if len(ids) > 1:
             which = f"#{ids[0]} to #{ids[-1]}, {len(ids)} jobs,"

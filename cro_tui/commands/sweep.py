@@ -30,8 +30,8 @@ def sweep(id_: JobId, limit: int | None, as_json: bool) -> int:
     most = _LIMIT if limit is None else limit
     if most < 1:
         raise BadInput(f"The limit must be 1 or more, not {most}.")
-    with open_client() as api:
-        found = api.sweep(id_)
+    with open_client() as client:
+        found = client.groups.summary(id_)
     if as_json:
         table = {
             "first": found.first,

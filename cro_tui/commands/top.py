@@ -37,9 +37,9 @@ def top(every: float, *, once: bool) -> int:
     if every < 0.2:
         raise BadInput("--every must be 0.2s or more.")
     painted = 0
-    with open_client() as api:
+    with open_client() as client:
         while True:
-            lines = [fit(line) for line in _lines(api)]
+            lines = [fit(line) for line in _lines(client)]
             if painted:
                 sys.stdout.write(UP.format(painted) + "\r" + CLEAR)
             sys.stdout.write("\n".join(lines) + "\n")
@@ -50,9 +50,9 @@ def top(every: float, *, once: bool) -> int:
             time.sleep(every)
 
 
-def _lines(api: Client) -> list[str]:
-    now, snapshot = now_s(), api.snapshot(JobQuery(limit=200))
-    free, following = headroom_lines(api.headroom(), snapshot.capacity, snapshot.sample, now)
+def _lines(client: Client) -> list[str]:
+    now, snapshot = now_s(), client.jobs.snapshot(JobQuery(limit=200))
+    free, following = headroom_lines(client.forecasts.headroom(), snapshot.capacity, snapshot.sample, now)
     lines = [*machine_lines(snapshot.sample, snapshot.capacity), free, following]
     lines.append(f"JOBS  {counts_line(snapshot.counts)}")
     active = [job for job in snapshot.jobs if isinstance(job.state, Active)]

@@ -38,12 +38,12 @@ def wait(ids: tuple[JobId, ...], timeout: float | None, as_json: bool) -> int:
     """
     if not ids:
         raise BadInput("Name at least one job.", "cro-tui ls shows their ids.")
-    with open_client() as api:
-        return wait_for(api, ids, timeout_s=timeout, as_json=as_json)
+    with open_client() as client:
+        return wait_for(client, ids, timeout_s=timeout, as_json=as_json)
 
 
 def wait_for(
-    api: Client,
+    client: Client,
     ids: tuple[JobId, ...],
     *,
     timeout_s: float | None = None,
@@ -52,10 +52,10 @@ def wait_for(
 ) -> int:
     """The exit code that stands for their fates; `one` prints the JSON of a single job, not an array."""
     try:
-        jobs = tuple(api.job(job_id) for job_id in ids)
+        jobs = tuple(client.jobs.get(job_id) for job_id in ids)
         if not all(has_ended(job) for job in jobs):
-            api.ensure_daemon()
-            jobs = api.wait(ids, timeout_s)
+            client.scheduler.start()
+            jobs = client.jobs.wait(ids, timeout_s)
     except KeyboardInterrupt:
         goes = "goes" if len(ids) == 1 else "go"
         note(f"{jobs_text(ids)} {goes} on. Come back with: cro-tui wait {' '.join(map(str, ids))}")

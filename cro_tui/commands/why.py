@@ -30,8 +30,12 @@ def why(id_: JobId, as_json: bool) -> int:
       cro-tui why 12
     """
     now = now_s()
-    with open_client() as api:
-        job, capacity, outlook = api.explain(id_), api.capacity(), api.start_estimate(id_)
+    with open_client() as client:
+        job, capacity, outlook = (
+            client.forecasts.explain(id_),
+            client.machine.capacity(),
+            client.forecasts.start_estimate(id_),
+        )
     lines = why_lines(job, now, capacity)
     more = () if outlook is None else start_estimate_lines(job, outlook, now)
     if as_json:

@@ -103,7 +103,9 @@ class Dashboard(LogPane, JobActions):
         source, now = self.host.source, self.host.now()
 
         def read() -> tuple[Mapping[str, str], list[Mapping[str, Curve]]]:
-            return source.better_metrics(jobs[0]), [source.curves(job.id) for job in jobs]
+            return source.recipes.better_metrics(jobs[0].spec.recipe), [
+                source.runs.curves(job.id) for job in jobs
+            ]
 
         def came(found: tuple[Mapping[str, str], list[Mapping[str, Curve]]]) -> None:
             better, curves = found
@@ -120,7 +122,7 @@ class Dashboard(LogPane, JobActions):
 
             self.app.push_screen(RunsScreen(runs))
 
-        self.host.read(lambda: source.runs(group.id), came, key="compare")
+        self.host.read(lambda: source.groups.runs(group.id), came, key="compare")
 
     def action_zoom(self, step: int) -> None:
         self._zoom = max(0, min(len(_SPANS) - 1, self._zoom + step))
@@ -143,7 +145,7 @@ class Dashboard(LogPane, JobActions):
             if self._zoom == chosen and self.is_attached:
                 self.query_one(Meters).look_back(span, points, now - span_s, now)
 
-        self.host.read(lambda: self.host.source.load_history(span_s), came, key="load history")
+        self.host.read(lambda: self.host.source.machine.load_history(span_s), came, key="load history")
 
     # --- showing ------------------------------------------------------------------------------
 
@@ -184,7 +186,7 @@ class Dashboard(LogPane, JobActions):
             if self.is_attached:
                 self._show_room()
 
-        self.host.read(self.host.source.headroom, came, key="headroom", failed=lambda _: None)
+        self.host.read(self.host.source.forecasts.headroom, came, key="headroom", failed=lambda _: None)
 
     def _empty_text(self, picture: ScreenState) -> str:
         if self._query.text:
@@ -246,7 +248,10 @@ class Dashboard(LogPane, JobActions):
                 self._show_job()
 
         self.host.read(
-            lambda: source.start_estimate(job.id), came, key="start_estimate", failed=lambda _: None
+            lambda: source.forecasts.start_estimate(job.id),
+            came,
+            key="start_estimate",
+            failed=lambda _: None,
         )
 
     def quiet_notice(self) -> tuple[str, str]:

@@ -173,7 +173,7 @@ class QueueForm(ModalScreen[JobsQueued | None]):
             if asked == self._asked and self.is_attached:
                 self._show(preview, unreadable)
 
-        self.host.read(lambda: source.preview(request), came, key="preview", failed=self._failed)
+        self.host.read(lambda: source.forecasts.preview(request), came, key="preview", failed=self._failed)
 
     # --- what is said -------------------------------------------------------------------------
 
@@ -231,7 +231,7 @@ class QueueForm(ModalScreen[JobsQueued | None]):
         self._asked += 1
 
         def look() -> Preview:
-            return source.preview(request)
+            return source.forecasts.preview(request)
 
         def looked(preview: Preview) -> None:
             if self.is_attached:
@@ -242,7 +242,7 @@ class QueueForm(ModalScreen[JobsQueued | None]):
                 self._focus_problem()
                 return
             self.host.write(
-                lambda: source.submit([request]), lambda ids: queued(ids, preview), failed=self._failed
+                lambda: source.jobs.submit([request]), lambda ids: queued(ids, preview), failed=self._failed
             )
 
         def queued(ids: tuple[JobId, ...], preview: Preview) -> None:

@@ -98,7 +98,7 @@ class JobScreen(LogPane, JobActions):
             self._take(found)
         else:
             job_id = self._job.id
-            self.host.read(lambda: self.host.source.explain(job_id), self._take, key="explain")
+            self.host.read(lambda: self.host.source.forecasts.explain(job_id), self._take, key="explain")
         self._show()
 
     def _take(self, job: Job) -> None:
@@ -106,10 +106,12 @@ class JobScreen(LogPane, JobActions):
             return
         if job.state != self._job.state or not self._history:
             job_id = self._job.id
-            self.host.read(lambda: self.host.source.history(job_id), self._remember, key="history")
+            self.host.read(lambda: self.host.source.jobs.history(job_id), self._remember, key="history")
             if job.spec.retry_of is not None and isinstance(job.state, Ended):
                 self.host.read(
-                    lambda: self.host.source.first_run(job), partial(self._compare, job), key="first run"
+                    lambda: self.host.source.runs.retry_origin(job),
+                    partial(self._compare, job),
+                    key="first run",
                 )
         self._job = job
         if isinstance(job.state, Waiting) and not job.attempts:
@@ -131,7 +133,7 @@ class JobScreen(LogPane, JobActions):
             if self.is_attached:
                 self._show()
 
-        self.host.read(lambda: self.host.source.sweep(job_id), came, key="sweep")
+        self.host.read(lambda: self.host.source.groups.summary(job_id), came, key="sweep")
 
     def _read_trace(self) -> None:
         """Once for a job that has ended, every few seconds for one that runs."""
@@ -146,7 +148,7 @@ class JobScreen(LogPane, JobActions):
             if self.is_attached:
                 self.query_one(UsageTrace).show(moments)
 
-        self.host.read(lambda: self.host.source.usage_trace(job_id), came, key="trace")
+        self.host.read(lambda: self.host.source.runs.usage_trace(job_id), came, key="trace")
 
     def action_scrub(self, by: int) -> None:
         self.query_one(UsageTrace).scrub(by)
@@ -161,7 +163,7 @@ class JobScreen(LogPane, JobActions):
             if self.is_attached:
                 self.query_one(UsageTrace).tell(line)
 
-        self.host.read(lambda: self.host.source.log_line_at(job_id, moment), came, key="scrub")
+        self.host.read(lambda: self.host.source.runs.log_line_at(job_id, moment), came, key="scrub")
 
     def _remember(self, history: tuple[HistoryEntry, ...]) -> None:
         self._history = history

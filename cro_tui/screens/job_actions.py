@@ -81,8 +81,8 @@ class JobActions(BaseScreen[None]):
 
         def stop() -> None:
             for group in groups:
-                source.cancel_group(group.id)
-            source.cancel(ids)
+                source.groups.cancel(group.id)
+            source.jobs.cancel(ids)
 
         def answered(answer: str | None) -> None:
             if answer == "stop":
@@ -104,11 +104,11 @@ class JobActions(BaseScreen[None]):
             self._nothing("can neither be held nor let go.")
         elif held:
             what = f"{_these(held, named=False)} let go."
-            self._ask_each(held, source.release, source.release_group, what)
+            self._ask_each(held, source.jobs.release, source.groups.release, what)
         else:
             key = self.host.key("job.hold")
             what = f"{_these(free, named=False)} held; {key} lets it go on."
-            self._ask_each(free, source.hold, source.hold_group, what)
+            self._ask_each(free, source.jobs.hold, source.groups.hold, what)
 
     def action_priority(self, by: int) -> None:
         jobs, groups = self._split()
@@ -121,8 +121,8 @@ class JobActions(BaseScreen[None]):
         what = f"Priority of {_these(rows, named=False)} {'raised' if by > 0 else 'lowered'} by {abs(by)}."
         self._ask_each(
             rows,
-            lambda ids: source.set_priority(ids, delta=by),
-            lambda lead: source.set_group_priority(lead, delta=by),
+            lambda ids: source.jobs.set_priority(ids, delta=by),
+            lambda lead: source.groups.set_priority(lead, delta=by),
             what,
         )
 
@@ -153,7 +153,7 @@ class JobActions(BaseScreen[None]):
         source = self.host.source
 
         def failed() -> list[Job]:
-            return [job for group in groups for job in source.failed_in_group(group.id)]
+            return [job for group in groups for job in source.groups.failed(group.id)]
 
         self.host.read(failed, lambda more: self._offer_retry([*jobs, *more]), key="failed")
 
@@ -208,9 +208,9 @@ class JobActions(BaseScreen[None]):
             return
 
         def keep(name: str, alias: str) -> tuple[str, bool]:
-            card, is_new = source.register_model(job_id, name)
+            card, is_new = source.models.register(job_id, name)
             if alias:
-                source.promote_model(reference_text(card), alias)
+                source.models.promote(reference_text(card), alias)
             return reference_text(card), is_new
 
         def answered(answer: tuple[str, str] | None) -> None:
@@ -241,11 +241,11 @@ class JobActions(BaseScreen[None]):
 
         def retry() -> tuple[JobId, ...]:
             if not mem_bytes:
-                return source.retry(ids)
+                return source.jobs.retry(ids)
             new: tuple[JobId, ...] = ()
             for job_id in sorted(ids):  # a job waits for the retry of what it needs, so that comes first
                 grown = mem_bytes.get(job_id)
-                new += source.retry([job_id], None if grown is None else NeedsRequest(mem_bytes=grown))
+                new += source.jobs.retry([job_id], None if grown is None else NeedsRequest(mem_bytes=grown))
             return new
 
         def done(new: tuple[JobId, ...]) -> None:

@@ -54,7 +54,7 @@ class LogPane(BaseScreen[None]):
         source = self.host.source
 
         def look() -> tuple[Path, float | None]:
-            return source.log_path(job.id, job.attempts or None), source.files_removed_at(job.id)
+            return source.runs.log_path(job.id, job.attempts or None), source.runs.files_removed_at(job.id)
 
         def found(answer: tuple[Path, float | None]) -> None:
             path, removed_at = answer

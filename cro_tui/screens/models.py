@@ -29,7 +29,6 @@ from cro_tui.screens.base_screen import BaseScreen
 from cro_tui.widgets.lines import FooterLine, HeaderLine, NoticeLine
 from cro_tui.widgets.strips import fit
 from jobs.core.jobs import Job
-from jobs.core.requests import NeedsRequest
 from jobs.core.tracking import CHALLENGER, CHAMPION, ModelCard, RegisteredModel
 from jobs.kinds.service import Service
 
@@ -96,7 +95,7 @@ class ModelsScreen(BaseScreen[None]):
 
     def action_reload(self) -> None:
         source = self.host.source
-        self.host.read(lambda: (source.models(), source.services()), self._came, key="models")
+        self.host.read(lambda: (source.models.list(), source.services.list()), self._came, key="models")
 
     def _came(
         self, read: tuple[tuple[RegisteredModel, ...], tuple[tuple[Job, Service | None], ...]]
@@ -217,7 +216,7 @@ class ModelsScreen(BaseScreen[None]):
             if alias is not None:
                 reference = reference_text(card)
                 self._change(
-                    lambda: self.host.source.promote_model(reference, alias),
+                    lambda: self.host.source.models.promote(reference, alias),
                     lambda made: f"{alias} means {made} now.",
                 )
 
@@ -237,7 +236,7 @@ class ModelsScreen(BaseScreen[None]):
         def answered(alias: str | None) -> None:
             if alias is not None:
                 self._change(
-                    lambda: self.host.source.roll_back_model(model.name, alias),
+                    lambda: self.host.source.models.roll_back(model.name, alias),
                     lambda made: f"{alias} means {made} again.",
                 )
 
@@ -264,7 +263,7 @@ class ModelsScreen(BaseScreen[None]):
         def answered(reference: str | None) -> None:
             if reference is not None:
                 self.host.write(
-                    lambda: self.host.source.serve_model(reference, NeedsRequest()),
+                    lambda: self.host.source.services.serve(reference),
                     lambda job_id: self._served(f"#{job_id} serves {reference} once it starts."),
                 )
 
@@ -285,7 +284,7 @@ class ModelsScreen(BaseScreen[None]):
         def answered(answer: str | None) -> None:
             if answer is not None:
                 self.host.write(
-                    lambda: self.host.source.cancel(ids),
+                    lambda: self.host.source.jobs.cancel(ids),
                     lambda _: self._served(f"{jobs_text(ids)} is being stopped."),
                 )
 
@@ -299,7 +298,7 @@ class ModelsScreen(BaseScreen[None]):
     def _read_services(self) -> None:
         """What is served, and how quickly: now and then, and after it was changed."""
         if self.is_current:
-            self.host.read(self.host.source.services, self._services_came, key="services")
+            self.host.read(self.host.source.services.list, self._services_came, key="services")
 
     def _services_came(self, services: tuple[tuple[Job, Service | None], ...]) -> None:
         if self.is_attached and services != self._services:
@@ -312,7 +311,7 @@ class ModelsScreen(BaseScreen[None]):
             reference = reference_text(here[1])
             folder = reference.replace(":", "-")
             self.host.write(
-                lambda: self.host.source.export_model(reference, folder),
+                lambda: self.host.source.models.export(reference, folder),
                 lambda path: self.host.set_notice(f"{reference} is in {path}."),
             )
 

@@ -51,7 +51,7 @@ class Pick(ModalScreen[UsableRecipe | str | None]):
         self.query_one("#pick").border_title = Content("Queue a recipe")
         self.query_one(OptionList).can_focus = False
         self._fill("")
-        self.host.read(self.host.source.recipes, self._came, key="recipes")
+        self.host.read(self.host.source.recipes.catalogue, self._came, key="recipes")
 
     def _came(self, recipes: RecipeCatalogue) -> None:
         if not self.is_attached:

@@ -88,7 +88,7 @@ class ProcessesScreen(BaseScreen[None]):
         self._looks += 1
 
         def look() -> tuple[tuple[ProcessGroup, ...], Headroom | None]:
-            return source.processes(shown), source.headroom() if fresh else known
+            return source.machine.processes(shown), source.forecasts.headroom() if fresh else known
 
         self.host.read(look, self._came, key="processes", failed=self._failed)
 
@@ -238,4 +238,4 @@ class ProcessesScreen(BaseScreen[None]):
             self.host.set_notice(said, "warn" if wrong else "info")
             self._look()
 
-        self.host.write(lambda: source.signal(processes, int(number)), sent)
+        self.host.write(lambda: source.machine.signal(processes, int(number)), sent)

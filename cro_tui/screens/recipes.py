@@ -54,7 +54,7 @@ class RecipesScreen(BaseScreen[None]):
         self.action_reload()
 
     def action_reload(self) -> None:
-        self.host.read(self.host.source.recipes, self._came, key="recipes")
+        self.host.read(self.host.source.recipes.catalogue, self._came, key="recipes")
 
     def _came(self, recipes: RecipeCatalogue) -> None:
         if not self.is_attached:

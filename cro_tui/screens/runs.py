@@ -65,7 +65,7 @@ class RunsScreen(ModalScreen[None]):
         runs, source = self._runs, self.host.source
         if not self.is_current or (len(runs.columns.ids) >= runs.size and runs.columns.ended):
             return
-        self.host.read(lambda: source.runs(runs.lead), self._came, key="runs")
+        self.host.read(lambda: source.groups.runs(runs.lead), self._came, key="runs")
 
     def _came(self, runs: GroupRuns) -> None:
         if self.is_attached and runs != self._runs:
@@ -121,7 +121,7 @@ class RunsScreen(ModalScreen[None]):
         def came(job: Job) -> None:
             self.app.push_screen(JobScreen(job))
 
-        self.host.read(lambda: source.explain(job_id), came, key="explain run")
+        self.host.read(lambda: source.forecasts.explain(job_id), came, key="explain run")
 
     def action_close(self) -> None:
         self.dismiss(None)

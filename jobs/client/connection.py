@@ -1,6 +1,7 @@
-"""What every call goes through: the database, the doorbell, measurements, and the scheduler.
+"""The one connection that all parts of a client share: the database, the scheduler's bell, the machine.
 
-Connections open with the first call that needs them and follow a database that was replaced.
+Everything is opened by the first call that needs it, and follows a database that was replaced. It asks and
+decides nothing itself.
 """
 
 from __future__ import annotations
@@ -9,49 +10,44 @@ import contextlib
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Self, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from jobs.core.jobs import Active, Job, JobId, Usage
-from jobs.core.machine import Capacity, Sample
+from jobs.core.jobs import JobId
 from jobs.core.ports import Clock, StateUnavailable
-from jobs.core.requests import DaemonStatus, ListRow, Snapshot
+from jobs.core.requests import DaemonStatus
 from jobs.core.versions import PACKAGE
 from jobs.installation import daemon_lock
 from jobs.installation.home import Home
-from jobs.installation.notify import Notifier, Subscription
+from jobs.installation.notify import Notifier
 from jobs.installation.settings import Settings
 from jobs.store.intents import Intents, no_such_job
 from jobs.store.queries import Queries, View
-from jobs.store.rows import as_of_now
 from jobs.store.schema import Outdated, connect, migrate
 
 if TYPE_CHECKING:
     from jobs.machine.viewer import MachineView
-    from recipes.discover import Finder
 
-Opened = TypeVar("Opened")
+Opened = TypeVar("Opened", Queries, Intents)
 
 
-class StoreConnection:
-    """The connections of one installation, and its scheduler."""
+class Connection:
+    """May be shared by threads. Every use can raise StateUnavailable.
 
-    def __init__(
-        self,
-        home: Home,
-        settings: Settings,
-        *,
-        clock: Clock = time.time,
-        environ: Mapping[str, str] = os.environ,
-    ) -> None:
+    `environ` are the variables that a job gets whose request names none. `readonly`: nothing on the disk is
+    changed, not even brought up to date.
+    """
+
+    def __init__(self, home: Home, settings: Settings, clock: Clock, environ: Mapping[str, str]) -> None:
         self.home = home
         self.settings = settings
-        self.readonly = False  # True: nothing on disk is changed, not even brought up to date
-        self._clock = clock
-        self._environ = environ
+        self.now = clock
+        self.environ = environ
+        self.readonly = False
+        self.notices: list[str] = []  # what was done to the installation besides what was asked for
+        self.wants_scheduler = False
         self._opening = threading.RLock()
         self._writing = threading.Lock()
         self._queries: Queries | None = None
@@ -59,79 +55,58 @@ class StoreConnection:
         self._read_file: tuple[int, int] | None = None
         self._written_file: tuple[int, int] | None = None
         self._machine: MachineView | None = None
-        self._finder: Finder | None = None
-        self._last = Snapshot(0.0)
-        self._wants_daemon = False
-        self._notices: list[str] = []
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
-        self.close()
 
     def close(self) -> None:
-        """Let go of the database. Safe to repeat; jobs and scheduler go on."""
+        """Close the database. Safe to repeat, and the next use opens it again."""
         with self._opening, self._writing:
-            if self._queries is not None:
-                self._queries.close()
-            if self._intents is not None:
-                self._intents.close()
-            if self._machine is not None:
-                self._machine.close()
+            for each in (self._queries, self._intents, self._machine):
+                if each is not None:
+                    each.close()
             self._queries = self._intents = self._machine = None
 
-    def watch(self) -> Subscription:
-        """A bell that rings after each change; close it. The scheduler stays while one is open."""
-        self.home.make()
-        watcher = Subscription(self.home.subscriptions)
-        self._ring()  # so that the scheduler begins to publish what it measures
-        return watcher
+    # --- the database ---------------------------------------------------------------------------
 
-    def ensure_daemon(self) -> DaemonStatus:
-        """Start a scheduler unless one runs, and wait until it answers. One of an earlier version is
-        replaced: it would pass over what it does not know of a job.
-
-        Raises Unreachable with the last lines of daemon.log when it does not come up.
-        """
-        self._wants_daemon = True
-        self._reading()  # tables are made here: that library would stay in the scheduler's memory
-        status = daemon_lock.until_it_listens(self.home)
-        if status.running and status.version.is_older and not self.readonly:
-            with daemon_lock.instead_of_older(self.home) as was:
-                if was is not None:
-                    self._note_replaced(was)
-            status = daemon_lock.until_it_listens(self.home)
-        return self.daemon_status() if status.running else daemon_lock.start(self.home)
-
-    def notices(self) -> tuple[str, ...]:
-        """What was done about the installation besides what was asked for; each is told once."""
-        told, self._notices = tuple(self._notices), []
-        return told
-
-    def daemon_status(self) -> DaemonStatus:
-        """Whether a scheduler runs; never starts one."""
-        status = daemon_lock.look(self.home.scheduler_lock)
-        if not self.home.database.exists():
-            return status
-        try:
-            with self._reading().snapshot() as view:
-                return with_meta(status, view)
-        except StateUnavailable as error:
-            return replace(status, note=error.title)
-
-    def stop_daemon(self) -> bool:
-        """Ask the scheduler to leave and wait until it has; False when none ran. Jobs go on."""
-        self._wants_daemon = False
-        return daemon_lock.stop(self.home)
-
-    def _reading(self) -> Queries:
+    def queries(self) -> Queries:
+        """The reading connection, which threads share."""
         with self._opening:
-            if self._queries is None or self._replaced(self._read_file):
+            if self._queries is None or self._is_replaced(self._read_file):
                 self.home.make()
                 self._queries = self._up_to_date(Queries)  # a thread may still use the old one
                 self._read_file = _identity(self.home.database)
             return self._queries
+
+    def view(self) -> AbstractContextManager[View]:
+        """One consistent view of the database."""
+        return self.queries().snapshot()
+
+    @contextlib.contextmanager
+    def writer(self) -> Iterator[Intents]:
+        """The writing connection, for one thread at a time; the scheduler is told afterwards."""
+        with self._writing:
+            if self._intents is not None and self._is_replaced(self._written_file):
+                self._intents.close()
+                self._intents = None
+            if self._intents is None:
+                self.home.make()
+                self._intents = self._up_to_date(Intents)
+                self._written_file = _identity(self.home.database)
+            yield self._intents
+            if self._is_replaced(self._written_file):
+                raise StateUnavailable(
+                    "The job database was restored from its backup at this moment, without this request.",
+                    "Look at the jobs, and do it again if it is missing.",
+                )
+        if not self.ring() and self.wants_scheduler:  # it has just exited, or is about to
+            with contextlib.suppress(StateUnavailable):
+                self.ensure_scheduler()
+
+    def attempt_folder(self, job_id: JobId, attempt: int | None) -> Path:
+        """The files of an attempt; None: of the latest, or of the first to come. Raises NoSuchJob."""
+        with self.view() as view:
+            found = view.get([job_id])
+        if not found:
+            raise no_such_job(job_id)
+        return self.home.attempt(job_id, max(1, found[0].attempts) if attempt is None else attempt)
 
     def _up_to_date(self, opened: Callable[[Path], Opened]) -> Opened:
         """A connection to the database, whose tables are brought up to date before where they lag."""
@@ -164,42 +139,41 @@ class StoreConnection:
             self._note_replaced(was)
             daemon_lock.start(self.home)
 
-    def _note_replaced(self, was: DaemonStatus) -> None:
-        self._notices.append(
-            f"The scheduler ({was.version}) was replaced by version {PACKAGE}; running jobs continue."
-        )
-
-    def _replaced(self, known: tuple[int, int] | None) -> bool:
+    def _is_replaced(self, known: tuple[int, int] | None) -> bool:
         """Whether the database is another file by now: a damaged one was restored."""
         now = _identity(self.home.database)
         return now is not None and now != known
 
-    @contextlib.contextmanager
-    def _writer(self) -> Iterator[Intents]:
-        """The writing connection, for one thread at a time; the scheduler is rung afterwards."""
-        with self._writing:
-            if self._intents is not None and self._replaced(self._written_file):
-                self._intents.close()
-                self._intents = None
-            if self._intents is None:
-                self.home.make()
-                self._intents = self._up_to_date(Intents)
-                self._written_file = _identity(self.home.database)
-            yield self._intents
-            if self._replaced(self._written_file):
-                raise StateUnavailable(
-                    "The job database was restored from its backup at this moment, without this wish.",
-                    "Look at the jobs, and do it again if it is missing.",
-                )
-        if not self._ring() and self._wants_daemon:  # it has just left, or is about to
-            with contextlib.suppress(StateUnavailable):
-                self.ensure_daemon()
+    # --- the scheduler and the machine ----------------------------------------------------------
 
-    def _ring(self) -> bool:
-        with contextlib.closing(Notifier()) as ringer:
-            return ringer.notify(self.home.scheduler_socket)
+    def scheduler(self) -> DaemonStatus:
+        """Who holds the scheduler's lock; reads no database."""
+        return daemon_lock.look(self.home.scheduler_lock)
 
-    def _measuring(self) -> MachineView:
+    def ring(self) -> bool:
+        """Tell the scheduler that something was written; False when none listens."""
+        with contextlib.closing(Notifier()) as notifier:
+            return notifier.notify(self.home.scheduler_socket)
+
+    def ensure_scheduler(self) -> None:
+        """Start a scheduler unless one runs, and wait until it answers; replace one of an earlier version,
+        which would pass over what it does not know of a job. From then on each write keeps one running.
+
+        Raises StateUnavailable with the last lines of daemon.log when it does not come up.
+        """
+        self.wants_scheduler = True
+        self.queries()  # tables are made here: that library would stay in the scheduler's memory
+        status = daemon_lock.until_it_listens(self.home)
+        if status.running and status.version.is_older and not self.readonly:
+            with daemon_lock.instead_of_older(self.home) as was:
+                if was is not None:
+                    self._note_replaced(was)
+            status = daemon_lock.until_it_listens(self.home)
+        if not status.running:
+            daemon_lock.start(self.home)
+
+    def machine(self) -> MachineView:
+        """What the scheduler measures, or what is measured here while none runs."""
         from jobs.machine.viewer import MachineView
 
         with self._opening:
@@ -207,44 +181,10 @@ class StoreConnection:
                 self._machine = MachineView(self.home.latest_sample)
             return self._machine
 
-    def _completed(
-        self, jobs: Sequence[Job], status: DaemonStatus, sample: Sample | None = None
-    ) -> tuple[Job, ...]:
-        """With the live use of running jobs, and with the truth about who decides while they wait."""
-        live: Mapping[JobId, Usage] = {}
-        if status.running and any(isinstance(job.state, Active) for job in jobs):
-            sample = sample or self._measuring().published(self._clock(), status)
-            live = {} if sample is None else sample.jobs
-        return tuple(as_of_now(job, live, status.running) for job in jobs)
-
-    def _rows_completed(
-        self, rows: Sequence[ListRow], status: DaemonStatus, sample: Sample | None = None
-    ) -> tuple[ListRow, ...]:
-        """The same for the lines of a list: of a group it is the job that it stands for."""
-        jobs = [row if isinstance(row, Job) else row.foremost for row in rows]
-        told = zip(rows, self._completed(jobs, status, sample), strict=True)
-        return tuple(job if isinstance(row, Job) else replace(row, foremost=job) for row, job in told)
-
-    def _attempt(self, job_id: JobId, attempt: int | None) -> Path:
-        with self._reading().snapshot() as view:
-            found = view.get([job_id])
-        if not found:
-            raise no_such_job(job_id)
-        return self.home.attempt(job_id, max(1, found[0].attempts) if attempt is None else attempt)
-
-    def capacity(self) -> Capacity:
-        """The machine's size."""
-        return self._measuring().capacity(daemon_lock.look(self.home.scheduler_lock))
-
-
-def with_meta(status: DaemonStatus, view: View) -> DaemonStatus:
-    """The status with what the store knows: whether it drains, and that it had to be restored."""
-    note = status.note
-    if told := view.meta("restored"):
-        from jobs.store.backup import restored_note
-
-        note = restored_note(told) or note
-    return replace(status, draining=view.meta("draining") == "1", note=note)
+    def _note_replaced(self, was: DaemonStatus) -> None:
+        self.notices.append(
+            f"The scheduler ({was.version}) was replaced by version {PACKAGE}; running jobs continue."
+        )
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

@@ -77,14 +77,14 @@ def examine(home: Home) -> Iterator[Finding]:
     except CroError as error:
         settings = Settings()
         yield Finding("settings", Severity.FAIL, error.title, error.detail)
-    with Client(home, settings) as api:
-        yield _database(api)
-        yield _bell(api)
-        yield _scheduler(api)
+    with Client(home, settings) as client:
+        yield _database(client)
+        yield _sockets(client)
+        yield _scheduler(client)
         yield _pressure()
         yield _limits()
-        yield from _machine(api)
-        yield from _recipes(api)
+        yield from _machine(client)
+        yield from _recipes(client)
 
 
 def _python() -> Finding:
@@ -150,7 +150,7 @@ def _sqlite(home: Home) -> Finding:
         return Finding(
             "sqlite", Severity.FAIL, f"SQLite {version}", "Use a Python with SQLite 3.35 or newer."
         )
-    trial = home.run / f"checkup-{os.getpid()}.db"
+    trial = home.run / f"doctor-{os.getpid()}.db"
     try:
         with closing(sqlite3.connect(trial)) as connection:
             (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
@@ -169,34 +169,34 @@ def _sqlite(home: Home) -> Finding:
 _ELSEWHERE = "Set CRO_HOME to a folder on a disk of this machine."
 
 
-def _database(api: Client) -> Finding:
+def _database(client: Client) -> Finding:
     try:
-        api.jobs(JobQuery(limit=1))
+        client.jobs.list(JobQuery(limit=1))
     except CroError as error:
         return Finding("database", Severity.FAIL, error.title, error.detail)
-    if note := api.daemon_status().note:
+    if note := client.scheduler.status().note:
         return Finding(
             "database", Severity.WARN, note, "Queue again what is missing; then delete the damaged file."
         )
-    return Finding("database", Severity.OK, str(api.home.database))
+    return Finding("database", Severity.OK, str(client.home.database))
 
 
-def _bell(api: Client) -> Finding:
+def _sockets(client: Client) -> Finding:
     try:
-        api.watch().close()
+        client.scheduler.watch().close()
     except OSError as error:
         return Finding(
             "sockets",
             Severity.WARN,
-            f"A socket cannot be opened in {api.home.subscriptions}: {error}.",
+            f"A socket cannot be opened in {client.home.subscriptions}: {error}.",
             "Changes show with a delay; set CRO_HOME to a folder on a disk of this machine.",
         )
     return Finding("sockets", Severity.OK, "wake-ups work")
 
 
-def _scheduler(api: Client) -> Finding:
+def _scheduler(client: Client) -> Finding:
     try:
-        status = api.daemon_status()
+        status = client.scheduler.status()
     except CroError as error:
         return Finding("scheduler", Severity.FAIL, error.title, error.detail)
     if not status.running:
@@ -235,9 +235,9 @@ def _limits() -> Finding:
     return Finding("limits", Severity.OK, f"memory limits are kept by the kernel (cgroup v{made.version})")
 
 
-def _machine(api: Client) -> Iterator[Finding]:
+def _machine(client: Client) -> Iterator[Finding]:
     try:
-        snapshot = api.snapshot(JobQuery(limit=1))
+        snapshot = client.jobs.snapshot(JobQuery(limit=1))
     except (CroError, OSError) as error:
         yield Finding("machine", Severity.FAIL, f"The machine cannot be read: {error}")
         return
@@ -278,8 +278,8 @@ def _gpus(capacity: Capacity | None, note: str | None) -> Iterator[Finding]:
     )
 
 
-def _recipes(api: Client) -> Iterator[Finding]:
-    catalogue = api.recipes()
+def _recipes(client: Client) -> Iterator[Finding]:
+    catalogue = client.recipes.catalogue()
     usable = {recipe.name for recipe in catalogue.recipes}
     yield Finding(
         "recipes", Severity.OK if usable else Severity.WARN, f"{len(usable)} recipes can be queued"

@@ -1,67 +1,98 @@
-"""What will become of the waiting jobs, and what would have become of others: the rules, run forward."""
+"""`client.forecasts`: what becomes of waiting jobs, or would of others: the scheduler's rules, run forward.
+
+Nothing is decided here: a copy of the scheduler's world is asked.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jobs.client.connection import StoreConnection
+from jobs.client.batch import batch_of
+from jobs.client.connection import Connection
+from jobs.client.environment_builds import is_missing
+from jobs.client.live_usage import completed
+from jobs.client.recipes import Recipes
+from jobs.client.resolve import CannotResolve, resolve
 from jobs.core.jobs import Held, Job, JobId, Queued, Waiting
-from jobs.core.requests import Headroom, StartEstimate
-from jobs.installation import daemon_lock
+from jobs.core.requests import Headroom, Preview, StartEstimate, SubmitRequest
+from jobs.store.intents import no_such_job
 
 if TYPE_CHECKING:
     from jobs.simulation.what_if import Comparison, MachineSize
 
 
-class Foreseeing(StoreConnection):
+class Forecasts:
+    def __init__(self, connection: Connection, recipes: Recipes) -> None:
+        self._connection = connection
+        self._recipes = recipes
+
+    def preview(self, request: SubmitRequest) -> Preview:
+        """What would happen to the request now; wrong fields are its `problems`, never an exception."""
+        from jobs.client import forecast
+
+        connection, rules = self._connection, self._connection.settings.admission
+        try:
+            spec = resolve(request, batch_of(connection, self._recipes, keep=False))
+        except CannotResolve as error:
+            return Preview(problems=error.problems)
+        now, machine, status = connection.now(), connection.machine(), connection.scheduler()
+        sample = machine.sample(now, status)
+        with connection.view() as view:
+            known = view.states([after.job_id for after in spec.after])
+            unknown = [after.job_id for after in spec.after if after.job_id not in known]
+            if unknown:
+                return Preview(spec.needs, problems={"after": no_such_job(unknown[0]).title})
+            (spec,) = view.with_expected([spec])
+            job = Job(view.next_id(), spec, Held(now) if spec.start_held else Queued(now), now)
+            preview = forecast.preview(job, view, machine, status, rules=rules, sample=sample)
+        if spec.recipe is None or not is_missing(spec, connection.home):
+            return preview
+        return replace(preview, builds=len(self._recipes.get(spec.recipe).dependencies))
+
     def explain(self, job_id: JobId) -> Job:
         """One job; while it waits, with complete `reasons`, even with no scheduler, and with its forecast.
 
         Raises NoSuchJob.
         """
-        status = daemon_lock.look(self.home.scheduler_lock)
-        with self._reading().snapshot() as view:
-            found = view.job(job_id)
-            if isinstance(found.state, Waiting):
-                capacity = self._measuring().capacity(status)
-                (found,) = view.with_forecasts([found], capacity, self.settings.admission)
-        return self._completed([found], status)[0]
+        connection, status = self._connection, self._connection.scheduler()
+        with connection.view() as view:
+            job = view.job(job_id)
+            if isinstance(job.state, Waiting):
+                capacity = connection.machine().capacity(status)
+                (job,) = view.with_forecasts([job], capacity, connection.settings.admission)
+        return completed([job], connection, status)[0]
 
     def start_estimate(self, job_id: JobId) -> StartEstimate | None:
-        """What stands behind the place of a waiting job, and what is foreseen; None when it does not wait.
-
-        Runs the scheduler's rules forward, so it can take a second. Raises NoSuchJob.
+        """What stands behind the place of a waiting job, and when it should start (seconds since 1970);
+        None when it does not wait. It can take a second. Raises NoSuchJob.
         """
         from jobs.client import forecast
 
-        with self._reading().snapshot() as view:
+        connection = self._connection
+        with connection.view() as view:
             job = view.job(job_id)
             if not isinstance(job.state, Queued | Held):
                 return None
-            now, machine, status = (
-                self._clock(),
-                self._measuring(),
-                daemon_lock.look(self.home.scheduler_lock),
-            )
+            now, machine, status = connection.now(), connection.machine(), connection.scheduler()
             return forecast.start_estimate(
                 job, view, machine, status,
-                now=now, rules=self.settings.admission, sample=machine.sample(now, status),
+                now=now, rules=connection.settings.admission, sample=machine.sample(now, status),
             )  # fmt: skip
 
     def headroom(self) -> Headroom | None:
         """What a job could get now, and who is next; None while the machine cannot be read."""
         from jobs.client import forecast
 
-        now, machine, status = self._clock(), self._measuring(), daemon_lock.look(self.home.scheduler_lock)
+        connection, rules = self._connection, self._connection.settings.admission
+        now, machine, status = connection.now(), connection.machine(), connection.scheduler()
         sample = machine.sample(now, status)
-        with self._reading().snapshot() as view:
-            return forecast.headroom(
-                view, machine, status, now=now, rules=self.settings.admission, sample=sample
-            )
+        with connection.view() as view:
+            return forecast.headroom(view, machine, status, now=now, rules=rules, sample=sample)
 
-    def replayed(
+    def replay(
         self,
         trace: Path | None,
         size: MachineSize,
@@ -72,20 +103,22 @@ class Foreseeing(StoreConnection):
         last: int = 4000,
         progress: Callable[[float], None] = lambda _: None,
     ) -> Comparison:
-        """What would have become of a trace, or (None) of the jobs that have run here, on a machine of this
-        size by the settings, and on one of the `changed` size with `changes` like `admission.evict=false`.
+        """What would have become of a trace, or (None) of the last jobs that have run here, on a machine of
+        this size by the settings, and on one of the `changed` size with `changes` like
+        `admission.evict=false`.
 
-        It can take minutes; `progress` hears the share that is done. Raises BadInput.
+        It can take minutes; `progress` gets the share that is done, 0 to 1. Raises BadInput.
         """
         from jobs.simulation import what_if
 
-        rules = self.settings.admission
+        connection, rules = self._connection, self._connection.settings.admission
         if trace is None:
-            with self._reading().snapshot() as view:
-                jobs = what_if.past(view.ended_jobs(last), self.capacity())
+            capacity = connection.machine().capacity(connection.scheduler())
+            with connection.view() as view:
+                jobs = what_if.past(view.ended_jobs(last), capacity)
         else:
             jobs = what_if.read_trace(trace)
         return what_if.compare(
-            jobs, (size, rules), (changed, self.settings.changed(changes).admission),
+            jobs, (size, rules), (changed, connection.settings.changed(changes).admission),
             load=load, last=last, progress=progress,
         )  # fmt: skip

@@ -1,65 +1,174 @@
-"""What a front end sees of jobs: lists, one job, its files, a screen's picture, and waiting."""
+"""`client.jobs`: queue jobs, control them, list them, wait for them.
+
+What a job's attempts leave behind is in `client.runs`, why it waits in `client.forecasts`, and whole sweeps
+are in `client.groups`.
+"""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
-from typing import TYPE_CHECKING
 
-from jobs.client.connection import with_meta
+from jobs.client.batch import batch_of
+from jobs.client.connection import Connection
+from jobs.client.enqueue import common_name, enqueue
+from jobs.client.live_usage import completed, completed_rows
 from jobs.client.recipes import Recipes
-from jobs.core.jobs import Job, JobId
-from jobs.core.ports import StateUnavailable
-from jobs.core.requests import FirstRun, HistoryEntry, JobQuery, ListRow, Snapshot
-from jobs.installation import daemon_lock
-from jobs.store.intents import no_such_job
+from jobs.client.resolve import resolve_all
+from jobs.client.scheduler import Scheduler, with_meta
+from jobs.client.waiting import until_ended
+from jobs.core.jobs import Ended, GroupRef, Job, JobId
+from jobs.core.ports import BadInput, StateUnavailable, WrongState
+from jobs.core.requests import HistoryEntry, JobQuery, ListRow, NeedsRequest, Snapshot, SubmitRequest
+from jobs.installation.settings import HIGHEST_PRIORITY, LOWEST_PRIORITY
+from jobs.store.intents import IntentKind, NewGroup, no_such_job
 
-if TYPE_CHECKING:
-    from jobs.core.tracking import Curve, Provenance
-    from jobs.records.usage_trace import Moment
+_ALL = JobQuery()
 
 
-class Reading(Recipes):
-    def snapshot(self, query: JobQuery = JobQuery()) -> Snapshot:  # noqa: B008 - frozen
-        """One consistent picture for a screen, with the machine's latest sample."""
-        now = self._clock()
-        status = daemon_lock.look(self.home.scheduler_lock)
-        machine = self._measuring()
+class Jobs:
+    def __init__(self, connection: Connection, scheduler: Scheduler, recipes: Recipes) -> None:
+        self._connection = connection
+        self._scheduler = scheduler
+        self._recipes = recipes
+        self._last = Snapshot(0.0)
+
+    # --- queueing -------------------------------------------------------------------------------
+
+    def submit(
+        self, requests: Sequence[SubmitRequest], *, sweep: bool = False, trials_of: JobId | None = None
+    ) -> tuple[JobId, ...]:
+        """Queue all of them or none, and return their ids in order; as a `sweep` they belong together;
+        `trials_of` names the controller of an optimization, which they then belong to.
+
+        When it returns, the jobs survive a crash and a power cut, with or without a running scheduler
+        (it does not start one: see `client.scheduler.start`). Raises BadInput with what to type instead,
+        NeverFits with the numbers, NoSuchJob for an unknown dependency.
+        """
+        specs = resolve_all(requests, batch_of(self._connection, self._recipes, keep=True))
+        if trials_of is not None:
+            specs = [replace(spec, group=GroupRef(trials_of, 0)) for spec in specs]
+        if not sweep:
+            return enqueue(specs, self._connection)
+        judged_by = tuple(self._recipes.better_metrics(specs[0].recipe).items())
+        group = NewGroup(common_name(specs), len(specs), judged_by)
+        return enqueue(specs, self._connection, sweep=True, group=group)
+
+    def optimize(
+        self,
+        request: SubmitRequest,
+        params: Mapping[str, Sequence[str]],
+        metric: str,
+        trials: int,
+        *,
+        prunes: bool = True,
+    ) -> JobId:
+        """Queue the controller of an optimization, which queues so many trials of the request's recipe.
+
+        `params` has the texts of each parameter: several are a choice, `LOW..HIGH` (or `:log`) a range.
+        The request's hold and dependencies are the controller's; `prunes` stops trials that do worse than
+        others. Raises BadInput, NeverFits, NoSuchJob.
+        """
+        from jobs.client.optimize import controller
+
+        spec, group = controller(
+            request, params, metric, trials,
+            prunes=prunes, connection=self._connection, recipes=self._recipes,
+        )  # fmt: skip
+        return enqueue([spec], self._connection, group=group)[0]
+
+    def retry(self, ids: Iterable[JobId], needs: NeedsRequest | None = None) -> tuple[JobId, ...]:
+        """Queue each ended job again as a new job (`spec.retry_of`), and return the new ids in order.
+
+        `needs` replaces what the person asked for, field by field. A dependency on a job that was itself
+        retried becomes one on its newest retry. Raises NoSuchJob, WrongState (it has not ended), BadInput.
+        """
+        from jobs.client.retry import retried
+
+        specs = []
+        with self._connection.view() as view:
+            for job_id in dict.fromkeys(ids):
+                job = view.job(job_id)
+                if not isinstance(job.state, Ended):
+                    state = job.state.name.replace("_", " ")
+                    raise WrongState(f"Job {job_id} is {state}: only an ended job can be retried.")
+                specs.append(retried(job, needs, view.newest_retry, self._connection.home))
+        return enqueue(specs, self._connection)
+
+    # --- controlling ----------------------------------------------------------------------------
+
+    def cancel(self, ids: Iterable[JobId], *, cause: str = "") -> None:
+        """Stop running jobs and take waiting ones out; `cause` says why when it was not a person.
+
+        Raises NoSuchJob, WrongState (already ended).
+        """
+        self._control(IntentKind.CANCEL, ids, cause or None)
+
+    def hold(self, ids: Iterable[JobId]) -> None:
+        """Keep queued jobs from starting, and pause running ones. Raises NoSuchJob, WrongState."""
+        self._control(IntentKind.HOLD, ids)
+
+    def release(self, ids: Iterable[JobId]) -> None:
+        """Queue held jobs, and resume paused ones. Raises NoSuchJob, WrongState."""
+        self._control(IntentKind.RELEASE, ids)
+
+    def set_priority(
+        self, ids: Iterable[JobId], value: int | None = None, *, delta: int | None = None
+    ) -> None:
+        """Set (0..100) or shift the priority of waiting jobs; a shift stops at the ends of the range.
+
+        Raises BadInput (outside 0..100, or not exactly one of both), NoSuchJob, WrongState (not waiting).
+        """
+        self._control(IntentKind.PRIORITY, ids, priority_change(value, delta))
+
+    def _control(self, kind: IntentKind, ids: Iterable[JobId], body: object = None) -> None:
+        wanted = tuple(dict.fromkeys(ids))
+        if wanted:
+            with self._connection.writer() as intents:
+                intents.control(kind, wanted, self._connection.now(), body)
+
+    # --- looking --------------------------------------------------------------------------------
+
+    def get(self, job_id: JobId) -> Job:
+        """One job. Raises NoSuchJob."""
+        with self._connection.view() as view:
+            job = view.job(job_id)
+        return completed([job], self._connection, self._connection.scheduler())[0]
+
+    def list(self, query: JobQuery = _ALL) -> tuple[Job, ...]:
+        """The jobs that match, in the query's order, at most `query.limit` (200)."""
+        with self._connection.view() as view:
+            found, _ = view.jobs(query)
+        return completed(found, self._connection, self._connection.scheduler())
+
+    def rows(self, query: JobQuery) -> tuple[ListRow, ...]:
+        """The lines of a list: jobs and, where the query folds, groups."""
+        with self._connection.view() as view:
+            found, _ = view.rows(query)
+        return completed_rows(found, self._connection, self._connection.scheduler())
+
+    def snapshot(self, query: JobQuery = _ALL) -> Snapshot:
+        """One consistent picture for a screen, with the machine's latest sample. Where the database cannot
+        be read it is the picture before, and its `note` says why."""
+        now, status, machine = (
+            self._connection.now(), self._connection.scheduler(), self._connection.machine()
+        )  # fmt: skip
         sample = machine.sample(now, status)
         try:
-            with self._reading().snapshot() as view:
+            with self._connection.view() as view:
                 found, matched = view.rows(query)
                 counts = view.counts()
                 status = with_meta(status, view)
         except StateUnavailable as error:
             return replace(self._last, at=now, sample=sample, daemon=status, note=error.title)
-        rows = self._rows_completed(found, status, sample)
+        rows = completed_rows(found, self._connection, status, sample)
         self._last = Snapshot(now, rows, matched, counts, machine.capacity(status), sample, status)
         return self._last
 
-    def rows(self, query: JobQuery) -> tuple[ListRow, ...]:
-        """The lines of a list: jobs and, where the query folds, groups."""
-        with self._reading().snapshot() as view:
-            found, _ = view.rows(query)
-        return self._rows_completed(found, daemon_lock.look(self.home.scheduler_lock))
-
-    def jobs(self, query: JobQuery = JobQuery()) -> tuple[Job, ...]:  # noqa: B008 - frozen
-        """The jobs that match, in the query's order, at most `query.limit`."""
-        with self._reading().snapshot() as view:
-            found, _ = view.jobs(query)
-        return self._completed(found, daemon_lock.look(self.home.scheduler_lock))
-
-    def job(self, job_id: JobId) -> Job:
-        """One job. Raises NoSuchJob."""
-        with self._reading().snapshot() as view:
-            found = view.job(job_id)
-        return self._completed([found], daemon_lock.look(self.home.scheduler_lock))[0]
-
     def history(self, job_id: JobId) -> tuple[HistoryEntry, ...]:
         """What happened to it, oldest first. Raises NoSuchJob."""
-        with self._reading().snapshot() as view:
+        with self._connection.view() as view:
             if job_id not in view.states([job_id]):
                 raise no_such_job(job_id)
             return view.history(job_id)
@@ -67,70 +176,22 @@ class Reading(Recipes):
     def wait(self, ids: Iterable[JobId], timeout_s: float | None = None) -> tuple[Job, ...]:
         """Return the jobs, in the order asked, once all have ended, or as they stand at the time-out.
 
-        Raises NoSuchJob, and Unreachable when no scheduler runs that could end them.
+        Raises NoSuchJob, and StateUnavailable when no scheduler runs that could end them.
         """
-        from jobs.client.waiting import until_ended
-
         wanted = tuple(ids)
-        with contextlib.closing(self.watch()) as watcher:
-            until_ended(
-                wanted,
-                self._reading(),
-                watcher,
-                timeout_s,
-                lambda: daemon_lock.look(self.home.scheduler_lock).running,
-            )
-        with self._reading().snapshot() as view:
+        with contextlib.closing(self._scheduler.watch()) as subscription:
+            until_ended(wanted, self._connection, subscription, timeout_s)
+        with self._connection.view() as view:
             found = {job.id: job for job in view.get(wanted)}
         return tuple(found[job_id] for job_id in wanted)
 
-    def log_path(self, job_id: JobId, attempt: int | None = None) -> Path:
-        """The log of an attempt (default: the latest, or the first to come); it may not exist yet."""
-        return self._attempt(job_id, attempt) / "output.log"
 
-    def events_path(self, job_id: JobId, attempt: int | None = None) -> Path:
-        """What an attempt reports of itself (default: the latest); see `jobs.records.events`."""
-        return self._attempt(job_id, attempt) / "events.jsonl"
-
-    def curves(self, job_id: JobId) -> Mapping[str, Curve]:
-        """How each metric went over the steps of the latest attempt, thinned; empty if it said nothing."""
-        from jobs.records.curves import read_curves
-
-        return read_curves(self.events_path(job_id))
-
-    def provenance(self, job_id: JobId) -> Provenance | None:
-        """What the latest attempt began with; None where it left no word of it."""
-        from jobs.records.provenance import read_provenance
-
-        return read_provenance(self._attempt(job_id, None))
-
-    def first_run(self, job: Job) -> FirstRun | None:
-        """The job that it is a retry of, with what both began with; None of one that is no retry.
-
-        Its row can be gone after the database was restored: then None, too.
-        """
-        before_id = job.spec.retry_of
-        if before_id is None:
-            return None
-        found = self.jobs(JobQuery(ids=frozenset({before_id})))
-        return FirstRun(found[0], self.provenance(before_id), self.provenance(job.id)) if found else None
-
-    def output_dir(self, job_id: JobId, attempt: int | None = None) -> Path:
-        """Where an attempt leaves its files (default: the latest); it may not exist yet."""
-        return self._attempt(job_id, attempt) / "output"
-
-    def usage_trace(self, job_id: JobId, attempt: int | None = None) -> tuple[Moment, ...]:
-        """What an attempt used, second by second (default: the latest); empty before its first second."""
-        from jobs.records import usage_trace
-
-        return usage_trace.read(self._attempt(job_id, attempt) / "usage.jsonl")
-
-    def log_line_at(self, job_id: JobId, moment: Moment) -> str:
-        """The last line that the latest attempt's log had at that moment."""
-        from jobs.records import usage_trace
-
-        return usage_trace.line_at(self._attempt(job_id, None) / "output.log", moment.log_bytes)
-
-    def files_removed_at(self, job_id: JobId) -> float | None:
-        """When the files of an ended job were removed to make room; None while they are there."""
-        return self.home.removed_at(job_id)
+def priority_change(value: int | None, delta: int | None) -> dict[str, int]:
+    """What the scheduler reads. Raises BadInput."""
+    if (value is None) == (delta is None):
+        raise BadInput("Give either a priority or a shift, not both.")
+    if delta is not None:
+        return {"delta": delta}
+    if value is None or not LOWEST_PRIORITY <= value <= HIGHEST_PRIORITY:
+        raise BadInput(f"The priority must be a whole number from 0 to 100, not {value}.")
+    return {"value": value}

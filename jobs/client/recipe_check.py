@@ -7,12 +7,17 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from jobs.core.ports import BadInput
-from jobs.environments.build import BuildFailed
+from jobs.environments import installed
+from jobs.environments.build import BuildFailed, build
+from jobs.environments.folder import remember
+from jobs.installation.home import Home
 from recipes import lint, notebook, skeleton, standalone
+from recipes.manifest import parse
 from recipes.model import Problem
 
 START_S = 60.0
@@ -89,6 +94,21 @@ def check(path: Path, python: Callable[[], str] | None) -> tuple[Problem, ...]:
         return _started(path, python())
     except (BadInput, BuildFailed) as error:
         return (Problem(1, str(error)),)
+
+
+def environment_python(
+    file: Path, home: Home, say: Callable[[str], None], environ: Mapping[str, str]
+) -> str:
+    """The interpreter that a recipe's file runs with: this one, or that of its environment, which is built
+    first where it is not there. Raises BadInput, BuildFailed."""
+    recipe = parse(file.read_text(encoding="utf-8"), file)
+    wanted = None if recipe is None or isinstance(recipe, tuple) else installed.wanted(recipe)
+    if wanted is None:
+        return sys.executable
+    home.make()
+    key = remember(home.recipe_environments, wanted)
+    digest = build(home.recipe_environments, key, file.stem, say=say, environ=environ)
+    return str(home.recipe_environments / digest / "bin" / "python")
 
 
 def _started(path: Path, python: str) -> tuple[Problem, ...]:

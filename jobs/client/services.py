@@ -1,4 +1,4 @@
-"""Service jobs, as a front end sees them: a registered model that answers until it is stopped."""
+"""`client.services`: registered models that answer over HTTP, each as a job, until it is cancelled."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import contextlib
 import sys
 from typing import TYPE_CHECKING
 
+from jobs.client.connection import Connection
+from jobs.client.jobs import Jobs
 from jobs.client.models import Models
-from jobs.client.queue import Queueing
+from jobs.client.runs import Runs
 from jobs.core.jobs import Active, Job, JobId, StateName
 from jobs.core.requests import JobQuery, NeedsRequest, SubmitRequest
 
@@ -16,16 +18,23 @@ if TYPE_CHECKING:
 
 _MOST = 1_000
 _GRACE_S = 12.0
-_AT_WORK = frozenset(
+_ANY_NEEDS = NeedsRequest()
+_NOT_ENDED = frozenset(
     {StateName.QUEUED, StateName.HELD, StateName.STARTING, StateName.RUNNING, StateName.PAUSED}
 )
 
 
-class Serving(Queueing, Models):
-    def serve_model(
+class Services:
+    def __init__(self, connection: Connection, jobs: Jobs, runs: Runs, models: Models) -> None:
+        self._models_folder = str(connection.home.models)
+        self._jobs = jobs
+        self._runs = runs
+        self._models = models
+
+    def serve(
         self,
         reference: str,
-        needs: NeedsRequest,
+        needs: NeedsRequest = _ANY_NEEDS,
         *,
         host: str = "127.0.0.1",
         port: int = 0,
@@ -35,37 +44,41 @@ class Serving(Queueing, Models):
     ) -> JobId:
         """Queue a service job for what the reference means, now and when its alias moves.
 
-        Raises BadInput (no such model; another address than this machine's own without a token), NeverFits.
+        `port` 0 takes a free one; `token_sha256` is the hexadecimal digest of the token that requests have
+        to send; `native` keeps the model as it is instead of compiling it. Raises BadInput (no such model;
+        another address than this machine's own without a token), NeverFits.
         """
         from jobs.kinds.service import ServiceRequest, argv, checked
 
-        self.model(reference)
-        models = str(self.home.models)
-        asked = checked(
-            ServiceRequest(models, reference, host, port, token_sha256, native, log_predictions)
+        self._models.get(reference)
+        service = checked(
+            ServiceRequest(
+                self._models_folder, reference, host, port, token_sha256, native, log_predictions
+            )
         )
         request = SubmitRequest(
-            argv=argv(sys.executable, asked),
+            argv=argv(sys.executable, service),
             name=f"serve {reference}",
-            cwd=str(self.home.models),
+            cwd=self._models_folder,
             needs=needs,
             grace_s=_GRACE_S,
             on_reboot="requeue",
         )
-        return self.submit([request])[0]
+        return self._jobs.submit([request])[0]
 
-    def services(self) -> tuple[tuple[Job, Service | None], ...]:
+    def list(self) -> tuple[tuple[Job, Service | None], ...]:
         """Every service job that has not ended, and what it says of itself once it is ready."""
         from jobs.kinds.service import is_service
 
-        query = JobQuery(states=_AT_WORK, text="serve ", limit=_MOST)
-        return tuple((job, self.service(job)) for job in self.jobs(query) if is_service(job))
+        query = JobQuery(states=_NOT_ENDED, text="serve ", limit=_MOST)
+        return tuple((job, self.of_job(job)) for job in self._jobs.list(query) if is_service(job))
 
-    def service(self, job: Job) -> Service | None:
-        """What a service job says of itself; None while it does not run, or is not ready."""
+    def of_job(self, job: Job) -> Service | None:
+        """What a service job says of itself, its `url` among it; None until it is ready, and once it has
+        ended."""
         from jobs.kinds.service import SERVICE, service_of
 
         if isinstance(job.state, Active):
             with contextlib.suppress(OSError):
-                return service_of((self.output_dir(job.id) / SERVICE).read_bytes())
+                return service_of((self._runs.output_dir(job.id) / SERVICE).read_bytes())
         return None

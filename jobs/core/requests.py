@@ -1,7 +1,7 @@
 """What front ends send and see: requests, queries and snapshots.
 
 Pure values shared by `jobs.client` and the front ends. No I/O and no rules: how a request becomes a job is
-the api's and the engine's business.
+the client's and the engine's business.
 """
 
 from __future__ import annotations

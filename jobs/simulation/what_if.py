@@ -1,6 +1,6 @@
 """What would have become of a trace, or of this machine's own past, on another machine or by other rules.
 
-Stands behind the api. It replays with the scheduler's own `decide` in virtual time and changes nothing.
+Stands behind the client. It replays with the scheduler's own `decide` in virtual time and changes nothing.
 What a past cannot tell is assumed: a job holds what it asked for from its first second to its last, and
 takes as long wherever it runs.
 """

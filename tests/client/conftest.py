@@ -42,7 +42,7 @@ def home(tmp_path: Path) -> Home:
 
 
 @pytest.fixture
-def api(home: Home) -> Iterator[Client]:
+def client(home: Home) -> Iterator[Client]:
     environ = {"PATH": os.environ["PATH"], "HOME": "/", "TOKEN": "xyzzy-secret"}
-    with Client(home, Settings(), environ=environ) as api:
-        yield api
+    with Client(home, Settings(), environ=environ) as client:
+        yield client

@@ -18,13 +18,13 @@ from jobs.store.captured_variables import path_of
 TRUE = SubmitRequest(argv=("true",))
 
 
-def test_a_command_keeps_what_it_was_given(api: Client, tmp_path: Path) -> None:
+def test_a_command_keeps_what_it_was_given(client: Client, tmp_path: Path) -> None:
     needs = NeedsRequest(cpus=0.5, mem_bytes=64 * MIB, time_limit_s=60)
     request = SubmitRequest(
         argv=("sh", "-c", "exit 7"), cwd=str(tmp_path), needs=needs, priority=60, grace_s=1
     )
-    (job_id,) = api.submit([request])
-    job = api.job(job_id)
+    (job_id,) = client.jobs.submit([request])
+    job = client.jobs.get(job_id)
     assert job_id == 1
     assert job.spec.name == "sh"
     assert job.spec.argv == ("sh", "-c", "exit 7")
@@ -36,20 +36,20 @@ def test_a_command_keeps_what_it_was_given(api: Client, tmp_path: Path) -> None:
     assert isinstance(job.state, Queued)
 
 
-def test_what_nobody_named_comes_from_the_settings(api: Client) -> None:
-    (job_id,) = api.submit([TRUE])
-    spec = api.job(job_id).spec
+def test_what_nobody_named_comes_from_the_settings(client: Client) -> None:
+    (job_id,) = client.jobs.submit([TRUE])
+    spec = client.jobs.get(job_id).spec
     assert (spec.needs.cpus, spec.needs.mem_bytes, spec.needs.mem_is_limit) == (1.0, GIB, False)
     assert (spec.grace_s, spec.cwd) == (10.0, str(Path.cwd()))
 
 
-def test_a_recipe_brings_its_needs_and_flags(api: Client) -> None:
+def test_a_recipe_brings_its_needs_and_flags(client: Client) -> None:
     request = SubmitRequest(
         recipe="counting", params={"rounds": "5"}, needs=NeedsRequest(cpus=0.25), start_held=True
     )
-    (job_id,) = api.submit([request])
-    job = api.job(job_id)
-    path = str(api.home.recipes / "counting.py")
+    (job_id,) = client.jobs.submit([request])
+    job = client.jobs.get(job_id)
+    path = str(client.home.recipes / "counting.py")
     assert job.spec.argv == (sys.executable, path, "--rounds", "5")
     assert job.spec.params == (("rounds", 5),)
     assert (job.spec.recipe, job.spec.framework, job.spec.name) == ("counting", "sklearn", "counting")
@@ -87,89 +87,95 @@ def test_a_recipe_brings_its_needs_and_flags(api: Client) -> None:
     ],
 )
 def test_bad_input_is_one_sentence_and_changes_nothing(
-    api: Client, request_: SubmitRequest, says: str
+    client: Client, request_: SubmitRequest, says: str
 ) -> None:
     with pytest.raises(BadInput, match=says):
-        api.submit([TRUE, request_])
-    assert api.jobs() == ()
-    problems = api.preview(request_).problems
+        client.jobs.submit([TRUE, request_])
+    assert client.jobs.list() == ()
+    problems = client.forecasts.preview(request_).problems
     assert len(problems) == 1
-    assert api.submit([TRUE]) == (1,)
+    assert client.jobs.submit([TRUE]) == (1,)
 
 
-def test_what_never_fits_is_refused_with_the_numbers(api: Client) -> None:
-    capacity = api.capacity()
+def test_what_never_fits_is_refused_with_the_numbers(client: Client) -> None:
+    capacity = client.machine.capacity()
     with pytest.raises(NeverFits, match=f"needs 4096 cores, and this machine can give {capacity.cpus:g}"):
-        api.submit([SubmitRequest(argv=("true",), needs=NeedsRequest(cpus=4096))])
+        client.jobs.submit([SubmitRequest(argv=("true",), needs=NeedsRequest(cpus=4096))])
     with pytest.raises(NeverFits, match="GiB"):
-        api.submit([SubmitRequest(argv=("true",), needs=NeedsRequest(mem_bytes=2**60))])
-    assert api.jobs() == ()
+        client.jobs.submit([SubmitRequest(argv=("true",), needs=NeedsRequest(mem_bytes=2**60))])
+    assert client.jobs.list() == ()
     assert set(
-        api.preview(SubmitRequest(argv=("true",), needs=NeedsRequest(mem_bytes=2**60))).problems
+        client.forecasts.preview(
+            SubmitRequest(argv=("true",), needs=NeedsRequest(mem_bytes=2**60))
+        ).problems
     ) == {"mem"}
 
 
-def test_dependencies_must_exist(api: Client) -> None:
+def test_dependencies_must_exist(client: Client) -> None:
     with pytest.raises(NoSuchJob, match="no job 5"):
-        api.submit([SubmitRequest(argv=("true",), after=(Dependency(JobId(5)),))])
-    assert set(api.preview(SubmitRequest(argv=("true",), after=(Dependency(JobId(5)),))).problems) == {
-        "after"
-    }
-    (first,) = api.submit([TRUE])
-    (second,) = api.submit([SubmitRequest(argv=("true",), after=(Dependency(first, DependencyKind.ANY),))])
-    assert api.job(second).spec.after == (Dependency(first, DependencyKind.ANY),)
+        client.jobs.submit([SubmitRequest(argv=("true",), after=(Dependency(JobId(5)),))])
+    assert set(
+        client.forecasts.preview(SubmitRequest(argv=("true",), after=(Dependency(JobId(5)),))).problems
+    ) == {"after"}
+    (first,) = client.jobs.submit([TRUE])
+    (second,) = client.jobs.submit(
+        [SubmitRequest(argv=("true",), after=(Dependency(first, DependencyKind.ANY),))]
+    )
+    assert client.jobs.get(second).spec.after == (Dependency(first, DependencyKind.ANY),)
 
 
-def test_the_environment_is_a_private_file_and_no_row(api: Client) -> None:
-    first, second = api.submit(
+def test_the_environment_is_a_private_file_and_no_row(client: Client) -> None:
+    first, second = client.jobs.submit(
         [TRUE, SubmitRequest(argv=("true",), env={"A": "1", "PATH": os.environ["PATH"]})]
     )
-    digest = api.job(first).spec.env_digest
-    assert digest != api.job(second).spec.env_digest
-    path = path_of(api.home.captured_variables, digest)
+    digest = client.jobs.get(first).spec.env_digest
+    assert digest != client.jobs.get(second).spec.env_digest
+    path = path_of(client.home.captured_variables, digest)
     assert path.stat().st_mode & 0o777 == 0o600
     assert json.loads(path.read_text())["TOKEN"] == "xyzzy-secret"
-    (third,) = api.submit([TRUE])
-    assert api.job(third).spec.env_digest == digest
-    assert len(list(api.home.captured_variables.iterdir())) == 2
-    for file in api.home.data.glob("cro.db*"):
+    (third,) = client.jobs.submit([TRUE])
+    assert client.jobs.get(third).spec.env_digest == digest
+    assert len(list(client.home.captured_variables.iterdir())) == 2
+    for file in client.home.data.glob("cro.db*"):
         assert b"xyzzy-secret" not in file.read_bytes()
 
 
-def test_a_preview_writes_nothing(api: Client) -> None:
-    preview = api.preview(SubmitRequest(argv=("true",), needs=NeedsRequest(cpus=0.1, mem_bytes=MIB)))
+def test_a_preview_writes_nothing(client: Client) -> None:
+    preview = client.forecasts.preview(
+        SubmitRequest(argv=("true",), needs=NeedsRequest(cpus=0.1, mem_bytes=MIB))
+    )
     assert preview.problems == {}
     assert preview.needs is not None
     assert preview.starts_now or preview.reasons
-    assert list(api.home.captured_variables.iterdir()) == []
-    assert api.jobs() == ()
+    assert list(client.home.captured_variables.iterdir()) == []
+    assert client.jobs.list() == ()
 
 
-def test_a_hundred_alike_are_queued_at_once(api: Client) -> None:
-    assert api.submit([TRUE] * 100) == tuple(range(1, 101))
-    assert len(api.jobs(JobQuery(limit=500))) == 100
+def test_a_hundred_alike_are_queued_at_once(client: Client) -> None:
+    assert client.jobs.submit([TRUE] * 100) == tuple(range(1, 101))
+    assert len(client.jobs.list(JobQuery(limit=500))) == 100
 
 
-def test_wishes_are_checked_before_they_are_written(api: Client) -> None:
-    queued, held = api.submit([TRUE, SubmitRequest(argv=("true",), start_held=True)])
+def test_wishes_are_checked_before_they_are_written(client: Client) -> None:
+    queued, held = client.jobs.submit([TRUE, SubmitRequest(argv=("true",), start_held=True)])
     with pytest.raises(NoSuchJob):
-        api.cancel([queued, JobId(77)])
+        client.jobs.cancel([queued, JobId(77)])
     with pytest.raises(WrongState):
-        api.release([held, queued])
+        client.jobs.release([held, queued])
     with pytest.raises(WrongState):
-        api.hold([held])
+        client.jobs.hold([held])
     with pytest.raises(WrongState, match="only an ended job"):
-        api.retry([queued])
+        client.jobs.retry([queued])
     with pytest.raises(BadInput):
-        api.set_priority([queued], 101)
+        client.jobs.set_priority([queued], 101)
     with pytest.raises(BadInput):
-        api.set_priority([queued])
-    api.cancel([])
+        client.jobs.set_priority([queued])
+    client.jobs.cancel([])
 
 
-def test_whether_it_may_be_stopped_for_others_is_the_recipes_word_or_the_persons(api: Client) -> None:
+def test_whether_it_may_be_stopped_for_others_is_the_recipes_word_or_the_persons(client: Client) -> None:
     text = '# /// script\n# [tool.cro]\n# title = "x"\n# checkpoint = true\n# ///\n'
-    (api.home.recipes / "saves.py").write_text(text)
+    (client.home.recipes / "saves.py").write_text(text)
     asked = (
         SubmitRequest(recipe="saves"),
         SubmitRequest(recipe="saves", checkpoint=False),
@@ -177,5 +183,5 @@ def test_whether_it_may_be_stopped_for_others_is_the_recipes_word_or_the_persons
         TRUE,
         SubmitRequest(argv=("true",), checkpoint=True),
     )
-    promised = [api.job(job_id).spec.checkpoint for job_id in api.submit(asked)]
+    promised = [client.jobs.get(job_id).spec.checkpoint for job_id in client.jobs.submit(asked)]
     assert promised == [True, False, False, False, True]

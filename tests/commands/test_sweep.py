@@ -129,8 +129,8 @@ def test_a_sweep_knows_its_best_and_is_cancelled_whole(cro: CommandLine, until: 
     with closing(sqlite3.connect(cro.home / "cro.db")) as store, store:
         store.execute("UPDATE groups SET judged_by = '[]'")  # as of one that was brought back
     home = Home.find({"CRO_HOME": str(cro.home)})
-    with closing(Client(home, Settings.load(home.settings_file))) as api:
-        assert api.runs(JobId(1)).better == {"loss": "min"}, "the recipe says it"
+    with closing(Client(home, Settings.load(home.settings_file))) as client:
+        assert client.groups.runs(JobId(1)).better == {"loss": "min"}, "the recipe says it"
     alone = cro("sweep", "99")
     assert alone.code == 2 and "no job 99" in alone.err
 

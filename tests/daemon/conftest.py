@@ -52,35 +52,37 @@ class Installation:
             shutil.copy(database, self.home.database)
         self.settings(TOLERANT)
         environ = {"PATH": os.environ["PATH"], "SECRET": SECRET}
-        self.api = Client(self.home, Settings.load(self.home.settings_file), environ=environ)
+        self.client = Client(self.home, Settings.load(self.home.settings_file), environ=environ)
 
     def settings(self, text: str) -> None:
         self.home.settings_file.write_text(text)
 
     def submit(self, *requests: SubmitRequest) -> tuple[JobId, ...]:
-        return self.api.submit(requests)
+        return self.client.jobs.submit(requests)
 
     def start(self) -> int:
-        pid = self.api.ensure_daemon().pid
+        pid = self.client.scheduler.start().pid
         assert pid is not None
         return pid
 
     def kill(self) -> None:
         """kill -9, and wait until its lock is free."""
-        pid = self.api.daemon_status().pid
+        pid = self.client.scheduler.status().pid
         assert pid is not None
         os.kill(pid, signal.SIGKILL)
-        self.until(lambda: not self.api.daemon_status().running, "the daemon to be gone")
+        self.until(lambda: not self.client.scheduler.status().running, "the daemon to be gone")
 
     def until(self, holds: Callable[[], object], what: str, timeout_s: float = 120.0) -> None:
         deadline = time.monotonic() + timeout_s
         while not holds():
-            assert time.monotonic() < deadline, f"waited for {what}: {self.api.jobs()}\n{self.log()}"
+            assert time.monotonic() < deadline, (
+                f"waited for {what}: {self.client.jobs.list()}\n{self.log()}"
+            )
             time.sleep(0.01)
 
     def until_state(self, job_id: JobId, *names: str) -> Job:
-        self.until(lambda: self.api.job(job_id).state.name in names, f"job {job_id} to be {names}")
-        return self.api.job(job_id)
+        self.until(lambda: self.client.jobs.get(job_id).state.name in names, f"job {job_id} to be {names}")
+        return self.client.jobs.get(job_id)
 
     def until_gone(self, pid: int) -> None:
         """Until the process has ended, reaped or not."""
@@ -95,15 +97,15 @@ class Installation:
 
     def close(self) -> None:
         try:
-            jobs = self.api.jobs(JobQuery(limit=1000)) if self.home.database.exists() else ()
+            jobs = self.client.jobs.list(JobQuery(limit=1000)) if self.home.database.exists() else ()
             running = [job.id for job in jobs if isinstance(job.state, Active)]
             if running:
                 self.start()
-                self.api.cancel(running)
-                self.api.wait(running, timeout_s=60)
+                self.client.jobs.cancel(running)
+                self.client.jobs.wait(running, timeout_s=60)
         finally:
-            self.api.stop_daemon()
-            self.api.close()
+            self.client.scheduler.stop()
+            self.client.close()
 
 
 @pytest.fixture(scope="session")
@@ -126,7 +128,7 @@ def watched_long(tmp_path_factory: pytest.TempPathFactory, empty_database: Path)
     """One that is watched from the first of these tests on, for what takes a scheduler many seconds."""
     installation = Installation(tmp_path_factory.mktemp("watched") / "home", empty_database)
     installation.start()
-    with contextlib.closing(installation.api.watch()):
+    with contextlib.closing(installation.client.scheduler.watch()):
         yield installation
     installation.close()
 

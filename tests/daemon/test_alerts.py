@@ -26,17 +26,20 @@ def test_a_runaway_log_is_told_pauses_the_queue_and_is_over_with_its_job(
     )
     installation.start()
     (loud,) = installation.submit(command(sys.executable, "-c", FILLS_ITS_LOG))
-    installation.until(lambda: installation.api.snapshot().sample.alerts, "the alert")  # type: ignore[union-attr]
-    sample = installation.api.snapshot().sample
+    installation.until(lambda: installation.client.jobs.snapshot().sample.alerts, "the alert")  # type: ignore[union-attr]
+    sample = installation.client.jobs.snapshot().sample
     assert sample is not None
     (alert,) = [alert for alert in sample.alerts if alert.kind is AlertKind.LOG]
     assert alert.subject == f"#{loud}" and f"Job #{loud} has written 2 MiB" in alert.text
     (next_,) = installation.submit(command("true"))
     installation.until(
-        lambda: [reason.code for reason in installation.api.explain(next_).reasons] == [ReasonCode.ALERT],
+        lambda: (
+            [reason.code for reason in installation.client.forecasts.explain(next_).reasons]
+            == [ReasonCode.ALERT]
+        ),
         "the queue to pause",
     )
-    installation.api.cancel([loud])
+    installation.client.jobs.cancel([loud])
     installation.until_state(next_, "succeeded")
     installation.until(lambda: told.exists() and told.read_text().count("\n") == 2, "both words")
     raised, cleared = map(json.loads, told.read_text().splitlines())
@@ -49,6 +52,6 @@ def test_a_command_that_cannot_be_run_disturbs_nothing(installation: Installatio
     installation.start()
     (loud,) = installation.submit(command(sys.executable, "-c", FILLS_ITS_LOG))
     installation.until(lambda: "the command for alerts failed" in installation.log(), "the word in the log")
-    assert installation.api.job(loud).state.name == "running"
+    assert installation.client.jobs.get(loud).state.name == "running"
     (next_,) = installation.submit(command("true"))
     installation.until_state(next_, "succeeded")

@@ -27,7 +27,7 @@ def test_kill_9_of_the_daemon_with_jobs_running_and_waiting(
     installation: Installation, cores: float
 ) -> None:
     installation.start()
-    api = installation.api
+    client = installation.client
     during = installation.submit(*[command("sh", "-c", f"sleep 0.{n}; exit {n}") for n in range(1, 6)])
     long = installation.submit(command("sh", "-c", "sleep 2; exit 9"))
     waiting = installation.submit(*[command("sh", "-c", f"exit {n}", cpus=cores) for n in range(3)])
@@ -41,9 +41,9 @@ def test_kill_9_of_the_daemon_with_jobs_running_and_waiting(
     )
     installation.start()
     ids = (*during, *long, *waiting, *unread)
-    codes = [getattr(job.state, "exit_code", None) for job in api.wait(ids, timeout_s=60)]
+    codes = [getattr(job.state, "exit_code", None) for job in client.jobs.wait(ids, timeout_s=60)]
     assert codes == [1, 2, 3, 4, 5, 9, 0, 1, 2, 4]
-    assert {job.attempts for job in api.jobs(JobQuery(limit=99))} == {1}, "nothing ran twice"
+    assert {job.attempts for job in client.jobs.list(JobQuery(limit=99))} == {1}, "nothing ran twice"
 
 
 def test_kill_9_again_and_again_during_a_stream_of_jobs(installation: Installation, tmp_path: Path) -> None:
@@ -58,7 +58,7 @@ def test_kill_9_again_and_again_during_a_stream_of_jobs(installation: Installati
         installation.until(lambda n=enough: len(list(runs.iterdir())) >= n, "some to have run")  # type: ignore[misc]
         installation.kill()
         installation.start()
-    jobs = installation.api.wait(ids, timeout_s=90)  # type: ignore[arg-type]
+    jobs = installation.client.jobs.wait(ids, timeout_s=90)  # type: ignore[arg-type]
     for job in jobs:
         assert isinstance(job.state, Succeeded | Failed), job
         assert job.state.exit_code == job.id % 5
@@ -73,15 +73,15 @@ def test_stopping_the_daemon_lets_jobs_go_on(installation: Installation, tmp_pat
     (job_id,) = installation.submit(command("sh", "-c", f"cat {gate}; exit 6"))
     before = installation.until_state(job_id, "running").state
     assert isinstance(before, Running)
-    assert installation.api.stop_daemon()
-    assert not installation.api.stop_daemon()
+    assert installation.client.scheduler.stop()
+    assert not installation.client.scheduler.stop()
     os.kill(before.pid, 0)
     installation.start()
     adopted = installation.until_state(job_id, "running").state
     assert isinstance(adopted, Running)
     assert adopted.pid == before.pid
     gate.write_text("go\n")
-    (job,) = installation.api.wait([job_id], timeout_s=120)
+    (job,) = installation.client.jobs.wait([job_id], timeout_s=120)
     assert isinstance(job.state, Failed)
     assert job.state.exit_code == 6
 
@@ -91,9 +91,9 @@ def test_a_cancel_asked_for_while_no_daemon_runs_is_done_by_the_next(installatio
     (job_id,) = installation.submit(command("sleep", "600"))
     installation.until_state(job_id, "running")
     installation.kill()
-    installation.api.cancel([job_id])
+    installation.client.jobs.cancel([job_id])
     installation.start()
-    assert isinstance(installation.api.wait([job_id], timeout_s=120)[0].state, Cancelled)
+    assert isinstance(installation.client.jobs.wait([job_id], timeout_s=120)[0].state, Cancelled)
 
 
 def test_a_supervisor_that_is_killed_makes_its_job_lost_and_leaves_nothing(
@@ -106,7 +106,7 @@ def test_a_supervisor_that_is_killed_makes_its_job_lost_and_leaves_nothing(
     assert isinstance(state, Running)
     installation.until(lambda: pid_file.exists() and pid_file.read_text().strip(), "the job's pid")
     os.kill(state.pid, signal.SIGKILL)
-    (job,) = installation.api.wait([job_id], timeout_s=120)
+    (job,) = installation.client.jobs.wait([job_id], timeout_s=120)
     assert isinstance(job.state, Lost)
     installation.until_gone(int(pid_file.read_text()))
 
@@ -119,9 +119,9 @@ def test_two_daemons_at_once_become_one(installation: Installation) -> None:
     installation.until(lambda: sum(p.poll() is not None for p in processes) == 2, "two of three to leave")
     assert sorted(process.poll() or 0 for process in processes) == [0, 3, 3]
     (left,) = [process for process in processes if process.poll() is None]
-    installation.until(lambda: installation.api.daemon_status().pid == left.pid, "one to serve")
+    installation.until(lambda: installation.client.scheduler.status().pid == left.pid, "one to serve")
     (job_id,) = installation.submit(command("true"))
-    assert isinstance(installation.api.wait([job_id], timeout_s=120)[0].state, Succeeded)
+    assert isinstance(installation.client.jobs.wait([job_id], timeout_s=120)[0].state, Succeeded)
     left.terminate()
     for process in processes:
         process.communicate(timeout=20)
@@ -143,7 +143,7 @@ def test_four_front_ends_start_one_daemon(installation: Installation) -> None:
 def test_a_daemon_that_cannot_start_says_why(installation: Installation) -> None:
     installation.settings("[nonsense]\n")
     with pytest.raises(StateUnavailable) as refused:
-        installation.api.ensure_daemon()
+        installation.client.scheduler.start()
     assert "nonsense" in refused.value.detail
     installation.settings(TOLERANT)
 
@@ -151,22 +151,22 @@ def test_a_daemon_that_cannot_start_says_why(installation: Installation) -> None
 def test_it_leaves_by_itself_when_nothing_is_left_to_do(installation: Installation) -> None:
     installation.settings(TOLERANT.replace("[daemon]", "[daemon]\nidle_exit_s = 0.5"))
     installation.start()
-    watcher = installation.api.watch()
+    watcher = installation.client.scheduler.watch()
     (job_id, _) = installation.submit(command("sleep", "1"), command("true", start_held=True))
-    installation.api.wait([job_id], timeout_s=120)
-    assert not watcher.wait(1.5) or installation.api.daemon_status().running
-    assert installation.api.daemon_status().running, "somebody watches"
+    installation.client.jobs.wait([job_id], timeout_s=120)
+    assert not watcher.wait(1.5) or installation.client.scheduler.status().running
+    assert installation.client.scheduler.status().running, "somebody watches"
     watcher.close()
-    installation.until(lambda: not installation.api.daemon_status().running, "the daemon to leave")
+    installation.until(lambda: not installation.client.scheduler.status().running, "the daemon to leave")
     (last,) = installation.submit(command("true"))
     installation.start()
-    assert isinstance(installation.api.wait([last], timeout_s=120)[0].state, Succeeded)
+    assert isinstance(installation.client.jobs.wait([last], timeout_s=120)[0].state, Succeeded)
 
 
 def test_it_leaves_when_its_folder_is_gone(installation: Installation) -> None:
     pid = installation.start()
     (job_id,) = installation.submit(command("true"))
-    installation.api.wait([job_id], timeout_s=120)
+    installation.client.jobs.wait([job_id], timeout_s=120)
     kept = installation.home.data.rename(installation.home.data.with_name("moved"))
     installation.until_gone(pid)
     kept.rename(installation.home.data)
@@ -179,36 +179,36 @@ def test_a_database_that_is_locked_for_long_is_waited_out(installation: Installa
     installation.until_state(job_id, "running")
     holder = sqlite3.connect(installation.home.database, isolation_level=None)
     holder.execute("BEGIN IMMEDIATE")
-    assert installation.api.snapshot().note == ""
+    assert installation.client.jobs.snapshot().note == ""
     installation.until(lambda: "a cycle failed" in installation.log(), "the daemon to give up once")
     holder.execute("ROLLBACK")
     holder.close()
-    (job,) = installation.api.wait([job_id], timeout_s=120)
+    (job,) = installation.client.jobs.wait([job_id], timeout_s=120)
     assert isinstance(job.state, Failed)
     assert job.state.exit_code == 5
 
 
 def test_a_lost_ring_is_found(installation: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
     installation.start()
-    watcher = installation.api.watch()
+    watcher = installation.client.scheduler.watch()
     monkeypatch.setattr(Notifier, "notify", lambda *_: False)
     (job_id,) = installation.submit(command("true"))
     monkeypatch.undo()
-    assert isinstance(installation.api.wait([job_id], timeout_s=120)[0].state, Succeeded)
+    assert isinstance(installation.client.jobs.wait([job_id], timeout_s=120)[0].state, Succeeded)
     watcher.close()
 
 
 def test_vitals_are_published_while_somebody_watches(installation: Installation) -> None:
     pid = installation.start()
-    watcher = installation.api.watch()
+    watcher = installation.client.scheduler.watch()
     (job_id,) = installation.submit(command("sleep", "600"))
     installation.until_state(job_id, "running")
     installation.until(
-        lambda: (s := installation.api.snapshot()).sample is not None and job_id in s.sample.jobs,
+        lambda: (s := installation.client.jobs.snapshot()).sample is not None and job_id in s.sample.jobs,
         "the job's live use",
     )
     assert json.loads(installation.home.latest_sample.read_text())["pid"] == pid
-    snapshot = installation.api.snapshot()
+    snapshot = installation.client.jobs.snapshot()
     assert snapshot.daemon.pid == pid
     assert snapshot.jobs[0].usage.mem_bytes is not None
     watcher.close()
@@ -245,18 +245,20 @@ def test_the_daemon_loads_no_screen_and_no_table_library() -> None:
 def test_hundreds_at_once(installation: Installation) -> None:
     ids = installation.submit(*[command("true", cpus=0.5)] * 300)
     installation.start()
-    assert {job.state.name for job in installation.api.wait(ids, timeout_s=100)} == {StateName.SUCCEEDED}
-    assert installation.api.snapshot().counts == {StateName.SUCCEEDED: 300}
+    assert {job.state.name for job in installation.client.jobs.wait(ids, timeout_s=100)} == {
+        StateName.SUCCEEDED
+    }
+    assert installation.client.jobs.snapshot().counts == {StateName.SUCCEEDED: 300}
 
 
 def test_a_submit_while_the_scheduler_leaves_is_scheduled(installation: Installation) -> None:
     installation.settings(TOLERANT + "idle_exit_s = 0.3\n")
     with contextlib.closing(Client(installation.home, Settings())) as passer_by:  # it starts no scheduler
-        for who in (installation.api, passer_by) * 2:
+        for who in (installation.client, passer_by) * 2:
             installation.start()
             installation.until(installation.home.scheduler_socket.exists, "it to listen")
             installation.until(lambda: not installation.home.scheduler_socket.exists(), "it to leave")
-            (job_id,) = who.submit([command("true")])
-            if who is passer_by and not installation.api.daemon_status().running:
+            (job_id,) = who.jobs.submit([command("true")])
+            if who is passer_by and not installation.client.scheduler.status().running:
                 continue  # it had left before: whoever wants a scheduler starts one
             installation.until_state(job_id, "succeeded")

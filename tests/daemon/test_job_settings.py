@@ -11,8 +11,8 @@ TELL = "cat /proc/self/oom_score_adj; seq 100000"
 
 def printed(installation: Installation) -> Path:
     (job_id,) = installation.submit(command("sh", "-c", TELL))
-    installation.api.wait([job_id], timeout_s=120)
-    return installation.api.log_path(job_id)
+    installation.client.jobs.wait([job_id], timeout_s=120)
+    return installation.client.runs.log_path(job_id)
 
 
 def test_jobs_stand_back_and_have_long_logs_unless_told_otherwise(installation: Installation) -> None:

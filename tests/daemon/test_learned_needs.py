@@ -47,43 +47,43 @@ def holder(installation: Installation, *, declared: int, hold: int) -> SubmitReq
 
 
 def story(installation: Installation, job_id: JobId) -> list[str]:
-    return [entry.event for entry in installation.api.history(job_id)]
+    return [entry.event for entry in installation.client.jobs.history(job_id)]
 
 
 def test_after_some_runs_a_job_reserves_what_they_used(at_work: Installation) -> None:
     request = holder(at_work, declared=900, hold=100)
     first = at_work.submit(*[request] * 5)
-    assert {job.state.name for job in at_work.api.wait(first, timeout_s=60)} == {"succeeded"}
-    foreseen = at_work.api.preview(request)
+    assert {job.state.name for job in at_work.client.jobs.wait(first, timeout_s=60)} == {"succeeded"}
+    foreseen = at_work.client.forecasts.preview(request)
     assert foreseen.needs is not None
     assert foreseen.learned is not None
     assert foreseen.needs.mem_bytes == 900 * MIB
     assert 100 * MIB < foreseen.learned.mem_bytes < 300 * MIB
     assert foreseen.learned_runs == 5
     (job_id,) = at_work.submit(request)
-    at_work.until(lambda: isinstance(at_work.api.job(job_id).state, Running), "the next run")
-    job = at_work.api.job(job_id)
+    at_work.until(lambda: isinstance(at_work.client.jobs.get(job_id).state, Running), "the next run")
+    job = at_work.client.jobs.get(job_id)
     assert job.needs.mem_bytes == foreseen.learned.mem_bytes
     assert job.mem_limit_bytes == 900 * MIB, "what was declared still limits it"
     named = SubmitRequest(recipe="holder", needs=NeedsRequest(mem_bytes=500 * MIB))
     (named_id,) = at_work.submit(named)
-    (ended, _) = at_work.api.wait([named_id, job_id], timeout_s=60)
+    (ended, _) = at_work.client.jobs.wait([named_id, job_id], timeout_s=60)
     assert ended.needs.mem_bytes == 500 * MIB
 
 
 def test_what_ran_out_of_memory_is_tried_again_with_more(at_work: Installation) -> None:
     (job_id,) = at_work.submit(holder(at_work, declared=64, hold=150))
-    (job,) = at_work.api.wait([job_id], timeout_s=90)
-    assert job.state.name == "succeeded", at_work.api.history(job_id)
+    (job,) = at_work.client.jobs.wait([job_id], timeout_s=90)
+    assert job.state.name == "succeeded", at_work.client.jobs.history(job_id)
     assert job.memory_tries in (1, 2)
     assert job.attempts == 1 + job.memory_tries
     assert story(at_work, job_id).count("ran out of memory") == job.memory_tries
-    assert at_work.api.log_path(job_id).read_text() == "held\n"
+    assert at_work.client.runs.log_path(job_id).read_text() == "held\n"
 
 
 def test_the_persons_own_limit_ends_it(at_work: Installation) -> None:
     request = holder(at_work, declared=900, hold=150)
     (job_id,) = at_work.submit(SubmitRequest(recipe=request.recipe, needs=NeedsRequest(mem_bytes=64 * MIB)))
-    (job,) = at_work.api.wait([job_id], timeout_s=60)
+    (job,) = at_work.client.jobs.wait([job_id], timeout_s=60)
     assert job.state.name == "out_of_memory"
     assert job.attempts == 1

@@ -34,27 +34,27 @@ def begun(installation: Installation) -> Installation:
 
 
 def story(installation: Installation, job_id: JobId) -> list[str]:
-    return [entry.event for entry in installation.api.history(job_id)]
+    return [entry.event for entry in installation.client.jobs.history(job_id)]
 
 
 def begin(installation: Installation, script: str, **more: object) -> JobId:
-    cpus = installation.api.capacity().cpus
+    cpus = installation.client.machine.capacity().cpus
     (job_id,) = installation.submit(command("sh", "-c", script, cpus=cpus, checkpoint=True, **more))
     installation.until_state(job_id, "running")
-    path = installation.api.log_path(job_id)
+    path = installation.client.runs.log_path(job_id)
     installation.until(lambda: path.exists() and "begun" in path.read_text(), "its first line")
     return job_id
 
 
 def test_it_goes_on_from_its_checkpoint_after_the_short_job(begun: Installation) -> None:
     long = begin(begun, LONG)
-    (short,) = begun.submit(command("echo", "short", cpus=begun.api.capacity().cpus))
-    ended = begun.api.wait([long, short], timeout_s=60)
-    assert [job.state.name for job in ended] == ["succeeded", "succeeded"], begun.api.history(long)
+    (short,) = begun.submit(command("echo", "short", cpus=begun.client.machine.capacity().cpus))
+    ended = begun.client.jobs.wait([long, short], timeout_s=60)
+    assert [job.state.name for job in ended] == ["succeeded", "succeeded"], begun.client.jobs.history(long)
     job = ended[0]
     assert (job.attempts, job.evictions) == (2, 1)
     assert job.attained_s > 0
-    assert begun.api.log_path(long).read_text() == "goes on after 7\n"
+    assert begun.client.runs.log_path(long).read_text() == "goes on after 7\n"
     assert story(begun, long) == [
         *("submitted", "starting", "running", "asked to save and stop", "saved and stopped"),
         *("starting", "running", "succeeded"),
@@ -70,23 +70,23 @@ def test_it_goes_on_from_its_checkpoint_after_the_short_job(begun: Installation)
 
 def test_one_that_does_not_save_is_told_and_never_asked_again(begun: Installation) -> None:
     long = begin(begun, DEAF, grace_s=0.3)
-    (short,) = begun.submit(command("echo", "short", cpus=begun.api.capacity().cpus))
-    begun.api.wait([short], timeout_s=60)
+    (short,) = begun.submit(command("echo", "short", cpus=begun.client.machine.capacity().cpus))
+    begun.client.jobs.wait([short], timeout_s=60)
     job = begun.until_state(long, "running")
     assert not job.can_save
     assert job.lost_s > 0
     assert "stopped without saving" in story(begun, long)
-    begun.api.cancel([long])
+    begun.client.jobs.cancel([long])
     begun.until_state(long, "cancelled")
 
 
 def test_a_scheduler_killed_meanwhile_asks_again(begun: Installation) -> None:
     long = begin(begun, LONG)
     begun.kill()
-    (short,) = begun.submit(command("echo", "short", cpus=begun.api.capacity().cpus))
+    (short,) = begun.submit(command("echo", "short", cpus=begun.client.machine.capacity().cpus))
     begun.start()
     begun.until(lambda: "asked to save and stop" in story(begun, long), "the order to save")
     begun.kill()
     begun.start()
-    ended = begun.api.wait([long, short], timeout_s=60)
+    ended = begun.client.jobs.wait([long, short], timeout_s=60)
     assert all(isinstance(job.state, Succeeded) for job in ended)

@@ -58,15 +58,15 @@ def _gate(installation: Installation) -> Path:
 
 def _begun(installation: Installation, request: SubmitRequest) -> JobId:
     """An optimisation of six trials, of which the first runs and two wait."""
-    controller = installation.api.optimize(request, PARAMS | {"gate": ("gate",)}, "height", 6)
+    controller = installation.client.jobs.optimize(request, PARAMS | {"gate": ("gate",)}, "height", 6)
     installation.start()
-    installation.until(lambda: len(installation.api.trials(controller)) == 3, "the first trials")
+    installation.until(lambda: len(installation.client.groups.trials(controller)) == 3, "the first trials")
     installation.until_state(JobId(2), "running")
     return controller
 
 
 def _log(installation: Installation, controller: JobId) -> str:
-    return installation.api.log_path(controller).read_text()
+    return installation.client.runs.log_path(controller).read_text()
 
 
 def _asking(data: Path) -> int:
@@ -83,20 +83,20 @@ def _asking(data: Path) -> int:
 def test_it_prunes_and_goes_on_after_kills_without_a_trial_lost_or_doubled(
     installation: Installation, climbs: SubmitRequest
 ) -> None:
-    api = installation.api
+    client = installation.client
     controller = _begun(installation, climbs)
     os.kill(_asking(installation.home.data), signal.SIGKILL)
     installation.kill()
     installation.until(lambda: "3 trials are there already" in _log(installation, controller), "another")
-    assert [job.state.name for job in api.trials(controller)] == ["running", "queued", "queued"]
+    assert [job.state.name for job in client.groups.trials(controller)] == ["running", "queued", "queued"]
     installation.start()
     _gate(installation).touch()
     done = installation.until_state(controller, "succeeded", "failed", "lost")
     assert done.state.name == "succeeded", _log(installation, controller)
 
-    sweep = api.sweep(JobId(4))
+    sweep = client.groups.summary(JobId(4))
     assert (sweep.first, sweep.size, sweep.ended, sweep.pruned) == (controller, 6, 6, 1)
-    assert [job.id for job in api.trials(controller)] == [2, 3, 4, 5, 6, 7]
+    assert [job.id for job in client.groups.trials(controller)] == [2, 3, 4, 5, 6, 7]
     (worse,) = (job for job in sweep.jobs if is_pruned(job))
     assert worse.id == 5 and worse.state.name == "cancelled"
     heights = [height for job in sweep.jobs if (height := score(job, "height")) is not None]
@@ -110,18 +110,20 @@ def test_it_prunes_and_goes_on_after_kills_without_a_trial_lost_or_doubled(
 def test_a_cancelled_controller_takes_its_trials_along_and_a_retry_goes_on(
     installation: Installation, climbs: SubmitRequest
 ) -> None:
-    api = installation.api
+    client = installation.client
     controller = _begun(installation, climbs)
-    assert set(api.sweep_ids(JobId(3), frozenset(api.job(JobId(i)).state.name for i in (1, 3)))) >= {1, 3}
-    api.cancel([controller])
+    assert set(
+        client.groups.ids(JobId(3), frozenset(client.jobs.get(JobId(i)).state.name for i in (1, 3)))
+    ) >= {1, 3}
+    client.jobs.cancel([controller])
     for job_id in (1, 2, 3, 4):
         installation.until_state(JobId(job_id), "cancelled")
-    assert not any(is_pruned(job) for job in api.trials(controller))
-    (again,) = api.retry([controller])
+    assert not any(is_pruned(job) for job in client.groups.trials(controller))
+    (again,) = client.jobs.retry([controller])
     installation.until_state(again, "succeeded")
-    sweep = api.sweep(again)
+    sweep = client.groups.summary(again)
     assert (sweep.first, sweep.ended, len(sweep.jobs)) == (controller, 6, 6)
-    assert [job.id for job in api.trials(controller)] == [2, 3, 4, 6, 7, 8]
+    assert [job.id for job in client.groups.trials(controller)] == [2, 3, 4, 6, 7, 8]
 
 
 @pytest.mark.parametrize(
@@ -142,16 +144,16 @@ def test_a_wrong_space_is_one_sentence_and_queues_nothing(
 ) -> None:
     wished: dict[str, tuple[str, ...]] = {"gate": ("gate",)}
     with pytest.raises(BadInput, match=said):
-        installation.api.optimize(climbs, wished | params, "height", 6)
-    assert installation.api.jobs(JobQuery()) == ()
+        installation.client.jobs.optimize(climbs, wished | params, "height", 6)
+    assert installation.client.jobs.list(JobQuery()) == ()
 
 
 def test_without_optuna_or_a_known_metric_nothing_is_queued(
     installation: Installation, climbs: SubmitRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(BadInput, match="height, loss"):
-        installation.api.optimize(climbs, PARAMS | {"gate": ("gate",)}, "depth", 6)
+        installation.client.jobs.optimize(climbs, PARAMS | {"gate": ("gate",)}, "depth", 6)
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(BadInput, match=r"pip install 'cro-tui\[optimize\]'"):
-        installation.api.optimize(climbs, PARAMS | {"gate": ("gate",)}, "height", 6)
-    assert installation.api.jobs(JobQuery()) == ()
+        installation.client.jobs.optimize(climbs, PARAMS | {"gate": ("gate",)}, "height", 6)
+    assert installation.client.jobs.list(JobQuery()) == ()

@@ -36,7 +36,7 @@ def test_no_event_is_lost_and_nobody_meets_a_lock(installation: Installation, ru
     def follow() -> None:
         while not done.is_set():
             try:
-                jobs = installation.api.jobs(JobQuery(limit=runs))
+                jobs = installation.client.jobs.list(JobQuery(limit=runs))
                 seen.append(sum(read(file_of(job.id)).events for job in jobs[:10]))
             except Exception as error:
                 failures.append(error)
@@ -46,7 +46,7 @@ def test_no_event_is_lost_and_nobody_meets_a_lock(installation: Installation, ru
     thread.start()
     try:
         installation.start()
-        ended = installation.api.wait(ids, timeout_s=280)
+        ended = installation.client.jobs.wait(ids, timeout_s=280)
     finally:
         done.set()
         thread.join()

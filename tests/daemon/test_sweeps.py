@@ -19,17 +19,17 @@ def unread(installation: Installation) -> int:
 
 def test_a_cancel_and_an_urgent_job_pass_a_sweep_that_is_being_read(installation: Installation) -> None:
     installation.start()
-    cores = installation.api.capacity().cpus
+    cores = installation.client.machine.capacity().cpus
     (running,) = installation.submit(command("sleep", "600", cpus=cores))
     installation.until_state(running, "running")
     sweep = installation.submit(*[SubmitRequest(argv=("true",), needs=SMALL, start_held=True)] * MANY)
     (urgent,) = installation.submit(command("true", priority=90))
-    installation.api.cancel([running])
+    installation.client.jobs.cancel([running])
     installation.until_state(running, "cancelled")
     assert unread(installation) > 0
     installation.until_state(urgent, "succeeded")
     installation.until(lambda: not unread(installation), "the whole sweep", timeout_s=60)
-    assert installation.api.job(sweep[-1]).state.name == "held"
+    assert installation.client.jobs.get(sweep[-1]).state.name == "held"
 
 
 def test_everything_is_read_at_once_whatever_the_turns_it_is_taken_in(installation: Installation) -> None:

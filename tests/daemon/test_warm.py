@@ -22,18 +22,18 @@ print("ran")
 def queue(installation: Installation, count: int, more: str = "") -> tuple[JobId, ...]:
     (installation.home.recipes / "small.py").write_text(RECIPE.format(more=more))
     ids = installation.submit(*[SubmitRequest(recipe="small")] * count)
-    for job in installation.api.wait(ids, timeout_s=120):
-        assert isinstance(job.state, Succeeded), installation.api.log_path(job.id).read_text()
+    for job in installation.client.jobs.wait(ids, timeout_s=120):
+        assert isinstance(job.state, Succeeded), installation.client.runs.log_path(job.id).read_text()
     return ids
 
 
 def how(installation: Installation, job_id: JobId) -> str:
-    (running,) = [entry for entry in installation.api.history(job_id) if entry.event == "running"]
+    (running,) = [entry for entry in installation.client.jobs.history(job_id) if entry.event == "running"]
     return running.detail.partition(", ")[2]
 
 
 def zygotes(installation: Installation) -> list[psutil.Process]:
-    daemon = psutil.Process(installation.api.daemon_status().pid)
+    daemon = psutil.Process(installation.client.scheduler.status().pid)
     return [each for each in daemon.children() if any(w.endswith("zygote.py") for w in each.cmdline())]
 
 
@@ -54,7 +54,7 @@ def test_a_recipe_and_the_settings_may_forbid_it(installation: Installation) -> 
     (job_id,) = queue(installation, 1, "warm = false")
     assert how(installation, job_id) == "started cold: its recipe says warm = false"
     assert zygotes(installation) == []
-    installation.api.stop_daemon()
+    installation.client.scheduler.stop()
     installation.settings(TOLERANT.replace("[admission]", "[admission]\nwarm_starts = false"))
     installation.start()
     (job_id,) = queue(installation, 1)
@@ -66,7 +66,7 @@ def test_it_goes_after_idling(installation: Installation) -> None:
     installation.settings(TOLERANT.replace("[admission]", "[admission]\nwarm_idle_s = 0.5"))
     installation.start()
     queue(installation, 1)
-    watcher = installation.api.watch()
+    watcher = installation.client.scheduler.watch()
     try:
         installation.until(lambda: not zygotes(installation), "the idle warm process to leave")
     finally:

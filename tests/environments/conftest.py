@@ -92,8 +92,8 @@ def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def installation(tmp_path: Path, environ: dict[str, str], migrated: Path) -> Iterator[Installation]:
     made = Installation(tmp_path / "home", migrated)
-    made.api.close()
-    made.api = Client(made.home, Settings.load(made.home.settings_file), environ=environ)
+    made.client.close()
+    made.client = Client(made.home, Settings.load(made.home.settings_file), environ=environ)
     yield made
     made.close()
     shutil.rmtree(made.home.recipe_environments, ignore_errors=True)

@@ -24,31 +24,36 @@ X = {"x": 1}
 
 
 def _builds(installation: Installation) -> list[int]:
-    jobs = installation.api.jobs(JobQuery(limit=1000))
+    jobs = installation.client.jobs.list(JobQuery(limit=1000))
     return sorted(job.id for job in jobs if job.spec.name.startswith("environment for "))
 
 
 def test_it_is_built_once_and_shared_by_a_sweep_other_recipes_and_later_runs(
     installation: Installation,
 ) -> None:
-    api, recipes = installation.api, installation.home.recipes
+    client, recipes = installation.client, installation.home.recipes
     recipe(recipes, "one", "crotiny>=1")
     recipe(recipes, "other", "croinner", "crotiny")
-    assert api.preview(SubmitRequest(recipe="one")).builds == 1
-    sweep = api.submit([SubmitRequest(recipe="one", params={"x": x}) for x in range(6)], sweep=True)
-    (second,) = api.submit([SubmitRequest(recipe="other", params=X)])
+    assert client.forecasts.preview(SubmitRequest(recipe="one")).builds == 1
+    sweep = client.jobs.submit([SubmitRequest(recipe="one", params={"x": x}) for x in range(6)], sweep=True)
+    (second,) = client.jobs.submit([SubmitRequest(recipe="other", params=X)])
     assert _builds(installation) == [1, 8] and sweep[0] == 2
-    assert api.job(JobId(1)).spec.name == "environment for one"
+    assert client.jobs.get(JobId(1)).spec.name == "environment for one"
     installation.start()
-    ended = api.wait([*sweep, second], timeout_s=60)
-    assert [job.state.name for job in ended] == ["succeeded"] * 7, api.log_path(JobId(1)).read_text()
+    ended = client.jobs.wait([*sweep, second], timeout_s=60)
+    assert [job.state.name for job in ended] == ["succeeded"] * 7, client.runs.log_path(
+        JobId(1)
+    ).read_text()
     assert [dict(job.metrics)["x"] for job in ended[:6]] == list(range(6))
 
-    (made,) = api.environments()
-    digest, packages = api.environment_of(sweep[0])
-    assert digest == made.digest == api.environment_of(second)[0] and {*made.recipes} == {"one", "other"}
+    (made,) = client.environments.list()
+    digest, packages = client.environments.of_job(sweep[0])
+    assert digest == made.digest == client.environments.of_job(second)[0] and {*made.recipes} == {
+        "one",
+        "other",
+    }
     assert packages == ("croinner==1.0", "crotiny==1.2") and made.packages == 2
-    assert str(installation.home.recipe_environments / digest) in api.log_path(sweep[0]).read_text()
+    assert str(installation.home.recipe_environments / digest) in client.runs.log_path(sweep[0]).read_text()
 
     listed = subprocess.run(
         [sys.executable, "-m", "cro_tui", "environments"],
@@ -59,29 +64,29 @@ def test_it_is_built_once_and_shared_by_a_sweep_other_recipes_and_later_runs(
     )
     assert digest in listed.stdout and "one" in listed.stdout
 
-    (later,) = api.submit([SubmitRequest(recipe="one", params=X)])
-    assert _builds(installation) == [1, 8] and not api.job(later).spec.after
+    (later,) = client.jobs.submit([SubmitRequest(recipe="one", params=X)])
+    assert _builds(installation) == [1, 8] and not client.jobs.get(later).spec.after
     installation.until_state(later, "succeeded")
-    api.remove_environments([digest[:6]])
-    assert api.environments() == ()
-    (again,) = api.retry([later])
+    client.environments.remove([digest[:6]])
+    assert client.environments.list() == ()
+    (again,) = client.jobs.retry([later])
     installation.until_state(again, "succeeded")
-    assert _builds(installation) == [1, 8, 11] and api.environment_of(again)[0] == digest
+    assert _builds(installation) == [1, 8, 11] and client.environments.of_job(again)[0] == digest
 
 
 def test_a_failed_build_says_why_and_a_retry_of_the_job_builds_again(
     installation: Installation, index: Path
 ) -> None:
-    api = installation.api
+    client = installation.client
     recipe(installation.home.recipes, "later", "crotiny>=2")
-    (job,) = api.submit([SubmitRequest(recipe="later", params=X)])
+    (job,) = client.jobs.submit([SubmitRequest(recipe="later", params=X)])
     installation.start()
     build = installation.until_state(JobId(1), "failed").state
     assert isinstance(build, Failed) and "crotiny" in build.cause and ">=2" in build.cause
     state = installation.until_state(job, "cancelled").state
     assert isinstance(state, Cancelled) and build.cause.rstrip(".") in state.cause
     wheel(index, "crotiny", "2.0")
-    (again,) = api.retry([job])
+    (again,) = client.jobs.retry([job])
     assert dict(installation.until_state(again, "succeeded").metrics)["major"] == 2
 
 
@@ -116,9 +121,9 @@ def test_a_killed_builder_leaves_nothing_half_used_and_its_job_builds_again(
     """uv stands still in the middle of it: the newest wheel is a pipe that nobody writes to."""
     gate = index / "crotiny-9.0-py3-none-any.whl"
     os.mkfifo(gate)
-    api = installation.api
+    client = installation.client
     recipe(installation.home.recipes, "slow", "crotiny")
-    (job,) = api.submit([SubmitRequest(recipe="slow", params=X)])
+    (job,) = client.jobs.submit([SubmitRequest(recipe="slow", params=X)])
     installation.start()
     running = installation.until_state(JobId(1), "running")
     installation.until(lambda: list(installation.home.recipe_environments.glob(".new-*")), "the build")
@@ -130,9 +135,9 @@ def test_a_killed_builder_leaves_nothing_half_used_and_its_job_builds_again(
     assert tree and running.state.name == "running"
     for pid in tree:
         os.kill(pid, signal.SIGKILL)
-    assert installation.until_state(job, "cancelled") and api.environments() == ()
+    assert installation.until_state(job, "cancelled") and client.environments.list() == ()
     gate.unlink()
-    (again,) = api.retry([job])
+    (again,) = client.jobs.retry([job])
     installation.until_state(again, "succeeded")
     folder.prune(installation.home.recipe_environments, (), 0)
     assert not list(installation.home.recipe_environments.glob(".new-*"))
@@ -141,23 +146,23 @@ def test_a_killed_builder_leaves_nothing_half_used_and_its_job_builds_again(
 def test_the_longest_unused_goes_beyond_the_size_but_never_a_needed_one(
     installation: Installation, index: Path
 ) -> None:
-    api, venvs = installation.api, installation.home.recipe_environments
+    client, venvs = installation.client, installation.home.recipe_environments
     wheel(index, "crotiny", "3.0")
     for name, needs in (("old", "crotiny<2"), ("new", "crotiny==3.0")):
         recipe(installation.home.recipes, name, needs)
-    made = api.submit([SubmitRequest(recipe=name, params=X) for name in ("old", "new")])
+    made = client.jobs.submit([SubmitRequest(recipe=name, params=X) for name in ("old", "new")])
     installation.start()
-    for job in api.wait(made, timeout_s=60):
+    for job in client.jobs.wait(made, timeout_s=60):
         assert job.state.name == "succeeded"
-    old, new = (api.environment_of(job)[0] for job in made)
+    old, new = (client.environments.of_job(job)[0] for job in made)
     os.utime(venvs / old / folder.COMPLETE, (1, 1))
     os.utime(venvs / new / folder.COMPLETE, (2, 2))
-    (held,) = api.submit([SubmitRequest(recipe="old", params=X, start_held=True)])
+    (held,) = client.jobs.submit([SubmitRequest(recipe="old", params=X, start_held=True)])
     os.utime(venvs / old / folder.COMPLETE, (1, 1))
     installation.until_state(held, "held")
-    assert {each.digest: each.needed for each in api.environments()} == {old: True, new: False}
-    object.__setattr__(api.settings.environments, "max_bytes", 1)
-    assert api.prune_environments() == (new,)
-    api.cancel([held])
+    assert {each.digest: each.needed for each in client.environments.list()} == {old: True, new: False}
+    object.__setattr__(client.settings.environments, "max_bytes", 1)
+    assert client.environments.prune() == (new,)
+    client.jobs.cancel([held])
     installation.until_state(held, "cancelled")
-    assert api.prune_environments() == (old,) and api.environments() == ()
+    assert client.environments.prune() == (old,) and client.environments.list() == ()

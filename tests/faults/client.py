@@ -96,8 +96,10 @@ class Notes:
 
 
 class QueueClient:
-    def __init__(self, api: Client, notes: Notes, ledger: Path, chance: random.Random, warm: float) -> None:
-        self._api = api
+    def __init__(
+        self, client: Client, notes: Notes, ledger: Path, chance: random.Random, warm: float
+    ) -> None:
+        self._client = client
         self._notes = notes
         self._ledger = ledger
         self._chance = chance
@@ -108,7 +110,7 @@ class QueueClient:
 
     def turn(self) -> None:
         """One act. Raises CroError where the scheduler or its files do not answer."""
-        self._api.ensure_daemon()
+        self._client.scheduler.start()
         known = list(self._notes.codes())
         act = self._chance.random()
         if act < 0.7 or len(known) < 10:
@@ -123,7 +125,7 @@ class QueueClient:
             self._chance.choice([0, 0, 0, self._chance.randint(1, 99)])
             for _ in range(self._chance.randint(1, 8))
         ]
-        ids = self._api.submit([self._request(code, known) for code in codes])
+        ids = self._client.jobs.submit([self._request(code, known) for code in codes])
         self._notes.add(what="submit", ids=ids, codes=codes)
 
     def _request(self, code: int, known: list[int]) -> SubmitRequest:
@@ -146,14 +148,16 @@ class QueueClient:
         for job_id in self._chance.sample(known[-20:], 2):
             self._notes.add(what="cancel", id=job_id)
             with contextlib.suppress(WrongState):
-                self._api.cancel([JobId(job_id)])
+                self._client.jobs.cancel([JobId(job_id)])
 
     def _retry(self) -> None:
         known = self._notes.codes()
-        bad = [job.id for job in self._api.jobs(JobQuery(states=BAD_ENDS, limit=20)) if job.id in known]
+        bad = [
+            job.id for job in self._client.jobs.list(JobQuery(states=BAD_ENDS, limit=20)) if job.id in known
+        ]
         if bad:
             old = self._chance.choice(bad)
-            (new,) = self._api.retry([old])
+            (new,) = self._client.jobs.retry([old])
             self._notes.add(what="retry", id=new, of=old)
 
 
@@ -162,12 +166,12 @@ def main() -> None:
     found = Home.find({"CRO_HOME": home})
     written = Notes(Path(notes))
     environ = {"PATH": os.environ["PATH"], "LANG": "C.UTF-8", "LEDGER": ledger}
-    with Client(found, Settings.load(found.settings_file), environ=environ) as api:
-        client = QueueClient(api, written, Path(ledger), random.Random(seed), float(warm))
+    with Client(found, Settings.load(found.settings_file), environ=environ) as client:
+        queue = QueueClient(client, written, Path(ledger), random.Random(seed), float(warm))
         while len(written.codes()) < int(count):
             with contextlib.suppress(CroError):  # the scheduler was killed just now: again
-                client.turn()
-            time.sleep(client.rest_s())
+                queue.turn()
+            time.sleep(queue.rest_s())
 
 
 if __name__ == "__main__":

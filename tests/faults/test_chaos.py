@@ -75,8 +75,8 @@ class Chaos:
 
     def audit(self) -> Figures:
         """The figures, once everything of ours has left."""
-        api = self.installation.api
-        jobs = api.jobs(JobQuery(limit=100_000))
+        client = self.installation.client
+        jobs = client.jobs.list(JobQuery(limit=100_000))
         cancelled = {note["id"] for note in self.notes.read() if note["what"] == "cancel"}
         self.close()
         with contextlib.suppress(AssertionError):
@@ -97,7 +97,7 @@ class Chaos:
             self._client.wait()
         if self._screen is not None:
             self._screen.close()
-        self.installation.api.stop_daemon()
+        self.installation.client.scheduler.stop()
 
     # --- how it is done ------------------------------------------------------------------------------
 
@@ -150,11 +150,11 @@ class Chaos:
         return self._all_ended()
 
     def _all_ended(self) -> bool:
-        jobs = self.installation.api.jobs(JobQuery(limit=100_000))
+        jobs = self.installation.client.jobs.list(JobQuery(limit=100_000))
         return all(isinstance(job.state, Ended) for job in jobs)
 
     def _state(self) -> str:
-        waiting = [job for job in self.installation.api.jobs() if not isinstance(job.state, Ended)]
+        waiting = [job for job in self.installation.client.jobs.list() if not isinstance(job.state, Ended)]
         log = self.installation.log()[-3000:]
         return f"{len(self.notes.codes())} jobs queued, not ended: {waiting[:5]}\n{log}"
 
@@ -196,7 +196,10 @@ def test_kill_9_of_warm_processes_and_of_supervisors_forked_by_them(
     installation: Installation, tmp_path: Path, kinds: tuple[str, ...]
 ) -> None:
     storm(installation, tmp_path, kinds, 200, warm=0.7)
-    stories = [installation.api.history(job.id) for job in installation.api.jobs(JobQuery(limit=500))]
+    stories = [
+        installation.client.jobs.history(job.id)
+        for job in installation.client.jobs.list(JobQuery(limit=500))
+    ]
     warm = sum("started warm" in entry.detail for story in stories for entry in story)
     print(f"{warm} of them started warm")
     assert warm

@@ -74,14 +74,14 @@ def test_with_a_backup_the_queue_is_back_and_what_ran_since_too(
 ) -> None:
     installation.start()
     old = installation.submit(command("sh", "-c", "exit 3"), command("true", start_held=True))
-    installation.api.wait(old[:1], timeout_s=120)
-    installation.api.stop_daemon()
+    installation.client.jobs.wait(old[:1], timeout_s=120)
+    installation.client.scheduler.stop()
     kept = backup.backup_of(installation.home.database)
     assert kept.stat().st_mode & 0o777 == 0o600
     saved = kept.read_bytes()
     installation.start()
     ended, runs = installation.submit(command("sh", "-c", "exit 5"), command("sleep", "600"))
-    installation.api.wait([ended], timeout_s=120)
+    installation.client.jobs.wait([ended], timeout_s=120)
     before = installation.until_state(runs, "running").state
     assert isinstance(before, Running)
     installation.kill()
@@ -90,24 +90,24 @@ def test_with_a_backup_the_queue_is_back_and_what_ran_since_too(
     harm(installation.home.database)
     harmed = installation.home.database.read_bytes()
     installation.start()
-    api = installation.api
+    client = installation.client
     (aside,) = asides(installation)
     assert aside.read_bytes() == harmed
-    assert [getattr(api.job(i).state, "exit_code", None) for i in (old[0], ended)] == [3, 5]
-    assert api.job(old[1]).state.name == "held"
+    assert [getattr(client.jobs.get(i).state, "exit_code", None) for i in (old[0], ended)] == [3, 5]
+    assert client.jobs.get(old[1]).state.name == "held"
     adopted = installation.until_state(runs, "running").state
     assert isinstance(adopted, Running)
     assert adopted.pid == before.pid
-    assert any("database was damaged" in entry.detail for entry in api.history(ended))
-    assert "restored as of" in api.daemon_status().note
-    assert "restored as of" in api.snapshot().daemon.note
+    assert any("database was damaged" in entry.detail for entry in client.jobs.history(ended))
+    assert "restored as of" in client.scheduler.status().note
+    assert "restored as of" in client.jobs.snapshot().daemon.note
     assert "the database is damaged" in installation.log()
     assert any("found damaged" in text for text in warnings(installation))
     (new,) = installation.submit(command("true"))
     assert new == runs + 1
-    assert isinstance(api.wait([new], timeout_s=120)[0].state, Succeeded)
+    assert isinstance(client.jobs.wait([new], timeout_s=120)[0].state, Succeeded)
     aside.unlink()
-    assert api.daemon_status().note == ""
+    assert client.scheduler.status().note == ""
     assert warnings(installation) == []
 
 
@@ -123,21 +123,24 @@ def test_without_a_backup_the_folders_tell_what_ran(
     )
     for job_id in (stopped, runs):
         installation.until_state(job_id, "running")
-    installation.api.cancel([stopped])
-    installation.api.wait([ended, stopped], timeout_s=120)
-    before = installation.api.job(runs).state
+    installation.client.jobs.cancel([stopped])
+    installation.client.jobs.wait([ended, stopped], timeout_s=120)
+    before = installation.client.jobs.get(runs).state
     assert isinstance(before, Running)
     installation.kill()
     settle(installation.home.database)
     backup.backup_of(installation.home.database).unlink(missing_ok=True)
     harm(installation.home.database)
     with pytest.raises(StateUnavailable):
-        type(installation)(installation.home.data, None).api.jobs()
+        type(installation)(installation.home.data, None).client.jobs.list()
     installation.start()
-    states = [installation.api.job(job_id).state for job_id in (ended, stopped)]
+    states = [installation.client.jobs.get(job_id).state for job_id in (ended, stopped)]
     assert isinstance(states[0], Failed)
     assert states[0].exit_code == 5
-    assert (installation.api.job(ended).spec.name, installation.api.job(ended).spec.priority) == (
+    assert (
+        installation.client.jobs.get(ended).spec.name,
+        installation.client.jobs.get(ended).spec.priority,
+    ) == (
         "five",
         70,
     )
@@ -145,29 +148,29 @@ def test_without_a_backup_the_folders_tell_what_ran(
     adopted = installation.until_state(runs, "running").state
     assert isinstance(adopted, Running)
     assert adopted.pid == before.pid
-    assert "no backup" in installation.api.daemon_status().note
+    assert "no backup" in installation.client.scheduler.status().note
     (new,) = installation.submit(command("true"))
     assert new == runs + 1
-    assert isinstance(installation.api.wait([new], timeout_s=120)[0].state, Succeeded)
+    assert isinstance(installation.client.jobs.wait([new], timeout_s=120)[0].state, Succeeded)
 
 
 def test_damage_under_a_running_daemon_is_found_and_mended(installation: Installation) -> None:
     installation.start()
     (done,) = installation.submit(command("true"))
-    installation.api.wait([done], timeout_s=120)
-    installation.api.stop_daemon()
+    installation.client.jobs.wait([done], timeout_s=120)
+    installation.client.scheduler.stop()
     installation.start()
-    pid = installation.api.daemon_status().pid
-    watcher = installation.api.watch()  # while somebody looks, the daemon looks every second
+    pid = installation.client.scheduler.status().pid
+    watcher = installation.client.scheduler.watch()  # while somebody looks, the daemon looks every second
     settle(installation.home.database)
     header(installation.home.database)
     installation.until(lambda: asides(installation), "the daemon to meet the damage")
     watcher.close()
-    installation.until(lambda: installation.api.daemon_status().note, "it to be told")
-    assert installation.api.daemon_status().pid == pid
+    installation.until(lambda: installation.client.scheduler.status().note, "it to be told")
+    assert installation.client.scheduler.status().pid == pid
     (new,) = installation.submit(command("true"))
-    assert isinstance(installation.api.wait([new], timeout_s=120)[0].state, Succeeded)
-    assert installation.api.job(done).state.name == "succeeded"
+    assert isinstance(installation.client.jobs.wait([new], timeout_s=120)[0].state, Succeeded)
+    assert installation.client.jobs.get(done).state.name == "succeeded"
 
 
 @pytest.mark.parametrize("harm", [header, empty])

@@ -43,7 +43,7 @@ def test_a_store_that_cannot_be_written_refuses_and_recovers(
     (running,) = installation.submit(command("sh", "-c", f"cat {gate}; exit 7"))
     before = installation.until_state(running, "running").state
     assert isinstance(before, Running)
-    watcher = installation.api.watch()
+    watcher = installation.client.scheduler.watch()
     write_ahead = installation.home.database.with_name("cro.db-wal")
     (shim.fill if fault == "full" else shim.forbid)(write_ahead)
     refused = submit(installation, "true")
@@ -51,7 +51,7 @@ def test_a_store_that_cannot_be_written_refuses_and_recovers(
     assert refused.stdout == ""
     assert "Traceback" not in refused.stderr
     assert ("no room" if fault == "full" else "cannot be written") in refused.stderr
-    assert [job.id for job in installation.api.jobs()] == [running]
+    assert [job.id for job in installation.client.jobs.list()] == [running]
     os.kill(before.pid, 0)
     gate.write_text("go\n")
     installation.until(
@@ -59,16 +59,16 @@ def test_a_store_that_cannot_be_written_refuses_and_recovers(
         "the job to end all the same",
     )
     installation.until(lambda: "a cycle failed" in installation.log(), "the daemon to meet the fault")
-    assert installation.api.job(running).state == before
+    assert installation.client.jobs.get(running).state == before
     shim.empty()
-    (job,) = installation.api.wait([running], timeout_s=60)
+    (job,) = installation.client.jobs.wait([running], timeout_s=60)
     assert isinstance(job.state, Failed)
     assert (job.state.exit_code, job.attempts) == (7, 1)
     taken = submit(installation, "true")
     assert taken.returncode == 0, taken.stderr
     assert int(taken.stdout) == running + 1, "the refused one took no id"
-    assert isinstance(installation.api.wait([JobId(running + 1)], timeout_s=60)[0].state, Succeeded)
-    assert installation.api.daemon_status().pid == pid
+    assert isinstance(installation.client.jobs.wait([JobId(running + 1)], timeout_s=60)[0].state, Succeeded)
+    assert installation.client.scheduler.status().pid == pid
     watcher.close()
 
 
@@ -83,6 +83,6 @@ def test_a_folder_that_cannot_be_written_at_all_is_said_in_a_sentence(
     assert "Traceback" not in refused.stderr
     assert "cannot be" in refused.stderr
     shim.empty()
-    assert [job.id for job in installation.api.jobs()] == [first]
+    assert [job.id for job in installation.client.jobs.list()] == [first]
     assert submit(installation, "true").stdout == f"{first + 1}\n"
-    installation.api.wait([JobId(first + 1)], timeout_s=60)
+    installation.client.jobs.wait([JobId(first + 1)], timeout_s=60)

@@ -59,7 +59,7 @@ class Tree:
 
 
 def lost(installation: Installation, tree: Tree) -> Lost:
-    (job,) = installation.api.wait([tree.job_id], timeout_s=120)
+    (job,) = installation.client.jobs.wait([tree.job_id], timeout_s=120)
     assert isinstance(job.state, Lost)
     return job.state
 
@@ -84,7 +84,7 @@ def test_the_launcher_stops_the_job_and_spares_the_others(
     )
     assert len(other.alive()) == 5
     gate.write_text("go\n")
-    (job,) = installation.api.wait([other.job_id], timeout_s=120)
+    (job,) = installation.client.jobs.wait([other.job_id], timeout_s=120)
     assert isinstance(job.state, Failed)
     assert job.state.exit_code == 7
     assert other.alive() == []
@@ -117,7 +117,7 @@ def test_killed_while_its_job_is_paused(installation: Installation, tmp_path: Pa
     installation.settings(PATIENT)
     installation.start()
     tree = Tree(installation, tmp_path / "pids")
-    installation.api.hold([tree.job_id])
+    installation.client.jobs.hold([tree.job_id])
     installation.until_state(tree.job_id, "paused")
     os.kill(tree.supervisor, signal.SIGKILL)
     assert lost(installation, tree).cause == STOPPED

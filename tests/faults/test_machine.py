@@ -39,7 +39,7 @@ def running(installation: Installation, job_id: JobId) -> Running:
 
 
 def ended(installation: Installation, *ids: JobId) -> list[Job]:
-    jobs = installation.api.wait(ids, timeout_s=60)
+    jobs = installation.client.jobs.wait(ids, timeout_s=60)
     return list(jobs)
 
 
@@ -66,7 +66,7 @@ def test_the_clock_is_set_while_jobs_run_wait_and_time_out(
     assert isinstance(stopped.state, TimedOut)
     assert isinstance(done.state, Failed)
     assert done.state.exit_code == 3
-    assert installation.api.job(kept).state.name == "running", "its limit is not of the wall clock"
+    assert installation.client.jobs.get(kept).state.name == "running", "its limit is not of the wall clock"
     shown(installation, shim)
     gate.write_text("go\n")
     kept_job, behind_job = ended(installation, kept, behind)
@@ -79,13 +79,13 @@ def test_the_clock_is_set_while_jobs_run_wait_and_time_out(
 
 def shown(installation: Installation, shim: Shim) -> None:
     """No duration is negative, neither in what is stored nor in what is printed."""
-    for job in installation.api.jobs():
+    for job in installation.client.jobs.list():
         started_at = getattr(job.state, "started_at", None)
         finished_at = getattr(job.state, "finished_at", None)
         if started_at is not None and finished_at is not None:
             assert finished_at >= started_at, job
     environ = {**os.environ, **shim.environ, "CRO_HOME": str(installation.home.data)}
-    for words in (["ls", "--all"], *(["show", str(job.id)] for job in installation.api.jobs())):
+    for words in (["ls", "--all"], *(["show", str(job.id)] for job in installation.client.jobs.list())):
         printed = subprocess.run(
             [sys.executable, "-m", "cro_tui", *words],
             env=environ,
@@ -106,7 +106,10 @@ def test_a_start_is_tried_again_after_the_clock_was_set(
     in_the_way.touch()
     (job_id,) = installation.submit(command("true"))
     installation.until(
-        lambda: ReasonCode.START_FAILED in {r.code for r in installation.api.explain(job_id).reasons},
+        lambda: (
+            ReasonCode.START_FAILED
+            in {r.code for r in installation.client.forecasts.explain(job_id).reasons}
+        ),
         "a start to fail",
     )
     shim.jump(jump_s)
@@ -147,7 +150,7 @@ def test_a_process_that_got_a_recorded_pid_is_never_signalled(installation: Inst
     identity = {"pid": foreign.pid, "start_ticks": (procfs.start_ticks(foreign.pid) or 0) - 1}
     written = json.loads(record.read_text())
     record.write_text(json.dumps({**written, "supervisor": identity, "job": identity}))
-    installation.api.cancel([job_id])
+    installation.client.jobs.cancel([job_id])
     installation.start()
     (job,) = ended(installation, job_id)
     assert isinstance(job.state, Lost)
@@ -184,7 +187,7 @@ def test_all_job_folders_are_deleted_while_jobs_wait(installation: Installation)
     ended(installation, first)
     (held,) = installation.submit(command("sh", "-c", "exit 4", start_held=True))
     shutil.rmtree(installation.home.jobs)
-    installation.api.release([held])
+    installation.client.jobs.release([held])
     (job,) = ended(installation, held)
     assert isinstance(job.state, Failed)
     assert job.state.exit_code == 4
@@ -211,15 +214,15 @@ def test_a_scheduler_with_few_file_descriptors(installation: Installation) -> No
 
 def test_a_thousand_cancels_at_once(installation: Installation) -> None:
     installation.start()
-    installation.api.drain(True)
+    installation.client.scheduler.drain(True)
     ids = installation.submit(*[command("true")] * 1000)
     began = time.monotonic()
-    installation.api.cancel(ids)
+    installation.client.jobs.cancel(ids)
     asked_s = time.monotonic() - began
     jobs = ended(installation, *ids)
     print(f"1,000 cancels: asked for in {asked_s:.3f} s, done in {time.monotonic() - began:.3f} s")
     assert all(isinstance(job.state, Cancelled) for job in jobs)
-    installation.api.drain(False)
+    installation.client.scheduler.drain(False)
 
 
 # --- a full disk --------------------------------------------------------------------------------------
@@ -231,7 +234,9 @@ def test_a_full_disk_where_job_folders_are_made(installation: Installation, shim
     shim.fill(installation.home.jobs)
     (job_id,) = installation.submit(command("sh", "-c", "exit 6"))
     installation.until(
-        lambda: any(NO_ROOM in reason.detail for reason in installation.api.explain(job_id).reasons),
+        lambda: any(
+            NO_ROOM in reason.detail for reason in installation.client.forecasts.explain(job_id).reasons
+        ),
         "the reason to name the full disk",
     )
     shim.empty()
@@ -257,7 +262,7 @@ def test_a_disk_that_is_full_when_jobs_end(installation: Installation, shim: Shi
         lambda: len(processes.left_of_jobs()) == len(processes.of_kind("supervisor")) == 5,
         "the jobs to end and their supervisors to be left",
     )
-    assert {job.state.name for job in installation.api.jobs(JobQuery())} == {"running"}
+    assert {job.state.name for job in installation.client.jobs.list(JobQuery())} == {"running"}
     shim.empty()
     assert [getattr(job.state, "exit_code", job.state) for job in ended(installation, *ids)] == [*range(5)]
 

@@ -145,8 +145,8 @@ def survive(installation: Installation, folder: Path, cuts: int) -> None:
         time.sleep(chance.uniform(0, 0.3))  # the random moment
         if number in moments:
             copies.append(stream.cut(number))
-    installation.api.wait(stream.acknowledged, timeout_s=120)
-    installation.api.stop_daemon()
+    installation.client.jobs.wait(stream.acknowledged, timeout_s=120)
+    installation.client.scheduler.stop()
     lost = 0
     for copy, promised in copies:
         lost += judge(installation, copy, promised)
@@ -158,9 +158,9 @@ def judge(original: Installation, folder: Path, promised: list[JobId]) -> int:
     copy = Installation(folder, None)
     try:
         copy.start()
-        jobs = copy.api.jobs(JobQuery(limit=10_000))
-        copy.api.wait([job.id for job in jobs], timeout_s=120)
-        jobs = copy.api.jobs(JobQuery(limit=10_000))
+        jobs = copy.client.jobs.list(JobQuery(limit=10_000))
+        copy.client.jobs.wait([job.id for job in jobs], timeout_s=120)
+        jobs = copy.client.jobs.list(JobQuery(limit=10_000))
         assert [(job.id, job.state, job.reasons) for job in jobs if not isinstance(job.state, Ended)] == []
         assert set(promised) <= {job.id for job in jobs}, "acknowledged submits are there"
         bad = {

@@ -72,24 +72,25 @@ def test_the_oldest_files_go_and_rows_stay(installation: Installation) -> None:
     big = "head -c 3000000 /dev/zero; exit 4"
     kept, old = installation.submit(*[command("sh", "-c", big)] * 2)
     (runs,) = installation.submit(command("sh", "-c", "head -c 3000000 /dev/zero; sleep 600"))
-    installation.api.wait([kept, old], timeout_s=120)
+    installation.client.jobs.wait([kept, old], timeout_s=120)
     installation.until(lambda: log_of(installation, runs).stat().st_size == 3_000_000, "its output")
     log_of(installation, kept).with_name(KEEP).touch()
-    installation.api.stop_daemon()
+    installation.client.scheduler.stop()
     installation.settings(settings('max = "1M"'))
     installation.start()
     installation.until(lambda: not log_of(installation, old).exists(), "the files to go")
     installation.until(
-        lambda: "files removed" in [each.event for each in installation.api.history(old)], "it to be told"
+        lambda: "files removed" in [each.event for each in installation.client.jobs.history(old)],
+        "it to be told",
     )
     (new,) = installation.submit(command("true"))
-    installation.api.wait([new], timeout_s=120)
+    installation.client.jobs.wait([new], timeout_s=120)
     removed_at = installation.home.removed_at(old)
     assert removed_at is not None
     assert abs(removed_at - time.time()) < 600
     assert log_of(installation, kept).stat().st_size == 3_000_000
     assert log_of(installation, runs).stat().st_size == 3_000_000
-    state = installation.api.job(old).state
+    state = installation.client.jobs.get(old).state
     assert isinstance(state, Failed)
     assert state.exit_code == 4
     assert "were removed on" in cro(installation, "logs", str(old))
@@ -104,11 +105,11 @@ def test_files_that_a_waiting_job_needs_stay(installation: Installation) -> None
     needed, free = installation.submit(first, second)
     (waits,) = installation.submit(command("true", start_held=True, after=(Dependency(needed),)))
     installation.start()
-    installation.api.wait([needed, free], timeout_s=120)
+    installation.client.jobs.wait([needed, free], timeout_s=120)
     installation.until(lambda: not log_of(installation, free).exists(), "the files to go")
     assert log_of(installation, needed).exists()
-    installation.api.release([waits])
-    installation.api.wait([waits], timeout_s=120)
+    installation.client.jobs.release([waits])
+    installation.client.jobs.wait([waits], timeout_s=120)
     installation.until(lambda: not log_of(installation, needed).exists(), "its files to go after that")
 
 

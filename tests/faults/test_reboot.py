@@ -69,10 +69,11 @@ def test_each_job_of_the_former_boot_goes_its_own_way_at_once(installation: Inst
         command("sh", "-c", "trap '' TERM; sleep 600 & wait; wait", on_reboot="requeue", grace_s=600),
     )
     folders = [running(installation, job_id) for job_id in (again, marked, stopped)]
-    installation.api.cancel([stopped])
+    installation.client.jobs.cancel([stopped])
     installation.until(
         lambda: (
-            isinstance(state := installation.api.job(stopped).state, Running) and state.cancel_requested_at
+            isinstance(state := installation.client.jobs.get(stopped).state, Running)
+            and state.cancel_requested_at
         ),
         "the stop to be taken in",
     )
@@ -80,13 +81,13 @@ def test_each_job_of_the_former_boot_goes_its_own_way_at_once(installation: Inst
     for folder in folders:
         begun_before(folder)
     installation.start()
-    ended = installation.api.wait([again, marked, stopped], timeout_s=60)
+    ended = installation.client.jobs.wait([again, marked, stopped], timeout_s=60)
     assert [type(job.state) for job in ended] == [Succeeded, Lost, Cancelled]
     assert [job.attempts for job in ended] == [2, 1, 1]
     assert "restarted" in getattr(ended[1].state, "cause", "")
-    story = [(entry.event, entry.detail) for entry in installation.api.history(again)]
+    story = [(entry.event, entry.detail) for entry in installation.client.jobs.history(again)]
     assert ("requeued", "the machine was restarted while it ran") in story
-    assert installation.api.log_path(again).read_text() == "again\n"
+    assert installation.client.runs.log_path(again).read_text() == "again\n"
 
 
 @pytest.mark.parametrize("left", ["nothing", "output.log"])
@@ -109,7 +110,7 @@ def test_a_start_that_the_restart_cut_short_is_made_again(installation: Installa
         )
     known_boot(installation, BEFORE)
     installation.start()
-    (job,) = installation.api.wait([job_id], timeout_s=60)
+    (job,) = installation.client.jobs.wait([job_id], timeout_s=60)
     assert isinstance(job.state, Succeeded)
     assert job.attempts == 2
     assert known_boot(installation) == boot_id()
@@ -118,7 +119,7 @@ def test_a_start_that_the_restart_cut_short_is_made_again(installation: Installa
 def test_a_policy_that_does_not_exist_is_refused(installation: Installation) -> None:
     with pytest.raises(BadInput, match="requeue or fail"):
         installation.submit(command("true", on_reboot="maybe"))
-    assert installation.api.jobs() == ()
+    assert installation.client.jobs.list() == ()
 
 
 def test_a_recipe_that_can_be_repeated_is_queued_again_unless_somebody_says_otherwise(
@@ -140,6 +141,6 @@ def test_a_recipe_that_can_be_repeated_is_queued_again_unless_somebody_says_othe
         SubmitRequest(recipe="repeats", on_reboot="fail"),
         SubmitRequest(recipe="plain", on_reboot="requeue"),
     )
-    said = [installation.api.job(job_id).spec.on_reboot.value for job_id in ids]
+    said = [installation.client.jobs.get(job_id).spec.on_reboot.value for job_id in ids]
     assert said == ["fail", "requeue", "fail", "requeue", "fail", "requeue"]
-    installation.api.cancel(ids)
+    installation.client.jobs.cancel(ids)

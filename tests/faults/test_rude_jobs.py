@@ -69,12 +69,12 @@ class Rude:
         return job_id
 
     def until_logged(self, job_id: JobId, text: str) -> None:
-        path = self.installation.api.log_path(job_id, 1)
+        path = self.installation.client.runs.log_path(job_id, 1)
         self.installation.until(lambda: path.exists() and text in path.read_text(), f"{text!r} in the log")
 
     def end(self, job_id: JobId) -> State:
         """How it ended."""
-        (job,) = self.installation.api.wait([job_id], timeout_s=60)
+        (job,) = self.installation.client.jobs.wait([job_id], timeout_s=60)
         assert job.attempts == 1
         return job.state
 
@@ -84,7 +84,7 @@ class Rude:
         return state.exit_code
 
     def cancel(self, job_id: JobId) -> Cancelled:
-        self.installation.api.cancel([job_id])
+        self.installation.client.jobs.cancel([job_id])
         state = self.end(job_id)
         assert isinstance(state, Cancelled)
         return state
@@ -135,7 +135,7 @@ def test_binary_and_control_characters_in_the_log(rude: Rude) -> None:
     state = rude.end(job_id)
     assert isinstance(state, Failed)
     assert state.exit_code == 3
-    log = rude.installation.api.log_path(job_id)
+    log = rude.installation.client.runs.log_path(job_id)
     assert log.stat().st_size > 300_000
     environ = {**os.environ, "CRO_HOME": str(rude.installation.home.data)}
     shown, piped = (
@@ -202,7 +202,7 @@ def test_paused_while_it_forks(rude: Rude) -> None:
     job_id = rude.start("sh", "-c", "echo going; while :; do sleep 0.01 & sleep 0.005; done", grace_s=0.2)
     rude.until_logged(job_id, "going")
     rude.installation.until_state(job_id, "running")
-    rude.installation.api.hold([job_id])
+    rude.installation.client.jobs.hold([job_id])
     assert isinstance(rude.installation.until_state(job_id, "paused").state, Paused)
     rude.cancel(job_id)
 

@@ -92,7 +92,7 @@ for _ in sys.stdin:
 
 
 @pytest.fixture
-def api(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Client]:
+def client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Client]:
     home = Home.find({"CRO_HOME": str(tmp_path / "home")})
     home.make()
     home.settings_file.write_text(SETTINGS)
@@ -101,18 +101,18 @@ def api(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Client]:
     (tmp_path / "recipes").mkdir()
     (tmp_path / "recipes" / "calls.py").write_text(CALLS)
     (tmp_path / "recipes" / "reports.py").write_text(REPORTS)
-    api = Client(home, Settings.load(home.settings_file))
-    yield api
-    api.stop_daemon()
-    api.close()
+    client = Client(home, Settings.load(home.settings_file))
+    yield client
+    client.scheduler.stop()
+    client.close()
 
 
 class MlflowReader:
     """MLflow's own client in a process of its own, on the store as it is when it is asked."""
 
-    def __init__(self, api: Client) -> None:
+    def __init__(self, client: Client) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-c", CLIENT, mlflow_prepared.uri(api.home.mlflow)],
+            [sys.executable, "-c", CLIENT, mlflow_prepared.uri(client.home.mlflow)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -135,42 +135,42 @@ def until(holds: Callable[[], object], what: str) -> None:
         time.sleep(0.1)
 
 
-def kill_the_mirror(api: Client) -> None:
+def kill_the_mirror(client: Client) -> None:
     """Whatever it is at; and no scheduler is left that would start another."""
-    children = psutil.Process(api.daemon_status().pid).children()
+    children = psutil.Process(client.scheduler.status().pid).children()
     mirrors = [each for each in children if "jobs.programs.mlflow_mirror" in each.cmdline()]
-    api.stop_daemon()
+    client.scheduler.stop()
     for each in mirrors:
         each.kill()
         each.wait(30)
 
 
-def tell_the_rest(api: Client) -> None:
+def tell_the_rest(client: Client) -> None:
     subprocess.run(
-        [sys.executable, "-P", "-m", "jobs.programs.mlflow_mirror", api.home.data, "--once"], check=True
+        [sys.executable, "-P", "-m", "jobs.programs.mlflow_mirror", client.home.data, "--once"], check=True
     )
 
 
-def run_all(api: Client, *requests: SubmitRequest, timeout_s: float = 240) -> tuple[JobId, ...]:
-    ids = api.submit(requests)
-    api.ensure_daemon()
-    for job in api.wait(ids, timeout_s):
-        assert job.state.name is StateName.SUCCEEDED, api.log_path(job.id).read_text()
+def run_all(client: Client, *requests: SubmitRequest, timeout_s: float = 240) -> tuple[JobId, ...]:
+    ids = client.jobs.submit(requests)
+    client.scheduler.start()
+    for job in client.jobs.wait(ids, timeout_s):
+        assert job.state.name is StateName.SUCCEEDED, client.runs.log_path(job.id).read_text()
     return ids
 
 
-def test_runs_models_and_aliases_are_there_as_mlflow_reads_them(api: Client, tmp_path: Path) -> None:
+def test_runs_models_and_aliases_are_there_as_mlflow_reads_them(client: Client, tmp_path: Path) -> None:
     plain = SubmitRequest(argv=("true",), needs=NeedsRequest(cpus=0.1, mem_bytes=2**25))
     call, report = SubmitRequest(recipe="calls"), SubmitRequest(recipe="reports", params={"rate": 0.25})
-    assert not api.home.mlflow.exists()
-    *calls, reports, silent = run_all(api, call, call, report, plain)
-    card, _ = api.register_model(reports, "named")
-    api.promote_model("named", "champion")
-    remembered = api.home.mlflow / "told"
+    assert not client.home.mlflow.exists()
+    *calls, reports, silent = run_all(client, call, call, report, plain)
+    card, _ = client.models.register(reports, "named")
+    client.models.promote("named", "champion")
+    remembered = client.home.mlflow / "told"
     until(lambda: remembered.exists() and len(remembered.read_text().split()) == 4, "every job to be told")
-    client = MlflowReader(api)
-    until(lambda: client.finds()["models"].get("named", {}).get("aliases"), "the alias to be told")
-    found = client.finds()
+    reader = MlflowReader(client)
+    until(lambda: reader.finds()["models"].get("named", {}).get("aliases"), "the alias to be told")
+    found = reader.finds()
     assert set(found["runs"]) == {*map(str, calls), str(reports)} and found["count"] == 3
     for job_id in calls:
         called = found["runs"][str(job_id)]
@@ -183,25 +183,25 @@ def test_runs_models_and_aliases_are_there_as_mlflow_reads_them(api: Client, tmp
     assert reported["tags"]["cro.recipe"] == "reports" and float(reported["tags"]["cro.cpu_s"]) > 0
     assert str(tmp_path / "recipes" / "reports.py")[-200:] in reported["data"][0]
     (version,) = found["models"]["named"]["versions"]
-    assert version == [1, (api.home.models / "content" / card.digest).as_uri(), True]
+    assert version == [1, (client.home.models / "content" / card.digest).as_uri(), True]
     assert found["models"]["named"]["aliases"] == {"champion": 1}
-    kill_the_mirror(api)
+    kill_the_mirror(client)
     remembered.unlink()  # as if killed before anything was remembered
-    tell_the_rest(api)
-    assert client.finds() == found
+    tell_the_rest(client)
+    assert reader.finds() == found
     assert str(silent) not in found["runs"]
-    client.close()
+    reader.close()
 
 
-def test_a_recipe_starts_at_once_and_says_why_where_mlflow_cannot_be_told(api: Client) -> None:
-    api.home.mlflow.mkdir()
-    (api.home.mlflow / mlflow_prepared.DATABASE).write_bytes(b"this is no database" * 500)
-    first, later = (run_all(api, SubmitRequest(recipe="reports"))[0] for _ in range(2))
+def test_a_recipe_starts_at_once_and_says_why_where_mlflow_cannot_be_told(client: Client) -> None:
+    client.home.mlflow.mkdir()
+    (client.home.mlflow / mlflow_prepared.DATABASE).write_bytes(b"this is no database" * 500)
+    first, later = (run_all(client, SubmitRequest(recipe="reports"))[0] for _ in range(2))
     for job_id in (first, later):
-        (how,) = [entry.detail for entry in api.history(job_id) if entry.event == "running"]
+        (how,) = [entry.detail for entry in client.jobs.history(job_id) if entry.event == "running"]
         assert "without MLflow: " in how, "it did not wait until it gave up"
         assert "mlflow.db cannot be used (file is not a database)" in how
-    assert "Move the folder" in (api.home.mlflow / LOG).read_text()
+    assert "Move the folder" in (client.home.mlflow / LOG).read_text()
 
 
 def test_a_recipe_is_told_that_mlflow_is_not_installed(
@@ -233,12 +233,12 @@ def test_a_mirror_that_was_killed_is_not_excused_by_what_an_earlier_one_told(tmp
 
 @pytest.mark.slow
 @pytest.mark.timeout(1_200)
-def test_fifty_recipes_at_once_on_a_fresh_store_lose_nothing(api: Client) -> None:
-    ids = run_all(api, *[SubmitRequest(recipe="calls") for _ in range(50)], timeout_s=1_000)
-    kill_the_mirror(api)
-    tell_the_rest(api)
-    client = MlflowReader(api)
-    found = client.finds()["runs"]
-    client.close()
+def test_fifty_recipes_at_once_on_a_fresh_store_lose_nothing(client: Client) -> None:
+    ids = run_all(client, *[SubmitRequest(recipe="calls") for _ in range(50)], timeout_s=1_000)
+    kill_the_mirror(client)
+    tell_the_rest(client)
+    reader = MlflowReader(client)
+    found = reader.finds()["runs"]
+    reader.close()
     assert set(found) == set(map(str, ids))
     assert all(len(run["metrics"]["loss"]) == 5 for run in found.values())

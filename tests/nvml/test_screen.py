@@ -22,8 +22,8 @@ from jobs.installation.home import Home\nfrom jobs.installation.settings import 
 async def main():
     home = Home.find()
     settings = Settings.load(home.settings_file)
-    api = Client(home, settings)
-    app = CroApp(api, settings)
+    client = Client(home, settings)
+    app = CroApp(client, settings)
     loop = asyncio.get_running_loop()
     async with app.run_test(size=(120, 40)) as pilot:
         while line := await loop.run_in_executor(None, sys.stdin.readline):
@@ -31,8 +31,8 @@ async def main():
             await pilot.pause()
             strips = app.screen._compositor.render_strips()
             print(json.dumps(["".join(part.text for part in strip) for strip in strips]), flush=True)
-    api.stop_daemon()
-    api.close()
+    client.scheduler.stop()
+    client.close()
 
 asyncio.run(main())
 """

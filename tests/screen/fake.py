@@ -1,4 +1,4 @@
-"""A small in-memory engine with the methods that the screen calls, for tests of the screen alone.
+"""A small in-memory source with the parts that the screen calls, for tests of the screen alone.
 
 Keeps its jobs in a dict, remembers each call, and can be told to fail or to hang.
 """
@@ -33,7 +33,6 @@ from jobs.core.jobs import (
     ReasonCode,
     Running,
     State,
-    StateName,
     Succeeded,
     Unit,
     Usage,
@@ -167,11 +166,11 @@ class FakeBell:
 
 @dataclass
 class FakeSource:
-    """Give it jobs; `calls` has what was asked of it, in order."""
+    """Give it jobs; `calls` has what was asked of its parts, in order, like ("jobs.hold", (3,))."""
 
     logs: Path
     removed: set[JobId] = field(default_factory=set)
-    jobs: dict[JobId, Job] = field(default_factory=dict)
+    by_id: dict[JobId, Job] = field(default_factory=dict)
     capacity: Capacity = field(default_factory=lambda: Capacity(16, 64 * GIB))
     sample: Sample | None = None
     daemon: DaemonStatus = field(default_factory=lambda: DaemonStatus(True, 77, NOW - 273_600))
@@ -179,7 +178,7 @@ class FakeSource:
     fails: CroError | None = None
     catalogue: FakeCatalogue = CATALOGUE
     free: Headroom | None = None
-    groups: tuple[ProcessGroup, ...] = ()
+    process_groups: tuple[ProcessGroup, ...] = ()
     points: tuple[Point, ...] = ()
     traces: dict[JobId, tuple[Moment, ...]] = field(default_factory=dict)
     outlooks: dict[JobId, StartEstimate] = field(default_factory=dict)
@@ -190,53 +189,72 @@ class FakeSource:
     swept: GroupRuns | None = None
     gate: threading.Event = field(default_factory=threading.Event)
     now: float = NOW
+    bell: FakeBell | None = None
 
     def __post_init__(self) -> None:
         self.gate.set()
-        self.bell: FakeBell | None = None
+        self.jobs = FakeJobs(self)
+        self.runs = FakeRuns(self)
+        self.groups = FakeGroups(self)
+        self.forecasts = FakeForecasts(self)
+        self.recipes = FakeRecipes(self)
+        self.models = FakeModels(self)
+        self.services = FakeServices(self)
+        self.machine = FakeMachine(self)
+        self.scheduler = FakeScheduler(self)
 
     @property
     def registry(self) -> Registry:
         return Registry(self.logs / "models")
 
     def add(self, *jobs: Job) -> None:
-        self.jobs |= {job.id: job for job in jobs}
+        self.by_id |= {job.id: job for job in jobs}
 
     def called(self, name: str) -> list[Any]:
+        part, call = name.split(".")
+        assert hasattr(getattr(self, part), call), f"no part has {name}"
         return [given for called, given in self.calls if called == name]
 
-    def _enter(self, name: str, given: Any) -> None:
+    def enter(self, name: str, given: Any) -> None:
+        """What every call of a part begins with."""
         self.calls.append((name, given))
         self.gate.wait(30)
         if self.fails is not None:
             raise self.fails
 
-    # --- what the screen calls ----------------------------------------------------------------
 
-    def snapshot(self, query: JobQuery = JobQuery()) -> Snapshot:  # noqa: B008
-        self.gate.wait(30)
-        if self.fails is not None:
-            raise self.fails
-        found = [job for job in self.jobs.values() if _matches(job, query)]
+class FakePart:
+    """Some of a source's calls."""
+
+    def __init__(self, source: FakeSource) -> None:
+        self._source = source
+
+
+class FakeJobs(FakePart):
+    def snapshot(self, query: JobQuery = JobQuery()) -> Snapshot:  # noqa: B008 - frozen
+        source = self._source
+        source.gate.wait(30)
+        if source.fails is not None:
+            raise source.fails
+        found = [job for job in source.by_id.values() if _matches(job, query)]
         if query.before is not None:
             found = [job for job in found if isinstance(job.state, Ended) and _end(job) < query.before]
         if query.sort is SortKey.ID:
             found.sort(key=lambda job: job.id)
         elif query.sort is SortKey.NAME:
             found.sort(key=lambda job: job.spec.name)
-        counts: dict[StateName, int] = {}
-        for job in self.jobs.values():
-            counts[job.state.name] = counts.get(job.state.name, 0) + 1
+        counts = Counter(job.state.name for job in source.by_id.values())
         shown = self._folded(found, query) if query.folds else tuple(found[: query.limit])
         return Snapshot(
-            self.now, shown, len(found), counts, self.capacity, self.sample, self.daemon, self.note
-        )
+            source.now, shown, len(found), counts, source.capacity, source.sample, source.daemon,
+            source.note,
+        )  # fmt: skip
 
     def _folded(self, found: list[Job], query: JobQuery) -> tuple[ListRow, ...]:
         """Groups first, each with its jobs below while it is unfolded, then the jobs that stand alone."""
         rows: list[ListRow] = []
-        leads = {group.id for group in self.groups_of_jobs}
-        for group in self.groups_of_jobs:
+        leads = {group.id for group in self._source.groups_of_jobs}
+        for group in self._source.groups_of_jobs:
             rows.append(group)
             if group.id in query.unfolded:
                 rows += [
@@ -246,184 +264,199 @@ class FakeSource:
         return tuple(rows[: query.limit])
 
     def submit(self, requests: Sequence[SubmitRequest]) -> tuple[JobId, ...]:
-        self._enter("submit", tuple(requests))
+        self._source.enter("jobs.submit", tuple(requests))
         ids = []
         for request in requests:
-            job_id = JobId(max(self.jobs, default=0) + 1)
+            job_id = JobId(max(self._source.by_id, default=0) + 1)
             name = request.name or request.recipe or request.argv[0]
-            self.add(job(job_id, name, Queued(self.now)))
+            self._source.add(job(job_id, name, Queued(self._source.now)))
             ids.append(job_id)
         return tuple(ids)
 
+    def retry(self, ids: Iterable[JobId], needs: NeedsRequest | None = None) -> tuple[JobId, ...]:
+        self._source.enter("jobs.retry", (tuple(ids), needs))
+        job_id = JobId(max(self._source.by_id) + 1)
+        self._source.add(job(job_id, "again", Queued(self._source.now)))
+        return (job_id,)
+
+    def cancel(self, ids: Iterable[JobId]) -> None:
+        self._source.enter("jobs.cancel", tuple(ids))
+
+    def hold(self, ids: Iterable[JobId]) -> None:
+        self._source.enter("jobs.hold", tuple(ids))
+
+    def release(self, ids: Iterable[JobId]) -> None:
+        self._source.enter("jobs.release", tuple(ids))
+
+    def set_priority(
+        self, ids: Iterable[JobId], value: int | None = None, *, delta: int | None = None
+    ) -> None:
+        self._source.enter("jobs.set_priority", (tuple(ids), delta))
+
+    def history(self, job_id: JobId) -> tuple[HistoryEntry, ...]:
+        return (
+            HistoryEntry(self._source.now - 60, "submitted"),
+            HistoryEntry(self._source.now - 30, "started", 1, "pid 7"),
+        )
+
+
+class FakeRuns(FakePart):
+    def log_path(self, job_id: JobId, attempt: int | None = None) -> Path:
+        return self._source.logs / f"{job_id}.log"
+
+    def events_path(self, job_id: JobId, attempt: int | None = None) -> Path:
+        return self._source.logs / f"{job_id}.jsonl"
+
+    def curves(self, job_id: JobId) -> dict[str, Curve]:
+        self._source.enter("runs.curves", job_id)
+        return read_curves(self.events_path(job_id))
+
+    def usage_trace(self, job_id: JobId, attempt: int | None = None) -> tuple[Moment, ...]:
+        self._source.enter("runs.usage_trace", job_id)
+        return self._source.traces.get(job_id, ())
+
+    def log_line_at(self, job_id: JobId, moment: Moment) -> str:
+        self._source.enter("runs.log_line_at", moment)
+        return f"line of {moment.log_bytes} \x1b[2J"
+
+    def retry_origin(self, job: Job) -> FirstRun | None:
+        before = self._source.by_id.get(job.spec.retry_of or JobId(0))
+        return None if before is None else FirstRun(before)
+
+    def files_removed_at(self, job_id: JobId) -> float | None:
+        return self._source.now - 3 * 86_400 if job_id in self._source.removed else None
+
+
+class FakeGroups(FakePart):
+    def summary(self, job_id: JobId) -> SweepSummary:
+        job = self._source.by_id[job_id]
+        assert job.spec.group is not None
+        counts = Counter(each.state.name for each in self._source.by_id.values())
+        return sweep_of(job.spec.group, self._source.by_id.values(), counts, ())
+
+    def runs(self, job_id: JobId) -> GroupRuns:
+        self._source.enter("groups.runs", job_id)
+        assert self._source.swept is not None
+        return self._source.swept
+
+    def failed(self, job_id: JobId) -> tuple[Job, ...]:
+        self._source.enter("groups.failed", job_id)
+        members = (job for job in self._source.by_id.values() if job.spec.group is not None)
+        return tuple(job for job in members if isinstance(job.state, Failed))
+
+    def cancel(self, job_id: JobId) -> int:
+        self._source.enter("groups.cancel", job_id)
+        return 1
+
+    def hold(self, job_id: JobId) -> int:
+        self._source.enter("groups.hold", job_id)
+        return 1
+
+    def release(self, job_id: JobId) -> int:
+        self._source.enter("groups.release", job_id)
+        return 1
+
+    def set_priority(self, job_id: JobId, value: int | None = None, *, delta: int | None = None) -> int:
+        self._source.enter("groups.set_priority", (job_id, value, delta))
+        return 1
+
+
+class FakeForecasts(FakePart):
     def preview(self, request: SubmitRequest) -> Preview:
-        self._enter("preview", request)
+        self._source.enter("forecasts.preview", request)
+        answer = self._source.preview_answer
         problems = {
             name: f"{name} must be a whole number."
             for name, value in request.params.items()
             if name == "n_estimators" and not str(value).isdecimal()
         }
-        return replace(self.preview_answer, problems=problems) if problems else self.preview_answer
-
-    def retry(self, ids: Iterable[JobId], needs: NeedsRequest | None = None) -> tuple[JobId, ...]:
-        self._enter("retry", (tuple(ids), needs))
-        job_id = JobId(max(self.jobs) + 1)
-        self.add(job(job_id, "again", Queued(self.now)))
-        return (job_id,)
-
-    def cancel(self, ids: Iterable[JobId]) -> None:
-        self._enter("cancel", tuple(ids))
-
-    def hold(self, ids: Iterable[JobId]) -> None:
-        self._enter("hold", tuple(ids))
-
-    def release(self, ids: Iterable[JobId]) -> None:
-        self._enter("release", tuple(ids))
-
-    def set_priority(
-        self, ids: Iterable[JobId], value: int | None = None, *, delta: int | None = None
-    ) -> None:
-        self._enter("set_priority", (tuple(ids), delta))
-
-    def drain(self, on: bool) -> None:
-        self._enter("drain", on)
+        return replace(answer, problems=problems) if problems else answer
 
     def explain(self, job_id: JobId) -> Job:
-        return self.jobs[job_id]
-
-    def usage_trace(self, job_id: JobId, attempt: int | None = None) -> tuple[Moment, ...]:
-        self._enter("usage_trace", job_id)
-        return self.traces.get(job_id, ())
-
-    def log_line_at(self, job_id: JobId, moment: Moment) -> str:
-        self._enter("log_line_at", moment)
-        return f"line of {moment.log_bytes} \x1b[2J"
+        return self._source.by_id[job_id]
 
     def start_estimate(self, job_id: JobId) -> StartEstimate | None:
-        self._enter("start_estimate", job_id)
-        return self.outlooks.get(job_id)
+        self._source.enter("forecasts.start_estimate", job_id)
+        return self._source.outlooks.get(job_id)
 
     def headroom(self) -> Headroom | None:
-        self._enter("headroom", None)
-        return self.free
+        self._source.enter("forecasts.headroom", None)
+        return self._source.free
 
-    def load_history(self, span_s: float) -> tuple[Point, ...]:
-        self._enter("load_history", span_s)
-        return tuple(point for point in self.points if point.at >= self.now - span_s)
 
-    def processes(self, shown: Collection[int] = ()) -> tuple[ProcessGroup, ...]:
-        self._enter("processes", tuple(shown))
-        return self.groups
+class FakeRecipes(FakePart):
+    def catalogue(self) -> FakeCatalogue:
+        self._source.enter("recipes.catalogue", None)
+        return self._source.catalogue
 
-    def signal(self, processes: Iterable[Process], number: int) -> tuple[str, ...]:
-        self._enter("signal", (tuple(process.pid for process in processes), number))
-        return ()
-
-    def curves(self, job_id: JobId) -> dict[str, Curve]:
-        self._enter("curves", job_id)
-        return read_curves(self.events_path(job_id))
-
-    def better_metrics(self, job: Job) -> dict[str, str]:
+    def better_metrics(self, name: str | None) -> dict[str, str]:
         return {"accuracy": "max", "loss": "min"}
 
-    def sweep(self, job_id: JobId) -> SweepSummary:
-        job = self.jobs[job_id]
-        assert job.spec.group is not None
-        counts = Counter(each.state.name for each in self.jobs.values())
-        return sweep_of(job.spec.group, self.jobs.values(), counts, ())
 
-    def runs(self, job_id: JobId) -> GroupRuns:
-        self._enter("runs", job_id)
-        assert self.swept is not None
-        return self.swept
+class FakeModels(FakePart):
+    def list(self) -> tuple[RegisteredModel, ...]:
+        self._source.enter("models.list", None)
+        return self._source.registry.names()
 
-    def cancel_group(self, job_id: JobId) -> int:
-        self._enter("cancel_group", job_id)
-        return 1
-
-    def hold_group(self, job_id: JobId) -> int:
-        self._enter("hold_group", job_id)
-        return 1
-
-    def release_group(self, job_id: JobId) -> int:
-        self._enter("release_group", job_id)
-        return 1
-
-    def set_group_priority(
-        self, job_id: JobId, value: int | None = None, *, delta: int | None = None
-    ) -> int:
-        self._enter("set_group_priority", (job_id, value, delta))
-        return 1
-
-    def failed_in_group(self, job_id: JobId) -> tuple[Job, ...]:
-        self._enter("failed_in_group", job_id)
-        members = (job for job in self.jobs.values() if job.spec.group is not None)
-        return tuple(job for job in members if isinstance(job.state, Failed))
-
-    def first_run(self, job: Job) -> FirstRun | None:
-        before = self.jobs.get(job.spec.retry_of or JobId(0))
-        return None if before is None else FirstRun(before)
-
-    def history(self, job_id: JobId) -> tuple[HistoryEntry, ...]:
-        return (
-            HistoryEntry(self.now - 60, "submitted"),
-            HistoryEntry(self.now - 30, "started", 1, "pid 7"),
-        )
-
-    def log_path(self, job_id: JobId, attempt: int | None = None) -> Path:
-        return self.logs / f"{job_id}.log"
-
-    def events_path(self, job_id: JobId, attempt: int | None = None) -> Path:
-        return self.logs / f"{job_id}.jsonl"
-
-    def files_removed_at(self, job_id: JobId) -> float | None:
-        return self.now - 3 * 86_400 if job_id in self.removed else None
-
-    def models(self) -> tuple[RegisteredModel, ...]:
-        self._enter("models", None)
-        return self.registry.names()
-
-    def register_model(self, job_id: JobId, name: str) -> tuple[ModelCard, bool]:
-        self._enter("register_model", (job_id, name))
+    def register(self, job_id: JobId, name: str) -> tuple[ModelCard, bool]:
+        self._source.enter("models.register", (job_id, name))
         card = {"name": name, "flavor": "sklearn", "job_id": job_id, "attempt": 1, "registered_at": NOW}
-        output = self.logs / "output"
+        output = self._source.logs / "output"
         output.mkdir(exist_ok=True)
         (output / "model.joblib").write_bytes(name.encode())
-        return self.registry.register(output, ["model.joblib"], card)
+        return self._source.registry.register(output, ["model.joblib"], card)
 
-    def promote_model(self, reference: str, alias: str) -> ModelCard:
-        self._enter("promote_model", (reference, alias))
-        return self.registry.promote(reference, alias)
+    def promote(self, reference: str, alias: str) -> ModelCard:
+        self._source.enter("models.promote", (reference, alias))
+        return self._source.registry.promote(reference, alias)
 
-    def roll_back_model(self, name: str, alias: str) -> ModelCard:
-        self._enter("roll_back_model", (name, alias))
-        return self.registry.roll_back(name, alias)
+    def roll_back(self, name: str, alias: str) -> ModelCard:
+        self._source.enter("models.roll_back", (name, alias))
+        return self._source.registry.roll_back(name, alias)
 
-    def export_model(self, reference: str, folder: str) -> Path:
-        self._enter("export_model", (reference, folder))
-        return self.registry.export(reference, self.logs / folder)
+    def export(self, reference: str, folder: str) -> Path:
+        self._source.enter("models.export", (reference, folder))
+        return self._source.registry.export(reference, self._source.logs / folder)
 
-    def serve_model(self, reference: str, needs: NeedsRequest) -> JobId:
-        self._enter("serve_model", (reference, needs))
+
+class FakeServices(FakePart):
+    def serve(self, reference: str) -> JobId:
+        self._source.enter("services.serve", reference)
         return JobId(77)
 
-    def services(self) -> tuple[tuple[Job, Service | None], ...]:
-        self._enter("services", None)
-        return self.served
+    def list(self) -> tuple[tuple[Job, Service | None], ...]:
+        self._source.enter("services.list", None)
+        return self._source.served
 
-    def recipes(self) -> FakeCatalogue:
-        self._enter("recipes", None)
-        return self.catalogue
+
+class FakeMachine(FakePart):
+    def load_history(self, span_s: float) -> tuple[Point, ...]:
+        self._source.enter("machine.load_history", span_s)
+        return tuple(point for point in self._source.points if point.at >= self._source.now - span_s)
+
+    def processes(self, shown: Collection[int] = ()) -> tuple[ProcessGroup, ...]:
+        self._source.enter("machine.processes", tuple(shown))
+        return self._source.process_groups
+
+    def signal(self, processes: Iterable[Process], number: int) -> tuple[str, ...]:
+        self._source.enter("machine.signal", (tuple(process.pid for process in processes), number))
+        return ()
+
+
+class FakeScheduler(FakePart):
+    def start(self) -> DaemonStatus:
+        self._source.enter("scheduler.start", None)
+        return self._source.daemon
+
+    def drain(self, on: bool) -> None:
+        self._source.enter("scheduler.drain", on)
 
     def watch(self) -> FakeBell:
-        self.bell = FakeBell()
-        return self.bell
+        self._source.bell = FakeBell()
+        return self._source.bell
 
     def notices(self) -> tuple[str, ...]:
         return ()
-
-    def ensure_daemon(self) -> DaemonStatus:
-        self._enter("ensure_daemon", None)
-        return self.daemon
 
 
 def _end(job: Job) -> tuple[float, int]:

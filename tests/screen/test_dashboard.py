@@ -96,11 +96,11 @@ async def test_resizing_goes_between_both_sizes_without_losing_the_place(source:
         assert all(cell_len(row) == NARROW[0] for row in screen.rows())
         await screen.pilot.resize_terminal(*WIDE)
         await screen.shows("Not started because:")
-        assert screen.app.screen.query_one(JobList).job == source.jobs[JobId(42)]
+        assert screen.app.screen.query_one(JobList).job == source.by_id[JobId(42)]
 
 
 async def test_an_empty_queue_teaches(source: FakeSource) -> None:
-    source.jobs.clear()
+    source.by_id.clear()
     async with opened(source, wait_for="No jobs. Press n to queue a recipe.") as screen:
         assert "no jobs" in screen.rows()[0]
 
@@ -109,13 +109,13 @@ async def test_cancelling_asks_once_says_what_is_lost_and_stops_that_job(source:
     async with opened(source) as screen:
         await screen.press("x")
         await screen.shows("has run 00:41:12; what it has not saved is lost")
-        assert source.called("cancel") == []
+        assert source.called("jobs.cancel") == []
         await screen.press("escape")
         await screen.hides("is lost")
-        assert source.called("cancel") == []
+        assert source.called("jobs.cancel") == []
         await screen.press("x", "x")
         await screen.shows("#41 tf_image_cnn is being stopped.")
-        assert source.called("cancel") == [(JobId(41),)]
+        assert source.called("jobs.cancel") == [(JobId(41),)]
 
 
 async def test_actions_apply_to_all_marked_jobs(source: FakeSource) -> None:
@@ -123,11 +123,11 @@ async def test_actions_apply_to_all_marked_jobs(source: FakeSource) -> None:
         await screen.press("down", "down", "down", "space", "space")
         await screen.shows("2 marked")
         await screen.press("plus")
-        await screen.until(lambda: source.called("set_priority"), "a change of priority")
-        assert source.called("set_priority") == [((JobId(42), JobId(43)), 5)]
+        await screen.until(lambda: source.called("jobs.set_priority"), "a change of priority")
+        assert source.called("jobs.set_priority") == [((JobId(42), JobId(43)), 5)]
         await screen.press("h")
-        await screen.until(lambda: source.called("hold"), "a hold")
-        assert source.called("hold") == [(JobId(42), JobId(43))]
+        await screen.until(lambda: source.called("jobs.hold"), "a hold")
+        assert source.called("jobs.hold") == [(JobId(42), JobId(43))]
         await screen.press("escape", "escape")
         await screen.hides("2 marked")
 
@@ -137,7 +137,7 @@ async def test_a_held_job_is_let_go(source: FakeSource) -> None:
         screen.app.screen.query_one(JobList).choose(JobId(46))
         await screen.press("h")
         await screen.shows("#46 let go.")
-        assert source.called("release") == [(JobId(46),)]
+        assert source.called("jobs.release") == [(JobId(46),)]
 
 
 async def test_a_retry_after_out_of_memory_offers_twice_the_memory(source: FakeSource) -> None:
@@ -147,7 +147,7 @@ async def test_a_retry_after_out_of_memory_offers_twice_the_memory(source: FakeS
         await screen.shows("retry with 16.0G of memory")
         await screen.press("enter")
         await screen.shows("a retry of #37")
-        ((ids, needs),) = source.called("retry")
+        ((ids, needs),) = source.called("jobs.retry")
         assert ids == (JobId(37),)
         assert needs.mem_bytes == 16 * 2**30
 
@@ -162,7 +162,7 @@ async def test_a_retry_of_several_gives_more_memory_only_to_those_that_ran_out(s
         await screen.shows("retry with 16.0G of memory")
         await screen.press("enter")
         await screen.shows("a retry of #")
-        calls = dict(source.called("retry"))
+        calls = dict(source.called("jobs.retry"))
         assert list(calls) == [(JobId(36),), (JobId(37),)], "what others may wait for comes first"
         assert calls[(JobId(37),)].mem_bytes == 16 * 2**30
         assert calls[(JobId(36),)] is None
@@ -190,7 +190,7 @@ async def test_the_sort_menu_changes_the_order(source: FakeSource) -> None:
         await screen.press("i")
         await screen.shows("sort id")
         jobs = screen.app.screen.query_one(JobList)
-        await screen.until(lambda: [j.id for j in jobs._rows] == sorted(source.jobs), "the order of ids")
+        await screen.until(lambda: [j.id for j in jobs._rows] == sorted(source.by_id), "the order of ids")
         assert SortKey.ID.value in screen.text()
 
 
@@ -199,11 +199,13 @@ async def test_draining_asks_and_can_be_taken_back(source: FakeSource) -> None:
         await screen.press("P")
         await screen.shows("Pause the queue?")
         await screen.press("P")
-        await screen.until(lambda: source.called("drain"), "a drain")
+        await screen.until(lambda: source.called("scheduler.drain"), "a drain")
         source.daemon = DaemonStatus(True, 1, NOW - 10, draining=True)
         await screen.shows("starts nothing new")
         await screen.press("P")
-        await screen.until(lambda: source.called("drain") == [True, False], "the end of the drain")
+        await screen.until(
+            lambda: source.called("scheduler.drain") == [True, False], "the end of the drain"
+        )
 
 
 async def test_leaving_says_that_jobs_keep_running(source: FakeSource) -> None:
@@ -217,19 +219,19 @@ async def test_leaving_says_that_jobs_keep_running(source: FakeSource) -> None:
 
 
 async def test_leaving_an_idle_queue_asks_nothing(source: FakeSource) -> None:
-    source.jobs = {number: each for number, each in source.jobs.items() if number in (36, 42)}
+    source.by_id = {number: each for number, each in source.by_id.items() if number in (36, 42)}
     async with opened(source, wait_for="tf_text_lstm") as screen:
         await screen.press("q")
         assert screen.app.return_value == ""
 
 
 async def test_thousands_of_jobs_scroll_to_the_last(source: FakeSource) -> None:
-    source.jobs.clear()
+    source.by_id.clear()
     source.add(*(job(number, f"job{number}", Queued(NOW)) for number in range(1, 201)))
     async with opened(source, wait_for="job1 ") as screen:
         await screen.press("G")
         await screen.shows("job200")
-        assert screen.app.screen.query_one(JobList).job == source.jobs[JobId(200)]
+        assert screen.app.screen.query_one(JobList).job == source.by_id[JobId(200)]
         await screen.press("g")
         await screen.shows("job1 ")
 
@@ -265,7 +267,7 @@ async def test_help_names_every_key(source: FakeSource) -> None:
 async def test_the_curves_of_marked_jobs_lie_over_each_other(source: FakeSource) -> None:
     for job_id, slope in ((41, 1.0), (39, 0.5)):
         lines = [{"step": n, "accuracy": 1 - 1 / (1 + slope * n), "loss": 1 / n} for n in range(1, 30)]
-        source.events_path(JobId(job_id)).write_text("\n".join(map(json.dumps, lines)))
+        source.runs.events_path(JobId(job_id)).write_text("\n".join(map(json.dumps, lines)))
     async with opened(source, WIDE) as screen:
         await screen.press("space", "space", "c")
         await screen.shows("accuracy by step")
@@ -293,7 +295,7 @@ async def test_marked_jobs_stand_side_by_side(source: FakeSource, size: tuple[in
 async def test_what_is_free_stands_beside_what_the_next_job_needs(
     source: FakeSource, size: tuple[int, int]
 ) -> None:
-    source.free = Headroom(2.4, 20 * GIB, (), source.jobs[JobId(45)])
+    source.free = Headroom(2.4, 20 * GIB, (), source.by_id[JobId(45)])
     async with opened(source, size) as screen:
         await screen.shows("Free  CPU 2.4")
         await screen.shows("CPU 4")
@@ -323,7 +325,7 @@ async def test_sixteen_gpus_and_384_threads_still_read_and_look_back(
         if size[0] > 100:
             assert "GPU15" in screen.text() and "▁" in screen.text()
         await screen.press("z")
-        await screen.until(lambda: source.called("load_history"), "a look back")
+        await screen.until(lambda: source.called("machine.load_history"), "a look back")
         if size[0] > 100:
             await screen.shows("last 10m")
         assert all(cell_len(row) == size[0] for row in screen.rows())

@@ -43,10 +43,10 @@ async def test_one_key_stops_all_of_a_sweep_and_says_how_many(source: FakeSource
         await screen.press("x")
         await screen.shows("Stop sweep #100 forest?")
         assert "stop all 18 jobs" in screen.text() and "2 run; what they have not saved" in screen.text()
-        assert source.called("cancel_group") == []
+        assert source.called("groups.cancel") == []
         await screen.press("x")
         await screen.shows("sweep #100 forest is being stopped.")
-        assert source.called("cancel_group") == [JobId(100)]
+        assert source.called("groups.cancel") == [JobId(100)]
 
 
 async def test_hold_priority_and_retry_mean_all_of_a_sweep(source: FakeSource) -> None:
@@ -54,17 +54,17 @@ async def test_hold_priority_and_retry_mean_all_of_a_sweep(source: FakeSource) -
     async with opened(source, wait_for="+ forest") as screen:
         await screen.press("h")
         await screen.shows("sweep #100 forest held")
-        assert source.called("hold_group") == [JobId(100)]
+        assert source.called("groups.hold") == [JobId(100)]
         await screen.press("plus")
         await screen.shows("Priority of sweep #100 forest raised by 5.")
-        assert source.called("set_group_priority") == [(JobId(100), None, 5)]
+        assert source.called("groups.set_priority") == [(JobId(100), None, 5)]
         await screen.press("r")
         await screen.shows("a retry of #110")
-        assert source.called("retry") == [((JobId(110), JobId(111)), None)]
+        assert source.called("jobs.retry") == [((JobId(110), JobId(111)), None)]
         source.groups_of_jobs = (replace(group, counts={StateName.HELD: 18, StateName.SUCCEEDED: 12}),)
         await screen.shows("HELD 18, DONE 12.")
         await screen.press("h")
-        await screen.until(lambda: source.called("release_group") == [JobId(100)], "its release")
+        await screen.until(lambda: source.called("groups.release") == [JobId(100)], "its release")
 
 
 async def test_a_marked_sweep_and_a_marked_job_are_stopped_together(source: FakeSource) -> None:
@@ -75,8 +75,8 @@ async def test_a_marked_sweep_and_a_marked_job_are_stopped_together(source: Fake
         await screen.press("space", "space", "G")
         await screen.shows("2 marked")
         await screen.press("x", "x")
-        await screen.until(lambda: source.called("cancel_group") == [JobId(100)], "the stop")
-        await screen.until(lambda: source.called("cancel") == [()], "no job of it besides")
+        await screen.until(lambda: source.called("groups.cancel") == [JobId(100)], "the stop")
+        await screen.until(lambda: source.called("jobs.cancel") == [()], "no job of it besides")
 
 
 async def test_a_sweeps_runs_are_compared_as_lines(source: FakeSource) -> None:

@@ -83,7 +83,7 @@ async def test_promote_asks_and_roll_back_undoes_it(models: FakeSource) -> None:
         await screen.press("p")
         await screen.shows("champion means digits_forest:2 now.")
         await screen.press("escape")
-        assert not models.called("promote_model")
+        assert not models.called("models.promote")
         await screen.press("p", "p")
         await screen.shows("champion means digits_forest:3 now.")
         assert models.registry.card("digits_forest@champion").version == 3
@@ -110,7 +110,7 @@ async def test_an_empty_place_teaches(source: FakeSource) -> None:
         await screen.press("3")
         await screen.shows("cro-tui model register ID NAME")
         await screen.press("p", "b", "c", "space", "e")
-        assert not source.called("promote_model") and not source.called("export_model")
+        assert not source.called("models.promote") and not source.called("models.export")
 
 
 async def test_export_says_where_it_is(models: FakeSource) -> None:
@@ -137,10 +137,10 @@ async def test_what_serves_a_version_is_stopped_after_a_question(models: FakeSou
         await screen.shows("soon: #55 WAIT")
         await screen.press("x")
         await screen.shows("Stop serving digits_forest:3?")
-        assert models.called("cancel") == []
+        assert models.called("jobs.cancel") == []
         await screen.press("x")
         await screen.shows("#55 is being stopped.")
-        assert models.called("cancel") == [(JobId(55),)]
+        assert models.called("jobs.cancel") == [(JobId(55),)]
 
 
 async def test_a_version_is_served_by_its_alias_or_as_it_is(models: FakeSource) -> None:
@@ -150,7 +150,7 @@ async def test_a_version_is_served_by_its_alias_or_as_it_is(models: FakeSource) 
         await screen.press("v")
         await screen.shows("Serve digits_forest:3?")
         await screen.press("escape")
-        assert not models.called("serve_model")
+        assert not models.called("services.serve")
         await screen.press("v", "v")
         await screen.shows("#77 serves digits_forest:3 once it starts.")
         await screen.press("j", "v", "a")
@@ -169,7 +169,7 @@ async def test_the_model_of_a_job_or_of_a_sweeps_best_is_kept_under_a_name(model
         await screen.shows("x an alias is a word")
         await screen.press("ctrl+u", *CHAMPION, "enter")
         await screen.shows("forest:1 is registered, and champion means it now.")
-        assert models.called("register_model") == [(group.best_id, "forest")]
-        assert models.called("promote_model") == [("forest:1", CHAMPION)]
+        assert models.called("models.register") == [(group.best_id, "forest")]
+        assert models.called("models.promote") == [("forest:1", CHAMPION)]
         await screen.press("j", "m")
         await screen.shows("#41 tf_image_cnn has left no model: only what has succeeded leaves one.")

@@ -55,7 +55,7 @@ def after(source: FakeSource, wait_for: str, *steps: tuple[str, str]) -> Callabl
 @pytest.fixture
 def gpu_source(source: FakeSource, tmp_path: Path) -> FakeSource:
     source.capacity, source.sample = gpu_capacity(1), a_sample(gpus=1)
-    source.free = Headroom(5.1, 20 * GIB, (("0", 6 * GIB),), source.jobs[JobId(42)])
+    source.free = Headroom(5.1, 20 * GIB, (("0", 6 * GIB),), source.by_id[JobId(42)])
     lines = [
         f"Epoch {epoch}/20  412/642 ━━━━━━━━╸ loss 0.{1900 - epoch} acc 0.93{epoch:02}\n"
         for epoch in range(1, 16)
@@ -72,8 +72,12 @@ def test_dashboard(gpu_source: FakeSource, size: tuple[int, int], snap_compare: 
 
 def full(source: FakeSource, folder: Path, *, swept: bool) -> FakeSource:
     """Something to see in every place: GPUs, models, processes, what jobs used and reported, or a sweep."""
-    source.capacity, source.sample, source.groups = gpu_capacity(2), a_sample(gpus=2), idle_machine()
-    source.free = Headroom(5.1, 20 * GIB, (("0", 6 * GIB), ("1", 6 * GIB)), source.jobs[JobId(42)])
+    source.capacity, source.sample, source.process_groups = (
+        gpu_capacity(2),
+        a_sample(gpus=2),
+        idle_machine(),
+    )
+    source.free = Headroom(5.1, 20 * GIB, (("0", 6 * GIB), ("1", 6 * GIB)), source.by_id[JobId(42)])
     source.traces[JobId(41)] = tuple(
         Moment(
             NOW - 2472 + at, 1.6 + math.sin(at / 200), int((2 + at / 600) * GIB), at, (at // 800 + 4) * GIB
@@ -82,7 +86,7 @@ def full(source: FakeSource, folder: Path, *, swept: bool) -> FakeSource:
     )
     for job_id, slope in ((41, 1.0), (39, 0.5)):
         points = [{"step": at, "accuracy": 1 - 1 / (1 + slope * at), "loss": 1 / at} for at in range(1, 30)]
-        source.events_path(JobId(job_id)).write_text("\n".join(map(json.dumps, points)))
+        source.runs.events_path(JobId(job_id)).write_text("\n".join(map(json.dumps, points)))
     if swept:
         a_sweep(source)
     return filled(source, folder)
@@ -129,6 +133,6 @@ def test_screens(  # noqa: PLR0917 - pytest calls it by keyword
 
 @pytest.mark.parametrize("size", [WIDE, NARROW], ids=["120x40", "80x24"])
 def test_dashboard_without_gpu(source: FakeSource, size: tuple[int, int], snap_compare: Compare) -> None:
-    source.free = Headroom(2.4, 20 * GIB, (), source.jobs[JobId(45)])
+    source.free = Headroom(2.4, 20 * GIB, (), source.by_id[JobId(45)])
     run = after(source, "Nothing printed yet.")
     assert snap_compare(app_of(source), terminal_size=size, run_before=run)

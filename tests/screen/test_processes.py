@@ -19,8 +19,8 @@ from tests.screen.fake import NOW, FakeSource, a_machine, a_sample, gpu_capacity
 
 @pytest.fixture
 def machine(source: FakeSource) -> FakeSource:
-    source.groups = a_machine()
-    source.free = Headroom(1.5, 6 * GIB, (), source.jobs[JobId(42)])
+    source.process_groups = a_machine()
+    source.free = Headroom(1.5, 6 * GIB, (), source.by_id[JobId(42)])
     return source
 
 
@@ -42,7 +42,7 @@ async def test_gpu_memory_that_is_held_for_nothing_is_said_on_the_row_and_beside
     machine: FakeSource, size: tuple[int, int]
 ) -> None:
     gone = Process(900, 0, gpu_mem_bytes=GIB, seen=False)
-    machine.groups = (
+    machine.process_groups = (
         *idle_machine(),
         ProcessGroup(GroupKind.UNSEEN, "unseen 900", f"pid 900 {UNSEEN}", (gone,)),
     )
@@ -63,7 +63,7 @@ async def test_gpu_memory_that_is_held_for_nothing_is_said_on_the_row_and_beside
 
 @pytest.mark.parametrize("size", [(400, 100), NARROW], ids=["400x100", "80x24"])
 async def test_three_thousand_processes_in_as_many_rows(source: FakeSource, size: tuple[int, int]) -> None:
-    source.groups = tuple(
+    source.process_groups = tuple(
         ProcessGroup(
             GroupKind.SESSION,
             f"session {pid}",
@@ -118,12 +118,12 @@ async def test_a_signal_is_asked_for_and_names_what_it_hits(machine: FakeSource)
         await screen.press("x")
         await screen.shows("pid 700")
         await screen.press("escape")
-        assert machine.called("signal") == []
+        assert machine.called("machine.signal") == []
         await screen.press("x")
         await screen.shows("pid 700")
         await screen.press("k")
         await screen.shows("SIGKILL sent to 1 process.")
-        assert machine.called("signal") == [((700,), 9)]
+        assert machine.called("machine.signal") == [((700,), 9)]
 
 
 async def test_a_screen_that_only_shows_changes_nothing(machine: FakeSource) -> None:
@@ -138,7 +138,7 @@ async def test_a_screen_that_only_shows_changes_nothing(machine: FakeSource) -> 
         await screen.until(lambda: view.row and view.row.group.title == "bash", "the cursor on bash")
         await screen.press("x", "k")
         await screen.shows("This screen only shows.")
-        for call in ("signal", "hold", "ensure_daemon"):
+        for call in ("machine.signal", "jobs.hold", "scheduler.start"):
             assert machine.called(call) == []
 
 
@@ -156,10 +156,10 @@ async def test_elsewhere_nothing_is_read(machine: FakeSource) -> None:
         await screen.shows("sklearn_forest")
         await screen.press("1")
         await screen.shows("Why")
-        before = len(machine.called("processes"))
+        before = len(machine.called("machine.processes"))
         for _ in range(3):
             await screen.pilot.pause(0.5)
-        assert len(machine.called("processes")) <= before + 1
+        assert len(machine.called("machine.processes")) <= before + 1
 
 
 async def test_while_it_is_narrowed_every_process_is_read(machine: FakeSource) -> None:
@@ -168,9 +168,10 @@ async def test_while_it_is_narrowed_every_process_is_read(machine: FakeSource) -
         await screen.shows("bash")
         await screen.press("slash")
         await screen.type("train")
-        everyone = {process.pid for group in machine.groups for process in group.processes}
+        everyone = {process.pid for group in machine.process_groups for process in group.processes}
         await screen.until(
-            lambda: any(set(shown) == everyone for shown in machine.called("processes")), "a look at all"
+            lambda: any(set(shown) == everyone for shown in machine.called("machine.processes")),
+            "a look at all",
         )
 
 
@@ -180,14 +181,17 @@ async def test_a_list_that_was_scrolled_shows_what_changes_in_it(source: FakeSou
         ProcessGroup(GroupKind.SESSION, f"session {pid}", "other", (Process(pid, 7, 1, pid, cpus=1.0),))
         for pid in range(2, 80)
     )
-    source.groups = (last, *others)
+    source.process_groups = (last, *others)
     async with opened(source, NARROW) as screen:
         await screen.press("4")
         await screen.shows("79 rows")
         await screen.press("end")
         await screen.shows("the last")
         await screen.press("up")
-        source.groups = (replace(last, processes=(replace(last.processes[0], mem_bytes=7 * GIB),)), *others)
+        source.process_groups = (
+            replace(last, processes=(replace(last.processes[0], mem_bytes=7 * GIB),)),
+            *others,
+        )
         await screen.shows("7.0G")
 
 

@@ -43,7 +43,7 @@ async def test_a_recipe_is_queued_wholly_by_keyboard(source: FakeSource) -> None
         await screen.type("4G")
         await screen.press("ctrl+s")
         await screen.shows("#47 queued - starts now")
-        ((request,),) = source.called("submit")
+        ((request,),) = source.called("jobs.submit")
         assert request.recipe == "sklearn_forest"
         assert request.params == {
             "data": "digits", "n_estimators": "50", "test_share": "0.25", "shuffle": True,
@@ -64,10 +64,10 @@ async def test_what_is_typed_in_one_burst_goes_where_a_slow_hand_would_have_put_
         for key in ("tab", "ctrl+u", *"50", "tab", "tab", "tab", *"1.5", "tab", *"4G", "ctrl+s"):
             screen.app.post_message(Key(key, key if len(key) == 1 else None))
         await screen.shows("#47 queued - starts now")
-        ((request,),) = source.called("submit")
+        ((request,),) = source.called("jobs.submit")
         assert request.params["n_estimators"] == "50"
         assert (request.needs.cpus, request.needs.mem_bytes) == (1.5, 4 * GIB)
-        assert source.called("retry") == [] and source.called("cancel") == []
+        assert source.called("jobs.retry") == [] and source.called("jobs.cancel") == []
 
 
 async def test_when_it_would_start_and_why_not_now_is_said_live(source: FakeSource) -> None:
@@ -94,11 +94,11 @@ async def test_every_problem_is_shown_at_once_and_nothing_is_queued(source: Fake
         await screen.shows("mem: Write it like 600M or 1.5G.")
         await screen.shows("after: Write it like")
         await screen.shows("fix n_estimators, mem, after")
-        assert source.called("submit") == []
+        assert source.called("jobs.submit") == []
         assert form.query_one("#v-1", Input).value == "many"
         await screen.press("escape")
         await screen.hides("Would start")
-        assert source.called("submit") == []
+        assert source.called("jobs.submit") == []
 
 
 async def test_a_command_of_ones_own(source: FakeSource) -> None:
@@ -112,8 +112,8 @@ async def test_a_command_of_ones_own(source: FakeSource) -> None:
         form = screen.app.screen
         form.query_one("#f-after", Input).value = "39 any:41"
         await screen.press("ctrl+s")
-        await screen.until(lambda: source.called("submit"), "a submit")
-        ((request,),) = source.called("submit")
+        await screen.until(lambda: source.called("jobs.submit"), "a submit")
+        ((request,),) = source.called("jobs.submit")
         assert request.argv == ("python", "train.py", "--name", "a b")
         assert request.after == (Dependency(JobId(39)), Dependency(JobId(41), DependencyKind.ANY))
 
@@ -157,7 +157,7 @@ async def test_the_recipes_screen_searches_explains_and_queues(source: FakeSourc
         await screen.shows("Queue a job: sklearn_forest")
         await screen.shows("Would start: now")
         await screen.press("ctrl+s")
-        await screen.until(lambda: source.called("submit"), "a submit")
+        await screen.until(lambda: source.called("jobs.submit"), "a submit")
         await screen.press("1")
         await screen.shows("[1 Jobs]")
 
@@ -179,5 +179,5 @@ async def test_what_was_learned_is_said_and_one_key_writes_it_down(source: FakeS
         await screen.shows("takes it")
         await screen.press("ctrl+s")
         await screen.shows("#47 queued")
-        ((request,),) = source.called("submit")
+        ((request,),) = source.called("jobs.submit")
         assert (request.needs.cpus, request.needs.mem_bytes) == (1.5, 10 * GIB)

@@ -16,14 +16,14 @@ from cro_tui import poller
 from cro_tui.app import CroApp
 from jobs.core.requests import JobQuery, Snapshot
 from tests.screen.conftest import Screen, opened
-from tests.screen.fake import FakeSource, a_day, a_sample
+from tests.screen.fake import FakeJobs, FakeSource, a_day, a_sample
 
 PLACES = "2341"
 SETTLED = 200  # looks after which graphs and caches are full
 LEAST = 1_000  # objects, of some 94,000; which place is in front makes 400
 
 
-class Counted(FakeSource):
+class CountedJobs(FakeJobs):
     """Counts the looks of the screen."""
 
     looks = 0
@@ -34,6 +34,12 @@ class Counted(FakeSource):
 
     def has_looked(self, times: int) -> bool:
         return self.looks >= times
+
+
+class Counted(FakeSource):
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.jobs: CountedJobs = CountedJobs(self)
 
 
 async def live(screen: Screen, source: Counted, looks: int) -> None:
@@ -47,9 +53,9 @@ async def live(screen: Screen, source: Counted, looks: int) -> None:
             await screen.pilot.press(PLACES[tick // 25 % len(PLACES)])
         elif tick % 5 == 0:
             await screen.pilot.press("down" if tick % 10 else "up")
-        following = source.looks + 1
+        following = source.jobs.looks + 1
         screen.app.refresh_state()
-        await screen.until(partial(source.has_looked, following), "the next look")
+        await screen.until(partial(source.jobs.has_looked, following), "the next look")
 
 
 def kept() -> int:

@@ -48,9 +48,9 @@ async def test_a_stopped_engine_is_said_and_a_key_starts_it(source: FakeSource) 
         source.daemon = DaemonStatus(False)
         await screen.shows("The engine is stopped: nothing starts. S starts it.")
         assert "engine ○ stopped" in screen.rows()[0]
-        before = len(source.called("ensure_daemon"))
+        before = len(source.called("scheduler.start"))
         await screen.press("S")
-        await screen.until(lambda: len(source.called("ensure_daemon")) > before, "a start")
+        await screen.until(lambda: len(source.called("scheduler.start")) > before, "a start")
 
 
 async def test_an_alert_stands_in_every_place_until_it_is_over_and_rings_once(
@@ -95,7 +95,7 @@ async def test_a_hanging_engine_holds_up_nothing(source: FakeSource) -> None:
         source.gate.clear()
         try:
             await screen.press("h", "down", "down")
-            await screen.until(lambda: source.called("hold"), "the call that hangs")
+            await screen.until(lambda: source.called("jobs.hold"), "the call that hangs")
             jobs = screen.app.screen.query_one(JobList)
             assert jobs.job is not None
             assert jobs.job.id == 38
@@ -114,7 +114,7 @@ async def test_leaving_does_not_wait_for_a_hanging_engine(source: FakeSource) ->
         async with opened(source) as screen:
             source.gate.clear()
             await screen.press("h")
-            await screen.until(lambda: source.called("hold"), "the call that hangs")
+            await screen.until(lambda: source.called("jobs.hold"), "the call that hangs")
             await screen.press("q", "q")
             assert screen.app.return_value is not None
         assert not source.gate.is_set()
@@ -126,7 +126,7 @@ async def test_leaving_does_not_wait_for_a_hanging_engine(source: FakeSource) ->
 async def test_hostile_names_neither_style_nor_shift_anything(
     source: FakeSource, size: tuple[int, int]
 ) -> None:
-    source.jobs.clear()
+    source.by_id.clear()
     for number, name in enumerate(HOSTILE, 1):
         state = (
             Running(NOW - 60, 1, Grant(), 5),

@@ -43,7 +43,7 @@ class Earlier:
         self.said = manifest(name)
         self.was: list[Table] = self.said["jobs"]
         self._installation = Installation(folder, None)
-        self._api = self._installation.api
+        self._client = self._installation.client
 
     def named(self, name: str) -> list[Table]:
         return [was for was in self.was if was["name"] == name]
@@ -55,12 +55,12 @@ class Earlier:
 
     def close(self) -> None:
         """Stop what runs, if a scheduler was started."""
-        if self._api.daemon_status().running:
+        if self._client.scheduler.status().running:
             self._installation.close()
-        self._api.close()
+        self._client.close()
 
     def note(self) -> str:
-        return self._api.daemon_status().note
+        return self._client.scheduler.status().note
 
     def until(self, job_id: int, *states: str) -> Table:
         self._installation.until_state(JobId(job_id), *states)
@@ -76,55 +76,55 @@ class Earlier:
     # --- jobs --------------------------------------------------------------------------------------
 
     def jobs(self) -> dict[int, Table]:
-        return {job.id: _table(job) for job in self._api.jobs(JobQuery(limit=1000))}
+        return {job.id: _table(job) for job in self._client.jobs.list(JobQuery(limit=1000))}
 
     def job(self, job_id: int) -> Table:
-        return _table(self._api.job(JobId(job_id)))
+        return _table(self._client.jobs.get(JobId(job_id)))
 
     def events(self, job_id: int) -> list[str]:
-        return [entry.event for entry in self._api.history(JobId(job_id))]
+        return [entry.event for entry in self._client.jobs.history(JobId(job_id))]
 
     def log(self, job_id: int) -> str:
-        return self._api.log_path(JobId(job_id)).read_text()
+        return self._client.runs.log_path(JobId(job_id)).read_text()
 
     def curves(self, job_id: int) -> Mapping[str, Any]:
         """Empty where the commit knew no reports."""
-        return self._api.curves(JobId(job_id))
+        return self._client.runs.curves(JobId(job_id))
 
     def packages(self, job_id: int) -> Mapping[str, str] | None:
-        began_with = self._api.provenance(JobId(job_id))
+        began_with = self._client.runs.provenance(JobId(job_id))
         return None if began_with is None else began_with.packages
 
     def output(self, job_id: int) -> Path:
-        return self._api.output_dir(JobId(job_id))
+        return self._client.runs.output_dir(JobId(job_id))
 
     def attempt(self, job_id: int, attempt: int) -> Path:
         """The folder of one."""
         return self._installation.home.attempt(job_id, attempt)
 
     def cancel(self, ids: Iterable[int]) -> None:
-        self._api.cancel(JobId(job_id) for job_id in ids)
+        self._client.jobs.cancel(JobId(job_id) for job_id in ids)
 
     def release(self, job_id: int) -> None:
-        self._api.release([JobId(job_id)])
+        self._client.jobs.release([JobId(job_id)])
 
     def retry(self, job_id: int) -> int:
-        (again,) = self._api.retry([JobId(job_id)])
+        (again,) = self._client.jobs.retry([JobId(job_id)])
         return again
 
     # --- groups and models ---------------------------------------------------------------------------
 
     def groups(self) -> dict[int, Table]:
         """The rows of a list that stand for several jobs."""
-        rows = self._api.rows(JobQuery(limit=1000, folded=True))
+        rows = self._client.jobs.rows(JobQuery(limit=1000, folded=True))
         return {row.id: _group(row) for row in rows if isinstance(row, JobGroup)}
 
     def group_of(self, job_id: int) -> Table:
-        return _group(self._api.group(JobId(job_id)))
+        return _group(self._client.groups.get(JobId(job_id)))
 
     def sweep_of(self, job_id: int) -> Table:
         """As `cro-tui sweep --json` has it; its jobs as ids, the best first."""
-        found = self._api.sweep(JobId(job_id))
+        found = self._client.groups.summary(JobId(job_id))
         return {
             "first": found.first,
             "size": found.size,
@@ -135,14 +135,14 @@ class Earlier:
         }
 
     def models(self) -> dict[str, Table]:
-        found = (json.loads(json.dumps(asdict(model))) for model in self._api.models())
+        found = (json.loads(json.dumps(asdict(model))) for model in self._client.models.list())
         return {model["name"]: model for model in found}
 
     def version(self, reference: str) -> int:
-        return self._api.model(reference)[0].version
+        return self._client.models.get(reference)[0].version
 
     def export(self, reference: str, folder: Path) -> None:
-        self._api.export_model(reference, str(folder))
+        self._client.models.export(reference, str(folder))
 
     # --- the home itself -------------------------------------------------------------------------------
 

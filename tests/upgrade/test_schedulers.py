@@ -31,21 +31,25 @@ ARCHIVE = Path(__file__).parent.parent / "data" / "engine-schema-3.tar.gz"
 ROOT = Path(__file__).parents[2]
 FRONT_END = """
 home = Home.find()
-with Client(home, Settings.load(home.settings_file)) as api:
+with Client(home, Settings.load(home.settings_file)) as client:
     needs = NeedsRequest(cpus=0.1, mem_bytes=32 << 20)
-    api.submit([SubmitRequest(argv=("sleep", "600"), needs=needs)])
-    print(api.ensure_daemon().pid)
+    submit(client)([SubmitRequest(argv=("sleep", "600"), needs=needs)])
+    print(start(client)().pid)
 """
 NOW = """
+from operator import attrgetter
 from jobs.client import Client
 from jobs.core.requests import NeedsRequest, SubmitRequest
 from jobs.installation.home import Home
 from jobs.installation.settings import Settings
+submit, start = attrgetter("jobs.submit"), attrgetter("scheduler.start")
 """
 THEN = """
+from operator import attrgetter
 from jobs.api import Api as Client
 from jobs.settings import Home, Settings
 from jobs.views import NeedsRequest, SubmitRequest
+submit, start = attrgetter("submit"), attrgetter("ensure_daemon")
 """
 
 
@@ -75,16 +79,16 @@ def home(tmp_path: Path) -> Home:
 
 
 @pytest.fixture
-def api(home: Home) -> Iterator[Client]:
-    api = Client(home, Settings.load(home.settings_file), environ={"PATH": os.environ["PATH"]})
-    with api:
-        yield api
-        api.readonly = False
+def client(home: Home) -> Iterator[Client]:
+    client = Client(home, Settings.load(home.settings_file), environ={"PATH": os.environ["PATH"]})
+    with client:
+        yield client
+        client.connection.readonly = False
         with contextlib.suppress(StateUnavailable):
-            running = [job.id for job in api.jobs() if isinstance(job.state, Running)]
-            api.cancel(running)
-            api.wait(running, timeout_s=30)
-        api.stop_daemon()
+            running = [job.id for job in client.jobs.list() if isinstance(job.state, Running)]
+            client.jobs.cancel(running)
+            client.jobs.wait(running, timeout_s=30)
+        client.scheduler.stop()
 
 
 @pytest.fixture(scope="session")
@@ -109,7 +113,7 @@ def engine_before(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def running_under(engine: Path, home: Home, api: Client) -> int:
+def running_under(engine: Path, home: Home, client: Client) -> int:
     """Have the old scheduler start one job; its pid."""
     names = NOW if (engine / "jobs" / "client").exists() else THEN
     pid = int(run_old(engine, home, names + FRONT_END))
@@ -122,61 +126,62 @@ def _text(path: Path) -> str:
 
 
 def test_who_reads_an_older_database_replaces_its_scheduler_and_its_job_runs_on(
-    engine_3: Path, home: Home, api: Client
+    engine_3: Path, home: Home, client: Client
 ) -> None:
-    pid = running_under(engine_3, home, api)
-    (job,) = api.jobs()
-    until(lambda: isinstance(api.job(job.id).state, Running), "the job to be known as running")
-    status = api.daemon_status()
+    pid = running_under(engine_3, home, client)
+    (job,) = client.jobs.list()
+    until(lambda: isinstance(client.jobs.get(job.id).state, Running), "the job to be known as running")
+    status = client.scheduler.status()
     assert status.running and status.pid != pid
     assert (status.version.package, status.version.schema) == (versions.PACKAGE, versions.SCHEMA)
     assert [
-        f"(an earlier version) was replaced by version {versions.PACKAGE}" in n for n in api.notices()
+        f"(an earlier version) was replaced by version {versions.PACKAGE}" in n
+        for n in client.scheduler.notices()
     ] == [True]
-    assert api.notices() == (), "it is told once"
-    (after,) = api.submit([SubmitRequest(argv=("true",), needs=SMALL)])
-    assert isinstance(api.wait([after], timeout_s=60)[0].state, Succeeded)
-    assert isinstance(api.job(job.id).state, Running), "jobs outlive their scheduler"
+    assert client.scheduler.notices() == (), "it is told once"
+    (after,) = client.jobs.submit([SubmitRequest(argv=("true",), needs=SMALL)])
+    assert isinstance(client.jobs.wait([after], timeout_s=60)[0].state, Succeeded)
+    assert isinstance(client.jobs.get(job.id).state, Running), "jobs outlive their scheduler"
 
 
 def test_a_submit_replaces_a_scheduler_that_would_pass_over_what_it_does_not_know(
-    engine_before: Path, home: Home, api: Client
+    engine_before: Path, home: Home, client: Client
 ) -> None:
-    pid = running_under(engine_before, home, api)
-    assert api.jobs() and api.daemon_status().pid == pid, "reading needs no other scheduler"
-    (after,) = api.submit([SubmitRequest(argv=("true",), needs=SMALL)])
-    api.ensure_daemon()
-    assert isinstance(api.wait([after], timeout_s=60)[0].state, Succeeded)
-    assert api.daemon_status().pid != pid
-    assert "(version 0.0.9) was replaced" in "".join(api.notices())
+    pid = running_under(engine_before, home, client)
+    assert client.jobs.list() and client.scheduler.status().pid == pid, "reading needs no other scheduler"
+    (after,) = client.jobs.submit([SubmitRequest(argv=("true",), needs=SMALL)])
+    client.scheduler.start()
+    assert isinstance(client.jobs.wait([after], timeout_s=60)[0].state, Succeeded)
+    assert client.scheduler.status().pid != pid
+    assert "(version 0.0.9) was replaced" in "".join(client.scheduler.notices())
 
 
 def test_who_may_change_nothing_leaves_an_older_database_and_its_scheduler_alone(
-    engine_3: Path, home: Home, api: Client
+    engine_3: Path, home: Home, client: Client
 ) -> None:
-    pid = running_under(engine_3, home, api)
-    api.readonly = True
+    pid = running_under(engine_3, home, client)
+    client.connection.readonly = True
     with pytest.raises(Outdated, match=r"earlier cro-tui \(version 3 .*\n?.*cro-tui ls"):
-        api.jobs()
+        client.jobs.list()
     assert daemon_lock.look(home.scheduler_lock).pid == pid
 
 
 def test_the_scheduler_of_somebody_else_is_not_asked_to_leave(
-    engine_3: Path, home: Home, api: Client, monkeypatch: pytest.MonkeyPatch
+    engine_3: Path, home: Home, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pid = running_under(engine_3, home, api)
+    pid = running_under(engine_3, home, client)
     with monkeypatch.context() as other:
         other.setattr(os, "geteuid", lambda: os.getuid() + 4321)
         with pytest.raises(StateUnavailable, match="another version"):
-            api.jobs()
+            client.jobs.list()
         assert daemon_lock.look(home.scheduler_lock).pid == pid
     with pytest.raises(Outdated):
         schema.connect(home.database)
 
 
-def test_two_front_ends_at_once_change_the_tables_once(engine_3: Path, home: Home, api: Client) -> None:
-    running_under(engine_3, home, api)
-    code = NOW + FRONT_END.replace("print", "api.jobs(); print")
+def test_two_front_ends_at_once_change_the_tables_once(engine_3: Path, home: Home, client: Client) -> None:
+    running_under(engine_3, home, client)
+    code = NOW + FRONT_END.replace("print", "client.jobs.list(); print")
     environ = {**os.environ, "PYTHONPATH": str(ROOT), "CRO_HOME": str(home.data)}
     both = [
         subprocess.Popen([sys.executable, "-c", code], env=environ, stdout=subprocess.PIPE, text=True)
@@ -185,23 +190,23 @@ def test_two_front_ends_at_once_change_the_tables_once(engine_3: Path, home: Hom
     pids = {process.communicate(timeout=60)[0].strip() for process in both}
     assert [process.returncode for process in both] == [0, 0]
     assert len(pids) == 1
-    until(lambda: all(isinstance(job.state, Running) for job in api.jobs()), "three jobs to run")
-    assert len(api.jobs()) == 3
+    until(lambda: all(isinstance(job.state, Running) for job in client.jobs.list()), "three jobs to run")
+    assert len(client.jobs.list()) == 3
 
 
 def test_a_scheduler_whose_package_was_upgraded_under_it_still_starts_jobs(
-    engine_before: Path, home: Home, api: Client
+    engine_before: Path, home: Home, client: Client
 ) -> None:
-    pid = running_under(engine_before, home, api)
+    pid = running_under(engine_before, home, client)
     away = engine_before / "jobs" / "runtime"
     away.rename(away.with_name("renamed"))
     try:
         for process in _launchers(home):
             os.kill(process, signal.SIGKILL)
-        (after,) = api.submit(
+        (after,) = client.jobs.submit(
             [SubmitRequest(argv=("true",), needs=NeedsRequest(cpus=0.1, mem_bytes=2**25))]
         )
-        assert isinstance(api.wait([after], timeout_s=60)[0].state, Succeeded)
+        assert isinstance(client.jobs.wait([after], timeout_s=60)[0].state, Succeeded)
         assert daemon_lock.look(home.scheduler_lock).pid == pid
         assert len(list(home.run.glob("runtime-*"))) == 1
     finally:

@@ -50,8 +50,8 @@ def main() -> int:
     with contextlib.suppress(OSError):
         os.nice(19)
     os.umask(0o077)
-    with contextlib.closing(Client(home, Settings())) as api:
-        mirroring = MlflowSyncRun(home, api)
+    with contextlib.closing(Client(home, Settings())) as client:
+        mirroring = MlflowSyncRun(home, client)
         busy_at = time.monotonic()
         while True:
             if mirroring.catch_up():
@@ -62,11 +62,11 @@ def main() -> int:
 
 
 class MlflowSyncRun:
-    def __init__(self, home: Home, api: Client) -> None:
+    def __init__(self, home: Home, client: Client) -> None:
         _check(home.mlflow / DATABASE)
         from jobs.programs.mlflow_mirror.mirror import Mirror
 
-        self._home, self._api = home, api
+        self._home, self._client = home, client
         self._mirror = Mirror(home.mlflow)
         self._file = home.mlflow / "told"
         self._told = _read(self._file)
@@ -80,7 +80,7 @@ class MlflowSyncRun:
             if is_exported(job):
                 folder = self._home.attempt(job.id, max(1, job.attempts))
                 curves = read_curves(folder / "events.jsonl", MOST_POINTS)
-                what = mlflow_run(job, curves, self._api.provenance(job.id), str(folder / "output"))
+                what = mlflow_run(job, curves, self._client.runs.provenance(job.id), str(folder / "output"))
                 self._mirror.run(job.id, what)
             else:
                 self._mirror.drop(job.id)
@@ -103,7 +103,7 @@ class MlflowSyncRun:
             return
         for start in range(0, len(ids), CHUNK):
             part = frozenset(ids[start : start + CHUNK])
-            for job in self._api.jobs(JobQuery(ids=part, limit=CHUNK)):
+            for job in self._client.jobs.list(JobQuery(ids=part, limit=CHUNK)):
                 if isinstance(job.state, Ended):
                     yield job
 
@@ -111,7 +111,7 @@ class MlflowSyncRun:
         registry = self._home.models
         if not registry.is_dir():
             return
-        models = self._api.models()
+        models = self._client.models.list()
         if models == self._shown:
             return
         content = registry / "content"

@@ -70,8 +70,8 @@ def _work(data: Path, settings_file: Path) -> None:
 
         try:
             told = os.environ.get("CRO_EVENTS")
-            with Client(Home(data, settings_file), Settings.load(settings_file)) as api:
-                code = run(api, own_job(), Path(told) if told else None)
+            with Client(Home(data, settings_file), Settings.load(settings_file)) as client:
+                code = run(client, own_job(), Path(told) if told else None)
         except CroError as error:
             print(error, file=sys.stderr)
             code = 2

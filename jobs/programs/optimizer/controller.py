@@ -29,33 +29,33 @@ LOOK_EVERY_S = 0.5  # at what trials report; ends ring
 STOPPED = 143
 
 
-def run(api: Client, me: JobId, events: Path | None) -> int:
+def run(client: Client, me: JobId, events: Path | None) -> int:
     """0 when at least one trial ended well, 1 when none did, 143 when told to stop. Raises BadInput."""
-    job = api.job(me)
+    job = client.jobs.get(me)
     plan = plan_of(job)
     if plan is None:
         raise BadInput(f"The plan of job {me} cannot be read.", "Submit it again.")
-    controller = Controller(api, job, plan, events)
-    with contextlib.closing(api.watch()) as watcher:
+    controller = Controller(client, job, plan, events)
+    with contextlib.closing(client.scheduler.watch()) as watcher:
         return controller.run(watcher)
 
 
 class Controller:
-    def __init__(self, api: Client, job: Job, plan: OptimizationPlan, events: Path | None) -> None:
-        self._api, self._me, self._plan, self._events = api, job.id, plan, events
-        kept = captured_variables.path_of(api.home.captured_variables, job.spec.env_digest)
+    def __init__(self, client: Client, job: Job, plan: OptimizationPlan, events: Path | None) -> None:
+        self._client, self._me, self._plan, self._events = client, job.id, plan, events
+        kept = captured_variables.path_of(client.home.captured_variables, job.spec.env_digest)
         self._environ: Mapping[str, str] = json.loads(kept.read_text(encoding="utf-8"))
         self._stopped = False
         self._phase = ""
         signal.signal(signal.SIGTERM, self._stop)
         signal.signal(signal.SIGINT, self._stop)
         self._stopped = self._is_cancelled()  # a signal before this was not heard
-        self._group = api.optimization(job)
+        self._group = client.groups.lead(job)
         self._begin()
 
     def _begin(self) -> None:
         """Read all trials, and tell a new study what is known of them."""
-        found = self._api.trials(self._group)
+        found = self._client.groups.trials(self._group)
         self._study = Study(self._plan, len(found))
         self._numbers: dict[JobId, int] = {}
         self._told: set[JobId] = set()
@@ -81,7 +81,7 @@ class Controller:
 
     def _look(self) -> bool:
         """Take in what happened and queue what is missing; whether all is done."""
-        jobs = self._api.trials(self._group, self._numbers.keys() - self._told)
+        jobs = self._client.groups.trials(self._group, self._numbers.keys() - self._told)
         for job in jobs:
             if isinstance(job.state, Ended):
                 self._tell(job)
@@ -108,7 +108,7 @@ class Controller:
                 "needs": NeedsRequest(**self._plan.needs),
             }
         )
-        (job_id,) = self._api.submit([request], trials_of=self._group)
+        (job_id,) = self._client.jobs.submit([request], trials_of=self._group)
         self._numbers[job_id] = number
         _say(f"#{job_id} {request.name}")
 
@@ -119,11 +119,11 @@ class Controller:
         if self._study.is_worse(number):
             cause = f"{PRUNED}: others did better"
             with contextlib.suppress(WrongState):
-                self._api.cancel([job.id], cause=cause)
+                self._client.jobs.cancel([job.id], cause=cause)
                 _say(f"#{job.id} {cause}")
 
     def _report(self, job: Job) -> None:
-        path = self._api.home.attempt(job.id, max(1, job.attempts)) / job_folder.EVENTS
+        path = self._client.home.attempt(job.id, max(1, job.attempts)) / job_folder.EVENTS
         with contextlib.suppress(OSError):
             size = path.stat().st_size
             if size != self._sizes.get(job.id):
@@ -173,16 +173,16 @@ class Controller:
     def _leave(self) -> int:
         """Told to stop: when a person asked for it, the trials are stopped as well."""
         if self._is_cancelled():
-            for job in self._api.trials(self._group):
+            for job in self._client.groups.trials(self._group):
                 if not isinstance(job.state, Ended):
                     with contextlib.suppress(WrongState):
-                        self._api.cancel([job.id], cause="its optimization was cancelled")
+                        self._client.jobs.cancel([job.id], cause="its optimization was cancelled")
         _say("stopped")
         return STOPPED
 
     def _is_cancelled(self) -> bool:
         """Whether somebody has asked for this job to be stopped."""
-        state = self._api.job(self._me).state
+        state = self._client.jobs.get(self._me).state
         return isinstance(state, Running) and state.cancel_requested_at is not None
 
     def _stop(self, _number: int, _frame: FrameType | None) -> None:
