@@ -1,67 +1,122 @@
-"""What all requests of one call have in common, looked up once however many there are."""
+"""What all requests of one call have in common, and what they look up, each thing once."""
 
 from __future__ import annotations
 
 import os
 import pwd
-from collections.abc import Callable, Mapping
+import stat
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jobs.client.connection import Connection
-from jobs.client.environment_builds import python_for
 from jobs.client.recipes import Recipes
+from jobs.core.jobs import Needs, ParamValue
+from jobs.installation.home import Home
 from jobs.installation.settings import DefaultSettings
 from jobs.store import captured_variables
 
 if TYPE_CHECKING:
-    from recipes.discover import Catalogue
     from recipes.manifest import Recipe
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """`environ` is the caller's own, `user` the login name. `python_for` says which interpreter a recipe
-    gets (raises BadInput, OSError), `digest_of` under which name variables are kept (raises
-    StateUnavailable)."""
+    """`environ` is the caller's own, `user` the login name. The others are look-ups:
+
+    `recipe_of`       the recipe of a name, or one sentence why there is none to run
+    `python_of`       the interpreter that a recipe gets; it need not be there yet. Raises BadInput, OSError
+    `environment_of`  the key of the environment that an interpreter is of, and whether that is there; None
+                      for any other program
+    `secrets_of`      those of the named variables that come from the kept secrets, and a sentence where one
+                      is nowhere
+    `size_of`         the bytes of the file that a word names in a folder; 0 where it names none
+    `digest_of`       the name under which variables are kept. Raises StateUnavailable
+    `too_large`       what this machine can never give, in words with the numbers; empty where it can
+    `advice`          what to do when it cannot
+    """
 
     defaults: DefaultSettings
     environ: Mapping[str, str]
-    secrets: Path
     user: str
-    catalogue: Callable[[], Catalogue]
-    python_for: Callable[[Recipe], str]
+    recipe_of: Callable[[str], Recipe | str]
+    python_of: Callable[[Recipe], str]
+    environment_of: Callable[[str], tuple[str, bool] | None]
+    secrets_of: Callable[[Sequence[str], Mapping[str, str]], tuple[tuple[str, ...], str | None]]
+    size_of: Callable[[str, ParamValue], int]
     digest_of: Callable[[Mapping[str, str]], str]
+    too_large: Callable[[Needs], str]
+    advice: Callable[[Needs], str]
 
 
 def batch_of(connection: Connection, recipes: Recipes, *, keep: bool) -> Batch:
-    """For one call. `keep` writes the variables and what environments have to hold, which a preview does
-    not."""
+    """For one call. With `keep` variables and what environments have to hold are written down, and an
+    environment counts as used; a preview leaves all that."""
     home = connection.home
     home.make()
+    catalogue = cache(recipes.catalogue)
+    capacity = cache(lambda: connection.machine().capacity(connection.scheduler()))
     pythons: dict[Path, str] = {}
     digests: dict[int, str] = {}
 
-    def python(recipe: Recipe) -> str:
+    def python_of(recipe: Recipe) -> str:
         if recipe.path not in pythons:
-            pythons[recipe.path] = python_for(recipe, home, keep=keep)
+            pythons[recipe.path] = _python_for(recipe, home, keep=keep)
         return pythons[recipe.path]
 
-    def digest(environ: Mapping[str, str]) -> str:
+    def environment_of(python: str) -> tuple[str, bool] | None:
+        from jobs.environments import folder
+        from jobs.kinds.environment import key_of
+
+        key = key_of(python, str(home.recipe_environments))
+        if key is None:
+            return None
+        digest = folder.digest_for(home.recipe_environments, key)
+        if digest is not None and keep:
+            folder.touch(home.recipe_environments, digest)
+        return key, digest is not None
+
+    def digest_of(environ: Mapping[str, str]) -> str:
         if id(environ) not in digests:
             digests[id(environ)] = captured_variables.capture(home.captured_variables, environ)
         return digests[id(environ)]
 
+    def secrets_of(names: Sequence[str], environ: Mapping[str, str]) -> tuple[tuple[str, ...], str | None]:
+        from jobs.store.secrets import wanted
+
+        return wanted(home.secrets, names, environ)
+
+    @cache
+    def too_large(needs: Needs) -> str:
+        from jobs.policy.limits import never_fits
+
+        tight = never_fits(capacity(), connection.settings.admission, needs)
+        if not tight:
+            return ""
+        from jobs.client.forecast import sentences
+
+        return sentences(tight)
+
+    def advice(needs: Needs) -> str:
+        if needs.gpus and not capacity().devices:
+            return "cro-tui doctor says which GPUs are here, and why they cannot be used."
+        return "Ask for less, or use a bigger machine."
+
     return Batch(
         connection.settings.defaults,
         connection.environ,
-        home.secrets,
         _user(os.getuid()),
-        cache(recipes.catalogue),
-        python,
-        digest if keep else lambda _: "",
+        lambda name: catalogue().usable(name),
+        python_of,
+        environment_of,
+        secrets_of,
+        cache(_size_of),
+        digest_of if keep else lambda _: "",
+        too_large,
+        advice,
     )
 
 
@@ -71,3 +126,28 @@ def _user(uid: int) -> str:
         return pwd.getpwuid(uid).pw_name
     except KeyError:
         return str(uid)
+
+
+def _python_for(recipe: Recipe, home: Home, *, keep: bool) -> str:
+    """This interpreter, or that of an environment, whose contents are then written down for its build."""
+    if not recipe.dependencies and not recipe.requires_python and not recipe.uv:
+        return sys.executable
+    from jobs.environments import folder, installed
+    from jobs.kinds.environment import python_of
+
+    wanted = installed.wanted_now(recipe, home.run)
+    if wanted is None:
+        return sys.executable
+    if keep:
+        folder.remember(home.recipe_environments, wanted)
+    return python_of(str(home.recipe_environments), wanted.key)
+
+
+def _size_of(folder: str, word: ParamValue) -> int:
+    if not isinstance(word, str) or not ("." in word or "/" in word) or "\0" in word:
+        return 0
+    try:
+        found = os.stat(os.path.join(folder, word))
+    except OSError:
+        return 0
+    return found.st_size if stat.S_ISREG(found.st_mode) else 0

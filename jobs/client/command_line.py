@@ -1,26 +1,27 @@
 """What a job runs: the command line that a recipe and its parameters make, or the one that was given.
 
-Looks at files, PATH and the catalogue of recipes; runs and writes nothing. What is wrong is one sentence
-under its field's name: recipe, command, or a parameter's.
+Looks at files and PATH; runs and writes nothing. What is wrong is one sentence under its field's name:
+recipe, command, or a parameter's.
 """
 
 from __future__ import annotations
 
-import contextlib
 import os
-import stat
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from jobs.client.batch import Batch
-from jobs.core.jobs import OnReboot, ParamValue
+from jobs.core.jobs import ParamValue
 from jobs.core.ports import BadInput
-from jobs.core.requests import NeedsRequest, SubmitRequest
+from jobs.core.requests import SubmitRequest
 
-_MOST_WORDS = 100
+if TYPE_CHECKING:
+    from recipes.manifest import Recipe
+
 _NOTEBOOK_ELSEWHERE = (
     "Its packages are not installed here, and a notebook runs with what is: install them or write a script."
 )
@@ -28,78 +29,59 @@ _NOTEBOOK_ELSEWHERE = (
 
 @dataclass(frozen=True, slots=True)
 class CommandLine:
-    """The words, and what a recipe says of its runs, as far as it says something.
+    """The words, and of a recipe its parameters as they were understood.
 
     `framework` is what a warm process would have imported for it; None: it needs a process of its own.
-    `secrets` are the variables that it gets from the kept secrets. `input_bytes` is the size of the files
-    that it is given: how long it takes and what it uses goes by that.
+    `secrets` are the variables that it gets from the kept secrets.
     """
 
     argv: tuple[str, ...]
     params: tuple[tuple[str, ParamValue], ...] = ()
-    recipe: str | None = None
     framework: str | None = None
     secrets: tuple[str, ...] = ()
-    needs: NeedsRequest = field(default_factory=NeedsRequest)
-    grace_s: float | None = None
-    on_reboot: str = OnReboot.FAIL
-    checkpoint: bool = False
-    warm: bool = True
-    input_bytes: int = 0
 
 
 def of_recipe(
-    request: SubmitRequest, cwd: str, environ: Mapping[str, str], batch: Batch, problems: dict[str, str]
+    recipe: Recipe,
+    request: SubmitRequest,
+    batch: Batch,
+    problems: dict[str, str],
+    *,
+    cwd: str,
+    environ: Mapping[str, str],
 ) -> CommandLine:
-    """The command line of the request's recipe with its parameters."""
-    from jobs.store.secrets import wanted
+    """The command line of a recipe with the request's parameters."""
     from recipes.params import flags, validate
 
     if request.argv:
         problems["command"] = "Give a recipe or a command, not both."
-    recipe = batch.catalogue().usable(request.recipe or "")
-    if isinstance(recipe, str):
-        problems["recipe"] = recipe
-        return CommandLine(())
     python = sys.executable
     try:
-        python = batch.python_for(recipe)
+        python = batch.python_of(recipe)
     except (BadInput, OSError) as error:
         problems["recipe"] = str(error)
+    secrets, missing = batch.secrets_of(recipe.secrets, environ)
+    if missing:
+        problems.setdefault("recipe", missing)
+    path, framework = str(recipe.path.absolute()), recipe.framework.value
+    if recipe.notebook and (cannot := _no_notebook(python)):
+        problems["recipe"] = cannot
     values, wrong = validate(
         recipe, request.params, cwd=cwd, exists=os.path.exists, home=environ.get("HOME", "")
     )
     problems.update(wrong)
-    path = str(recipe.path.absolute())
     argv = (python, path, *flags(recipe, values))
     if recipe.notebook:
-        from jobs.kinds.notebook import argv as notebook_argv
+        from jobs.kinds import notebook
 
-        argv = notebook_argv(python, path)
-        if unable := _notebooks_missing() or ("" if python == sys.executable else _NOTEBOOK_ELSEWHERE):
-            problems["recipe"] = unable
-    secrets, missing = wanted(batch.secrets, recipe.secrets, environ)
-    if missing:
-        problems.setdefault("recipe", missing)
-    needs, framework = recipe.needs, recipe.framework.value
-    own_process = framework == "none" or recipe.notebook or python != sys.executable
-    return CommandLine(
-        argv,
-        tuple(values.items()),
-        recipe.name,
-        None if own_process else framework,
-        secrets,
-        NeedsRequest(needs.cpus, needs.mem_bytes, needs.gpus, needs.gpu_mem_bytes, needs.time_limit_s),
-        recipe.grace_s,
-        recipe.on_reboot.value,
-        recipe.checkpoint,
-        recipe.warm,
-        _size_bytes(cwd, tuple(values.values())),
-    )
+        argv = notebook.argv(python, path)
+    if framework == "none" or recipe.notebook or python != sys.executable:
+        return CommandLine(argv, tuple(values.items()), None, secrets)
+    return CommandLine(argv, tuple(values.items()), framework, secrets)
 
 
 def of_words(
-    request: SubmitRequest, cwd: str, environ: Mapping[str, str], problems: dict[str, str]
+    request: SubmitRequest, problems: dict[str, str], *, cwd: str, environ: Mapping[str, str]
 ) -> CommandLine:
     """The request's own command line, which is run as it is."""
     argv = tuple(request.argv)
@@ -111,7 +93,7 @@ def of_words(
         problems["command"] = "The command holds a zero byte, which no program can receive."
     elif cannot := _cannot_run(argv[0], cwd, environ.get("PATH", os.defpath)):
         problems["command"] = cannot
-    return CommandLine(argv, input_bytes=_size_bytes(cwd, argv[1:]))
+    return CommandLine(argv)
 
 
 def _cannot_run(program: str, cwd: str, path: str) -> str | None:
@@ -129,20 +111,13 @@ def _cannot_run(program: str, cwd: str, path: str) -> str | None:
     return f"There is no program {program!r} {where}: check its spelling."
 
 
-def _size_bytes(cwd: str, words: Sequence[ParamValue]) -> int:
-    """The size of the files that are named."""
-    total = 0
-    for word in words[:_MOST_WORDS]:
-        if isinstance(word, str) and ("." in word or "/" in word) and "\0" not in word:
-            with contextlib.suppress(OSError):
-                found = os.stat(os.path.join(cwd, word))
-                total += found.st_size if stat.S_ISREG(found.st_mode) else 0
-    return total
+def _no_notebook(python: str) -> str:
+    """Why no notebook can be run with this interpreter; empty where one can."""
+    return _notebooks_missing() or ("" if python == sys.executable else _NOTEBOOK_ELSEWHERE)
 
 
 @cache
 def _notebooks_missing() -> str:
-    """Why no notebook can be run here; empty where one can."""
     from importlib.util import find_spec
 
     from jobs.kinds.notebook import INSTALL, MISSING, NEEDS

@@ -1,4 +1,4 @@
-"""The environments of what is queued: a recipe's interpreter, and the builds that go before its jobs.
+"""The builds of environments, queued before the jobs that need them.
 
 A build is a job like others; one that is queued already serves all who need what it makes.
 """
@@ -7,19 +7,14 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from jobs.client.connection import Connection
-from jobs.core.jobs import MIB, Dependency, Job, JobId, JobSpec, Needs, OnReboot, StateName
+from jobs.core.jobs import MIB, Dependency, JobId, JobSpec, Needs, OnReboot, StateName
 from jobs.core.ports import BadInput
 from jobs.core.requests import JobQuery
-from jobs.installation.home import Home
 from jobs.store.intents import no_such_job
-
-if TYPE_CHECKING:
-    from recipes.manifest import Recipe
 
 _MEM_BYTES = 512 * MIB
 _TIME_LIMIT_S = 3600.0
@@ -30,58 +25,26 @@ _NOT_ENDED = frozenset(
 )
 
 
-def python_for(recipe: Recipe, home: Home, *, keep: bool) -> str:
-    """The interpreter for a recipe: this one, or that of an environment which need not be there yet.
-
-    `keep` writes down what that environment has to hold, for the build to come. Raises BadInput for a
-    header that cannot be read, OSError.
-    """
-    if not recipe.dependencies and not recipe.requires_python and not recipe.uv:
-        return sys.executable
-    from jobs.environments import folder, installed
-    from jobs.kinds.environment import python_of
-
-    wanted = installed.wanted_now(recipe, home.run)
-    if wanted is None:
-        return sys.executable
-    if keep:
-        folder.remember(home.recipe_environments, wanted)
-    return python_of(str(home.recipe_environments), wanted.key)
-
-
-def is_missing(spec: JobSpec, home: Home) -> bool:
-    """Whether the job's environment has to be built before it can start."""
-    from jobs.environments import folder
-    from jobs.kinds.environment import key_of
-
-    key = key_of(spec.argv[0], str(home.recipe_environments))
-    return key is not None and folder.digest_for(home.recipe_environments, key) is None
-
-
-def built_first(specs: Sequence[JobSpec], connection: Connection) -> list[JobSpec]:
+def built_first(
+    specs: Sequence[JobSpec],
+    environments: Mapping[str, tuple[str, bool] | None],
+    connection: Connection,
+) -> list[JobSpec]:
     """The specs, each to start after the build of its environment; builds that are missing are queued.
 
-    Raises NoSuchJob, before any build is queued, for an unknown dependency.
+    `environments` has the key of one by its interpreter, and whether it is there; None for any other
+    program. Raises NoSuchJob, before any build is queued, for an unknown dependency.
     """
-    home = connection.home.recipe_environments
-    if not any(spec.argv[0].startswith(str(home)) for spec in specs):
-        return list(specs)
-    from jobs.environments import folder
-    from jobs.kinds.environment import is_build, key_of
-
-    builds, before = _builds_and_dependencies(specs, connection)
-    former = {job.id for job in before if is_build(job)}
+    builds, former = _builds(specs, connection)
     made = []
     for spec in specs:
-        key = key_of(spec.argv[0], str(home))
-        if key is None:
+        environment = environments[spec.argv[0]]
+        if environment is None:
             made.append(spec)
             continue
+        key, is_there = environment
         after = tuple(each for each in spec.after if each.job_id not in former)
-        digest = folder.digest_for(home, key)
-        if digest is not None:
-            folder.touch(home, digest)
-        else:
+        if not is_there:
             if key not in builds:
                 builds[key] = _queue_build(spec, key, connection)
             after = (*after, Dependency(builds[key]))
@@ -89,11 +52,10 @@ def built_first(specs: Sequence[JobSpec], connection: Connection) -> list[JobSpe
     return made
 
 
-def _builds_and_dependencies(
-    specs: Sequence[JobSpec], connection: Connection
-) -> tuple[dict[str, JobId], list[Job]]:
-    """The builds that have not ended, by the key of what they make; the jobs that the specs wait for."""
-    from jobs.kinds.environment import build_key
+def _builds(specs: Sequence[JobSpec], connection: Connection) -> tuple[dict[str, JobId], frozenset[JobId]]:
+    """The builds that have not ended, by the key of what they make; those that the specs wait for already,
+    as retries do. Raises NoSuchJob."""
+    from jobs.kinds.environment import build_key, is_build
 
     wanted = {after.job_id for spec in specs for after in spec.after}
     with connection.view() as view:
@@ -102,7 +64,8 @@ def _builds_and_dependencies(
     unknown = wanted - {job.id for job in before}
     if unknown:
         raise no_such_job(min(unknown))
-    return {key: job.id for job in found if (key := build_key(job))}, before
+    builds = {key: job.id for job in found if (key := build_key(job))}
+    return builds, frozenset(job.id for job in before if is_build(job))
 
 
 def _queue_build(spec: JobSpec, key: str, connection: Connection) -> JobId:

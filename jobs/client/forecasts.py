@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 from jobs.client.batch import batch_of
 from jobs.client.connection import Connection
-from jobs.client.environment_builds import is_missing
 from jobs.client.live_usage import completed
 from jobs.client.recipes import Recipes
 from jobs.client.resolve import CannotResolve, resolve
@@ -35,7 +34,8 @@ class Forecasts:
 
         connection, rules = self._connection, self._connection.settings.admission
         try:
-            spec = resolve(request, batch_of(connection, self._recipes, keep=False))
+            batch = batch_of(connection, self._recipes, keep=False)
+            spec = resolve(request, batch)
         except CannotResolve as error:
             return Preview(problems=error.problems)
         now, machine, status = connection.now(), connection.machine(), connection.scheduler()
@@ -48,7 +48,8 @@ class Forecasts:
             (spec,) = view.with_expected([spec])
             job = Job(view.next_id(), spec, Held(now) if spec.start_held else Queued(now), now)
             preview = forecast.preview(job, view, machine, status, rules=rules, sample=sample)
-        if spec.recipe is None or not is_missing(spec, connection.home):
+        environment = batch.environment_of(spec.argv[0])
+        if spec.recipe is None or environment is None or environment[1]:
             return preview
         return replace(preview, builds=len(self._recipes.get(spec.recipe).dependencies))
 

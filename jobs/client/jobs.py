@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from jobs.client.batch import batch_of
 from jobs.client.connection import Connection
-from jobs.client.enqueue import common_name, enqueue
+from jobs.client.enqueue import enqueue
 from jobs.client.live_usage import completed, completed_rows
 from jobs.client.recipes import Recipes
 from jobs.client.resolve import resolve_all
@@ -22,7 +22,7 @@ from jobs.core.jobs import Ended, GroupRef, Job, JobId
 from jobs.core.ports import BadInput, StateUnavailable, WrongState
 from jobs.core.requests import HistoryEntry, JobQuery, ListRow, NeedsRequest, Snapshot, SubmitRequest
 from jobs.installation.settings import HIGHEST_PRIORITY, LOWEST_PRIORITY
-from jobs.store.intents import IntentKind, NewGroup, no_such_job
+from jobs.store.intents import IntentKind, no_such_job
 
 _ALL = JobQuery()
 
@@ -46,14 +46,11 @@ class Jobs:
         (it does not start one: see `client.scheduler.start`). Raises BadInput with what to type instead,
         NeverFits with the numbers, NoSuchJob for an unknown dependency.
         """
-        specs = resolve_all(requests, batch_of(self._connection, self._recipes, keep=True))
+        batch = batch_of(self._connection, self._recipes, keep=True)
+        specs = resolve_all(requests, batch)
         if trials_of is not None:
             specs = [replace(spec, group=GroupRef(trials_of, 0)) for spec in specs]
-        if not sweep:
-            return enqueue(specs, self._connection)
-        judged_by = tuple(self._recipes.better_metrics(specs[0].recipe).items())
-        group = NewGroup(common_name(specs), len(specs), judged_by)
-        return enqueue(specs, self._connection, sweep=True, group=group)
+        return enqueue(specs, batch, self._connection, sweep=sweep)
 
     def optimize(
         self,
@@ -70,13 +67,12 @@ class Jobs:
         The request's hold and dependencies are the controller's; `prunes` stops trials that do worse than
         others. Raises BadInput, NeverFits, NoSuchJob.
         """
-        from jobs.client.optimize import controller
+        from jobs.client.optimize import queue_controller
 
-        spec, group = controller(
+        return queue_controller(
             request, params, metric, trials,
             prunes=prunes, connection=self._connection, recipes=self._recipes,
         )  # fmt: skip
-        return enqueue([spec], self._connection, group=group)[0]
 
     def retry(self, ids: Iterable[JobId], needs: NeedsRequest | None = None) -> tuple[JobId, ...]:
         """Queue each ended job again as a new job (`spec.retry_of`), and return the new ids in order.
@@ -94,7 +90,8 @@ class Jobs:
                     state = job.state.name.replace("_", " ")
                     raise WrongState(f"Job {job_id} is {state}: only an ended job can be retried.")
                 specs.append(retried(job, needs, view.newest_retry, self._connection.home))
-        return enqueue(specs, self._connection)
+        batch = batch_of(self._connection, self._recipes, keep=True)
+        return enqueue(specs, batch, self._connection)
 
     # --- controlling ----------------------------------------------------------------------------
 

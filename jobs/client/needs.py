@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jobs.core.jobs import Needs
 from jobs.core.requests import NeedsRequest
 from jobs.installation.settings import DefaultSettings
+
+if TYPE_CHECKING:
+    from recipes.manifest import Recipe
 
 _FIELDS = {
     "cpus": "cpus",
@@ -24,10 +27,9 @@ _LEARNABLE = ("cpus", "mem_bytes", "gpu_mem_bytes")
 
 
 def needs_of(
-    request: NeedsRequest, recipe: NeedsRequest, defaults: DefaultSettings, problems: dict[str, str]
+    request: NeedsRequest, recipe: Recipe | None, defaults: DefaultSettings, problems: dict[str, str]
 ) -> Needs:
-    """What to reserve, by what the person and the recipe say. What is wrong goes into `problems`; the
-    answer is then of no use."""
+    """What to reserve; what is wrong goes into `problems`, and the answer is then of no use."""
     wrong = wrong_values(request)
     problems.update(wrong)
     asked: dict[str, float | int | None] = {

@@ -11,15 +11,14 @@ from pathlib import Path
 
 from jobs.client.batch import batch_of
 from jobs.client.connection import Connection
-from jobs.client.forecast import sentences
+from jobs.client.enqueue import enqueue
 from jobs.client.recipes import Recipes
 from jobs.client.resolve import resolve
-from jobs.core.jobs import MIB, JobSpec
+from jobs.core.jobs import MIB, JobId
 from jobs.core.ports import BadInput, NeverFits
 from jobs.core.requests import NeedsRequest, SubmitRequest
 from jobs.kinds import optimization_plan
 from jobs.kinds.optimization import OptimizationPlan, argv
-from jobs.policy.limits import never_fits
 from jobs.store.intents import NewGroup
 
 _MEM_BYTES = 256 * MIB
@@ -27,7 +26,7 @@ _GRACE_S = 15.0
 _OF_TRIALS = ("name", "priority", "grace_s", "on_reboot", "checkpoint")
 
 
-def controller(
+def queue_controller(
     request: SubmitRequest,
     params: Mapping[str, Sequence[str]],
     metric: str,
@@ -36,8 +35,8 @@ def controller(
     prunes: bool,
     connection: Connection,
     recipes: Recipes,
-) -> tuple[JobSpec, NewGroup]:
-    """The controller's job and the group of its trials; see `Jobs.optimize`. Raises BadInput, NeverFits."""
+) -> JobId:
+    """See `Jobs.optimize`. Raises BadInput, NeverFits, NoSuchJob."""
     if request.recipe is None:
         raise BadInput("--optimize needs a recipe: a command has no parameters.")
     if importlib.util.find_spec("optuna") is None:
@@ -52,9 +51,11 @@ def controller(
     )  # fmt: skip
     common = {name: getattr(request, name) for name in _OF_TRIALS} | {"cwd": cwd}
     plan = replace(plan, request=common, needs=asdict(request.needs))
-    _refuse_what_never_fits(
-        resolve(_first_trial(plan, request), batch_of(connection, recipes, keep=False)), connection
-    )
+    trial = resolve(_first_trial(plan, request), batch_of(connection, recipes, keep=False))
+    batch = batch_of(connection, recipes, keep=True)
+    beside = replace(trial.needs, mem_bytes=trial.needs.mem_bytes + _MEM_BYTES)
+    if too_large := batch.too_large(beside):
+        raise NeverFits(f"A trial beside its controller: {too_large}", "Ask for less.")
     home = connection.home
     wanted = SubmitRequest(
         argv=argv(sys.executable, str(home.data), str(home.settings_file), plan),
@@ -67,21 +68,14 @@ def controller(
         grace_s=_GRACE_S,
         on_reboot="requeue",
     )
-    spec = resolve(wanted, batch_of(connection, recipes, keep=True))
+    spec = resolve(wanted, batch)
     # It reserves no core: a trial that needs all of them could never start beside it.
     spec = replace(spec, needs=replace(spec.needs, cpus=0.0), explicit_needs=("cpus", "mem"))
-    return spec, NewGroup(spec.name, trials, ((metric, plan.better),), optimized=True)
+    group = NewGroup(spec.name, trials, ((metric, plan.better),), optimized=True)
+    return enqueue([spec], batch, connection, group=group)[0]
 
 
 def _first_trial(plan: OptimizationPlan, request: SubmitRequest) -> SubmitRequest:
     """The trial at the lower end of every range."""
     first = {axis.name: axis.choices[0] if axis.choices else axis.low for axis in plan.space}
     return replace(request, params={**plan.fixed, **first})
-
-
-def _refuse_what_never_fits(trial: JobSpec, connection: Connection) -> None:
-    """Raises NeverFits."""
-    beside = replace(trial.needs, mem_bytes=trial.needs.mem_bytes + _MEM_BYTES)
-    capacity = connection.machine().capacity(connection.scheduler())
-    if tight := never_fits(capacity, connection.settings.admission, beside):
-        raise NeverFits(f"A trial beside its controller: {sentences(tight)}", "Ask for less.")

@@ -10,6 +10,7 @@ import math
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from jobs.client.batch import Batch
 from jobs.client.command_line import of_recipe, of_words
@@ -17,9 +18,13 @@ from jobs.client.needs import explicit_needs, needs_of
 from jobs.core.jobs import JobSpec, OnReboot
 from jobs.core.ports import BadInput
 from jobs.core.requests import SubmitRequest
-from jobs.installation.settings import HIGHEST_PRIORITY, LOWEST_PRIORITY
+from jobs.installation.settings import HIGHEST_PRIORITY, LOWEST_PRIORITY, DefaultSettings
+
+if TYPE_CHECKING:
+    from recipes.manifest import Recipe
 
 LONGEST_NAME = 200
+_MOST_WORDS = 100
 
 
 class CannotResolve(BadInput):
@@ -55,39 +60,59 @@ def resolve(request: SubmitRequest, batch: Batch) -> JobSpec:
     cwd = _folder(request.cwd or ".", problems)
     environ = batch.environ if request.env is None else request.env
     _check(request, problems)
+    recipe = None if request.recipe is None else batch.recipe_of(request.recipe)
+    if isinstance(recipe, str):
+        raise CannotResolve(problems | {"recipe": recipe})
+    grace_s, on_reboot, checkpoint = _treatment(request, recipe, batch.defaults)
 
-    if request.recipe is None:
-        command = of_words(request, cwd, environ, problems)
+    if recipe is None:
+        command = of_words(request, problems, cwd=cwd, environ=environ)
     else:
-        command = of_recipe(request, cwd, environ, batch, problems)
+        command = of_recipe(recipe, request, batch, problems, cwd=cwd, environ=environ)
 
-    needs = needs_of(request.needs, command.needs, batch.defaults, problems)
+    needs = needs_of(request.needs, recipe, batch.defaults, problems)
 
     if problems:
         raise CannotResolve(problems)
-    argv, grace_s, defaults = command.argv, request.grace_s, batch.defaults
-    if grace_s is None:
-        grace_s = defaults.grace_s if command.grace_s is None else command.grace_s
+    argv = command.argv
+    inputs = argv[1:] if recipe is None else [value for _, value in command.params]
     return JobSpec(
         name=(request.name or request.recipe or os.path.basename(argv[0]) or argv[0])[:LONGEST_NAME],
         argv=argv,
         cwd=cwd,
         env_digest=batch.digest_of(environ),
         needs=needs,
-        priority=defaults.priority if request.priority is None else request.priority,
+        priority=batch.defaults.priority if request.priority is None else request.priority,
         after=tuple(dict.fromkeys(request.after)),
-        recipe=command.recipe,
+        recipe=None if recipe is None else recipe.name,
         params=command.params,
         framework=command.framework,
-        warm=command.warm,
-        grace_s=float(grace_s),
-        on_reboot=OnReboot(request.on_reboot or command.on_reboot),
+        warm=recipe is None or recipe.warm,
+        grace_s=grace_s,
+        on_reboot=on_reboot,
         start_held=request.start_held,
         user=batch.user,
-        checkpoint=command.checkpoint if request.checkpoint is None else request.checkpoint,
+        checkpoint=checkpoint,
         explicit_needs=explicit_needs(request.needs),
         secrets=command.secrets,
-        input_bytes=command.input_bytes,
+        input_bytes=sum(batch.size_of(cwd, word) for word in inputs[:_MOST_WORDS]),
+    )
+
+
+def _treatment(
+    request: SubmitRequest, recipe: Recipe | None, defaults: DefaultSettings
+) -> tuple[float, OnReboot, bool]:
+    """Its grace time, what becomes of it at a restart of the machine, and whether it promises to save: what
+    the person said, else the recipe."""
+    grace_s, on_reboot, checkpoint = request.grace_s, request.on_reboot, request.checkpoint
+    if recipe is not None:
+        grace_s = recipe.grace_s if grace_s is None else grace_s
+        on_reboot = recipe.on_reboot.value if on_reboot is None else on_reboot
+        checkpoint = recipe.checkpoint if checkpoint is None else checkpoint
+    return (
+        float(defaults.grace_s if grace_s is None else grace_s),
+        OnReboot.REQUEUE if on_reboot == OnReboot.REQUEUE else OnReboot.FAIL,
+        bool(checkpoint),
     )
 
 
