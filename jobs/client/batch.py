@@ -8,7 +8,7 @@ import stat
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -58,65 +58,31 @@ def batch_of(connection: Connection, recipes: Recipes, *, keep: bool) -> Batch:
     home = connection.home
     home.make()
     catalogue = cache(recipes.catalogue)
-    capacity = cache(lambda: connection.machine().capacity(connection.scheduler()))
     pythons: dict[Path, str] = {}
     digests: dict[int, str] = {}
 
     def python_of(recipe: Recipe) -> str:
         if recipe.path not in pythons:
-            pythons[recipe.path] = _python_for(recipe, home, keep=keep)
+            pythons[recipe.path] = _python_of(recipe, home, keep=keep)
         return pythons[recipe.path]
-
-    def environment_of(python: str) -> tuple[str, bool] | None:
-        from jobs.environments import folder
-        from jobs.kinds.environment import key_of
-
-        key = key_of(python, str(home.recipe_environments))
-        if key is None:
-            return None
-        digest = folder.digest_for(home.recipe_environments, key)
-        if digest is not None and keep:
-            folder.touch(home.recipe_environments, digest)
-        return key, digest is not None
 
     def digest_of(environ: Mapping[str, str]) -> str:
         if id(environ) not in digests:
             digests[id(environ)] = captured_variables.capture(home.captured_variables, environ)
         return digests[id(environ)]
 
-    def secrets_of(names: Sequence[str], environ: Mapping[str, str]) -> tuple[tuple[str, ...], str | None]:
-        from jobs.store.secrets import wanted
-
-        return wanted(home.secrets, names, environ)
-
-    @cache
-    def too_large(needs: Needs) -> str:
-        from jobs.policy.limits import never_fits
-
-        tight = never_fits(capacity(), connection.settings.admission, needs)
-        if not tight:
-            return ""
-        from jobs.client.forecast import sentences
-
-        return sentences(tight)
-
-    def advice(needs: Needs) -> str:
-        if needs.gpus and not capacity().devices:
-            return "cro-tui doctor says which GPUs are here, and why they cannot be used."
-        return "Ask for less, or use a bigger machine."
-
     return Batch(
-        connection.settings.defaults,
-        connection.environ,
-        _user(os.getuid()),
-        lambda name: catalogue().usable(name),
-        python_of,
-        environment_of,
-        secrets_of,
-        cache(_size_of),
-        digest_of if keep else lambda _: "",
-        too_large,
-        advice,
+        defaults=connection.settings.defaults,
+        environ=connection.environ,
+        user=_user(os.getuid()),
+        recipe_of=lambda name: catalogue().usable(name),
+        python_of=python_of,
+        environment_of=cache(partial(_environment_of, home=home, keep=keep)),
+        secrets_of=partial(_secrets_of, home.secrets),
+        size_of=cache(_size_of),
+        digest_of=digest_of if keep else lambda _: "",
+        too_large=cache(partial(_too_large, connection)),
+        advice=partial(_advice, connection),
     )
 
 
@@ -128,7 +94,7 @@ def _user(uid: int) -> str:
         return str(uid)
 
 
-def _python_for(recipe: Recipe, home: Home, *, keep: bool) -> str:
+def _python_of(recipe: Recipe, home: Home, *, keep: bool) -> str:
     """This interpreter, or that of an environment, whose contents are then written down for its build."""
     if not recipe.dependencies and not recipe.requires_python and not recipe.uv:
         return sys.executable
@@ -143,6 +109,29 @@ def _python_for(recipe: Recipe, home: Home, *, keep: bool) -> str:
     return python_of(str(home.recipe_environments), wanted.key)
 
 
+def _environment_of(python: str, home: Home, *, keep: bool) -> tuple[str, bool] | None:
+    if not python.startswith(str(home.recipe_environments)):
+        return None
+    from jobs.environments import folder
+    from jobs.kinds.environment import key_of
+
+    key = key_of(python, str(home.recipe_environments))
+    if key is None:
+        return None
+    digest = folder.digest_for(home.recipe_environments, key)
+    if digest is not None and keep:
+        folder.touch(home.recipe_environments, digest)
+    return key, digest is not None
+
+
+def _secrets_of(
+    folder: Path, names: Sequence[str], environ: Mapping[str, str]
+) -> tuple[tuple[str, ...], str | None]:
+    from jobs.store.secrets import wanted
+
+    return wanted(folder, names, environ)
+
+
 def _size_of(folder: str, word: ParamValue) -> int:
     if not isinstance(word, str) or not ("." in word or "/" in word) or "\0" in word:
         return 0
@@ -151,3 +140,21 @@ def _size_of(folder: str, word: ParamValue) -> int:
     except OSError:
         return 0
     return found.st_size if stat.S_ISREG(found.st_mode) else 0
+
+
+def _too_large(connection: Connection, needs: Needs) -> str:
+    from jobs.policy.limits import never_fits
+
+    capacity = connection.machine().capacity(connection.scheduler())
+    tight = never_fits(capacity, connection.settings.admission, needs)
+    if not tight:
+        return ""
+    from jobs.client.forecast import sentences
+
+    return sentences(tight)
+
+
+def _advice(connection: Connection, needs: Needs) -> str:
+    if needs.gpus and not connection.machine().capacity(connection.scheduler()).devices:
+        return "cro-tui doctor says which GPUs are here, and why they cannot be used."
+    return "Ask for less, or use a bigger machine."

@@ -33,7 +33,8 @@ def needs_of(
     wrong = wrong_values(request)
     problems.update(wrong)
     asked: dict[str, float | int | None] = {
-        name: getattr(recipe, name) if value is None else value for name, value in _values(request).items()
+        name: getattr(recipe.needs, name) if recipe is not None and value is None else value
+        for name, value in _values(request).items()
     }
     if request.gpus == 0 and request.gpu_mem_bytes is None:
         asked["gpu_mem_bytes"] = None
