@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from jobs.client.recipes import Recipes
 from jobs.core.jobs import MIB, Dependency, JobId, JobSpec, Needs, OnReboot, StateName
+from jobs.core.kinds import JobKind
 from jobs.core.ports import BadInput, WrongState
 from jobs.core.requests import JobQuery
 from jobs.store.intents import no_such_job
@@ -149,9 +150,9 @@ class Environments(Recipes):
         if not any(spec.argv[0].startswith(venvs) for spec in specs):
             return list(specs)
         from jobs.environments import folder
-        from jobs.kinds.environment import build_key, is_build, key_of
+        from jobs.kinds.environment import build_key, key_of
 
-        query = JobQuery(states=_AT_WORK, text="environment", limit=_MOST)
+        query = JobQuery(states=_AT_WORK, kinds=frozenset({JobKind.ENVIRONMENT}), limit=_MOST)
         with self._reading().snapshot() as view:
             found, _ = view.jobs(query)
             before = view.get({after.job_id for spec in specs for after in spec.after})
@@ -160,7 +161,7 @@ class Environments(Recipes):
             if after.job_id not in known:  # before a build is queued for nothing
                 raise no_such_job(after.job_id)
         at_work = {key: job.id for job in found if (key := build_key(job))}
-        former = {job.id for job in before if is_build(job)}
+        former = {job.id for job in before if job.spec.kind is JobKind.ENVIRONMENT}
         made = []
         for spec in specs:
             key = key_of(spec.argv[0], venvs)
@@ -197,6 +198,7 @@ class Environments(Recipes):
             grace_s=_GRACE_S,
             on_reboot=OnReboot.REQUEUE,
             user=spec.user,
+            kind=JobKind.ENVIRONMENT,
         )
         with self._writer() as intents:
             return intents.submit([build], self._clock())[0]

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from jobs.client.services import Serving
 from jobs.core.jobs import Job, JobId, StateName
+from jobs.core.kinds import JobKind
 from jobs.core.ports import WrongState
 from jobs.core.requests import JobGroup
 from jobs.store.intents import SUITS, IntentKind
@@ -99,11 +100,9 @@ class Grouping(Serving):
 
     def optimization(self, job: Job) -> JobId:
         """The first controller of an optimisation: what its trials are queued under. Raises NotNow."""
-        from jobs.kinds.optimization import is_controller
-
         with self._reading().snapshot() as view:
             lead = _lead(view, job)
-            if lead is None and is_controller(job):  # its first trial makes the group
+            if lead is None and job.spec.kind is JobKind.OPTIMIZATION:  # its first trial makes the group
                 lead = view.first_of(job.id)
         if lead is None:
             raise WrongState(f"Job {job.id} is no optimisation.", "List the jobs to see which is.")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from jobs.client.groups import Grouping
 from jobs.core.jobs import MIB, JobId
+from jobs.core.kinds import JobKind
 from jobs.core.ports import BadInput, NeverFits
 from jobs.core.requests import NeedsRequest, SubmitRequest
 from jobs.store.intents import NewGroup
@@ -78,6 +79,7 @@ class Optimizing(Grouping):
                 start_held=request.start_held,
                 grace_s=_GRACE_S,
                 on_reboot="requeue",
+                kind=JobKind.OPTIMIZATION,
             ),
             keep=True,
         )

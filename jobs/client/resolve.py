@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from jobs.client.recipe_command import command_line
 from jobs.core.jobs import Job, JobId, JobSpec, Needs, OnReboot, ParamValue
+from jobs.core.kinds import JobKind
 from jobs.core.ports import BadInput
 from jobs.core.requests import NeedsRequest, SubmitRequest
 from jobs.installation.home import Home
@@ -132,6 +133,7 @@ class Resolver:
                 explicit_needs=_named(request.needs),
                 secrets=secrets,
                 input_bytes=self._input_bytes(cwd, [value for _, value in params] if recipe else argv[1:]),
+                kind=_kind(request, recipe),
             ),
             {},
         )
@@ -249,6 +251,12 @@ class Resolver:
                 self._home.captured_variables, environ
             )
         return digest
+
+
+def _kind(request: SubmitRequest, recipe: Recipe | None) -> JobKind:
+    if recipe is None:
+        return request.kind
+    return JobKind.NOTEBOOK if recipe.notebook else JobKind.RECIPE
 
 
 def _stack(recipe: Recipe | None, argv: tuple[str, ...]) -> str | None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from jobs.client.models import Models
 from jobs.client.queue import Queueing
 from jobs.core.jobs import Active, Job, JobId, StateName
+from jobs.core.kinds import JobKind
 from jobs.core.requests import JobQuery, NeedsRequest, SubmitRequest
 
 if TYPE_CHECKING:
@@ -51,15 +52,14 @@ class Serving(Queueing, Models):
             needs=needs,
             grace_s=_GRACE_S,
             on_reboot="requeue",
+            kind=JobKind.SERVICE,
         )
         return self.submit([request])[0]
 
     def services(self) -> tuple[tuple[Job, Service | None], ...]:
         """Every service job that has not ended, and what it says of itself once it is ready."""
-        from jobs.kinds.service import is_service
-
-        query = JobQuery(states=_AT_WORK, text="serve ", limit=_MOST)
-        return tuple((job, self.service(job)) for job in self.jobs(query) if is_service(job))
+        query = JobQuery(states=_AT_WORK, kinds=frozenset({JobKind.SERVICE}), limit=_MOST)
+        return tuple((job, self.service(job)) for job in self.jobs(query))
 
     def service(self, job: Job) -> Service | None:
         """What a service job says of itself; None while it does not run, or is not ready."""
