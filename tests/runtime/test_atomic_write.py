@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from jobs.runtime import atomic_write
 
 
 @pytest.mark.parametrize("replace", [atomic_write.replace, atomic_write.replace_durably])
-def test_content_and_permissions_are_those_asked_for(tmp_path: Path, replace) -> None:  # type: ignore[no-untyped-def]
+def test_content_and_permissions_are_those_asked_for(tmp_path: Path, replace: Callable[..., None]) -> None:
     path = tmp_path / "file"
     path.write_text("old")
     path.chmod(0o644)
