@@ -87,7 +87,8 @@ def ends_at(job: Job) -> float | None:
     """When a running job should end by what earlier runs took, or must end by its time limit."""
     if not isinstance(job.state, Running):
         return None
-    length_s = job.spec.expected_s or job.spec.needs.time_limit_s
+    expected_s = job.spec.expected_s if job.spec.kind.traits.has_end else None
+    length_s = expected_s or job.spec.needs.time_limit_s
     return None if length_s is None else job.state.started_at + length_s
 
 

@@ -57,6 +57,7 @@ def job_json(job: Job, now: float) -> Json:
         "grace_s": spec.grace_s,
         "on_reboot": spec.on_reboot.value,
         "checkpoint": spec.checkpoint,
+        "kind": spec.kind.value,
         "expected_s": spec.expected_s,
         "gpus_granted": list(granted),
         "pid": state.pid if isinstance(state, Running) else None,

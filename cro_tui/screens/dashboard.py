@@ -218,7 +218,7 @@ class Dashboard(LogPane, JobActions):
     def _read_on(self) -> None:
         self.host.more()
 
-    @on(JobList.Chosen)
+    @on(JobList.CursorMoved)
     def _show_job(self) -> None:
         picture, now = self.host.state, self.host.now()
         row, job, panel = self.query_one(JobList).row, self.query_one(JobList).job, self.query_one(WhyPanel)

@@ -207,6 +207,10 @@ class JobActions(BaseScreen[None]):
             self._nothing("has left no model: only what has succeeded leaves one.")
             return
 
+        if isinstance(row, Job) and not row.spec.kind.traits.leaves_model:
+            self._nothing(f"is {row.spec.kind.traits.noun}: it leaves no model.")
+            return
+
         def keep(name: str, alias: str) -> tuple[str, bool]:
             card, is_new = source.models.register(job_id, name)
             if alias:

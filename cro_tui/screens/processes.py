@@ -147,7 +147,7 @@ class ProcessesScreen(BaseScreen[None]):
         what = f"pid {process.pid} {plain(process.command or process.name, 300)}"
         return (what if row.process or len(row.group.processes) == 1 else f"{who}, first {what}"), "info"
 
-    @on(ProcessList.Moved)
+    @on(ProcessList.CursorMoved)
     def _moved(self) -> None:
         self.show_notice()
 

@@ -83,7 +83,7 @@ class RunsScreen(ModalScreen[None]):
         self.query_one(RunLines).display = bool(metric)
         self._draw()
 
-    @on(RunTable.Chosen)
+    @on(RunTable.CursorMoved)
     def _draw(self) -> None:
         chosen = self.query_one(RunTable).place
         self.query_one(RunLines).show(self._runs, self._ranked, self._metric, self._best, chosen)

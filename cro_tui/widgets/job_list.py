@@ -5,22 +5,18 @@ It shows what it is given and says what is chosen; it neither sorts nor filters 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import replace
 from typing import ClassVar
 
 from rich.style import Style
-from textual import events
-from textual.binding import BindingType
-from textual.geometry import Size
 from textual.message import Message
-from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from cro_tui.actions import Where, bindings
 from cro_tui.present import JobRow, job_row
 from cro_tui.present.groups import group_row, member_name
 from cro_tui.source import Progress, Reports
+from cro_tui.widgets.cursor_list import CursorList
 from cro_tui.widgets.frame import Framed
 from cro_tui.widgets.job_rows import ColumnWidths, cells, columns, head
 from cro_tui.widgets.strips import fit, strip
@@ -38,10 +34,9 @@ def key_of(row: ListRow) -> RowKey:
     return isinstance(row, JobGroup), row.id
 
 
-class JobList(Framed, ScrollView, can_focus=True):
-    """`show` gives it jobs; `Chosen` tells that the cursor is on another one, or it changed."""
+class JobList(Framed, CursorList, can_focus=True):
+    """`show` gives it jobs and groups; an action applies to `targets`."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [*bindings(Where.LIST)]
     COMPONENT_CLASSES: ClassVar[set[str]] = {
         "job-list--head", "job-list--cursor", "job-list--marked", "job-list--quiet",
         "job-list--run", "job-list--wait", "job-list--held", "job-list--done", "job-list--bad",
@@ -50,9 +45,6 @@ class JobList(Framed, ScrollView, can_focus=True):
         "The jobs: running, then waiting by priority and age, then ended. `enter` opens one. The jobs of a "
         "sweep are one row, which `enter` unfolds; keys on it apply to all of them."
     )
-
-    class Chosen(Message):
-        """The cursor stands on another row, or on none."""
 
     class NearEnd(Message):
         """The cursor is near the last row: there may be more to show."""
@@ -66,20 +58,25 @@ class JobList(Framed, ScrollView, can_focus=True):
         self._now = 0.0
         self._progress: Progress = {}
         self._reported: Reports = {}
-        self._cursor = 0
         self._wanted: JobId | None = None
         self._drawn: dict[RowKey, tuple[tuple[JobRow, bool, bool], Strip]] = {}
         self._columns: ColumnWidths = columns(80, 0)
         self._width = 0
         self._empty = ""
-        self.marks: set[RowKey] = set()
 
     # --- what it shows ------------------------------------------------------------------------
 
     @property
+    def row_count(self) -> int:
+        return len(self._rows)
+
+    def row_key(self, index: int) -> RowKey:
+        return key_of(self._rows[index])
+
+    @property
     def row(self) -> ListRow | None:
         """The job or group under the cursor."""
-        return self._rows[self._cursor] if self._cursor < len(self._rows) else None
+        return self._rows[self.cursor] if self.cursor < len(self._rows) else None
 
     @property
     def job(self) -> Job | None:
@@ -90,7 +87,7 @@ class JobList(Framed, ScrollView, can_focus=True):
     def group(self) -> JobGroup | None:
         """The group under the cursor, or in which the cursor stands."""
         row = self.row
-        return row if row is None or isinstance(row, JobGroup) else self._group_at[self._cursor]
+        return row if row is None or isinstance(row, JobGroup) else self._group_at[self.cursor]
 
     @property
     def targets(self) -> tuple[ListRow, ...]:
@@ -119,13 +116,14 @@ class JobList(Framed, ScrollView, can_focus=True):
         self.marks &= there
         if moved:
             self._drawn = {key: kept for key, kept in self._drawn.items() if key in there}
-            self._find_cursor(keys, key_of(before) if before else None)
+            self.rows_changed(self._cursor_among(keys, key_of(before) if before else None))
+            self.call_after_refresh(self.scroll_into_view)
             self._measure()
             self.refresh()
         else:
             self._refresh_changed()
         if self.row is not before:
-            self.post_message(self.Chosen())
+            self.post_message(self.CursorMoved())
 
     def _group(self, active: Sequence[Job]) -> None:
         """Which rows stand below which group, and what runs of each."""
@@ -149,73 +147,40 @@ class JobList(Framed, ScrollView, can_focus=True):
         """Put the cursor on a job, now or as soon as it is there."""
         key = self._where(job_id)
         if key is not None:
-            self._move_to(next(at for at, row in enumerate(self._rows) if key_of(row) == key))
+            self.move_to(next(at for at, row in enumerate(self._rows) if key_of(row) == key))
         else:
             self._wanted = job_id
 
     def choose_group(self, group: JobGroup) -> None:
-        self._move_to(next((at for at, row in enumerate(self._rows) if row is group), self._cursor))
+        self.move_to(next((at for at, row in enumerate(self._rows) if row is group), self.cursor))
 
     def _where(self, job_id: JobId) -> RowKey | None:
         """The row of a job: its own, or that of the group which it leads."""
         keys = {key_of(row) for row in self._rows}
         return next((key for key in ((False, job_id), (True, job_id)) if key in keys), None)
 
-    def toggle_mark(self) -> None:
-        if self.row is not None:
-            self.marks ^= {key_of(self.row)}
-            self.refresh_line(self._cursor + 1)
-            self._move_to(self._cursor + 1)
-
     def toggle_all(self) -> None:
-        keys = {key_of(row) for at, row in enumerate(self._rows) if self._group_at[at] is None}
+        keys: set[Hashable] = {
+            key_of(row) for at, row in enumerate(self._rows) if self._group_at[at] is None
+        }
         self.marks = set() if self.marks >= keys else keys
         self.refresh()
 
     # --- moving -------------------------------------------------------------------------------
 
-    def action_cursor(self, by: int) -> None:
-        self._move_to(self._cursor + by)
-
-    def action_page(self, by: int) -> None:
-        self._move_to(self._cursor + by * max(1, self.size.height - 2))
-
-    def action_end(self, which: int) -> None:
-        self._move_to(0 if which < 0 else len(self._rows) - 1)
-
-    def on_click(self, event: events.Click) -> None:
-        row = event.get_content_offset(self)
-        if row is not None and row.y >= 1:
-            self._move_to(row.y - 1 + self.scroll_offset.y)
-
-    def _move_to(self, row: int) -> None:
-        row = max(0, min(row, len(self._rows) - 1))
-        self._wanted = None
-        if row == self._cursor or not self._rows:
-            return
-        self.refresh_line(self._cursor + 1)
-        self._cursor = row
-        self.refresh_line(row + 1)
-        self._scroll_into_view()
-        self.post_message(self.Chosen())
-        if row >= len(self._rows) - _NEAR:
+    def move_to(self, index: int) -> None:
+        before, self._wanted = self.cursor, None
+        super().move_to(index)
+        if self.cursor != before and self.cursor >= len(self._rows) - _NEAR:
             self.post_message(self.NearEnd())
 
-    def _find_cursor(self, keys: list[RowKey], before: RowKey | None) -> None:
+    def _cursor_among(self, keys: list[RowKey], before: RowKey | None) -> int:
+        """Where the cursor belongs now: on the row that was asked for, or on the one it was on."""
         wanted = None if self._wanted is None else self._where(self._wanted)
         if wanted is not None:
-            self._cursor, self._wanted = keys.index(wanted), None
-        elif before in keys:
-            self._cursor = keys.index(before)
-        self._cursor = max(0, min(self._cursor, len(keys) - 1))
-        self.call_after_refresh(self._scroll_into_view)
-
-    def _scroll_into_view(self) -> None:
-        rows, top = max(1, self.size.height - 1), self.scroll_offset.y
-        if self._cursor < top:
-            self.scroll_to(y=self._cursor, animate=False, immediate=True, force=True)
-        elif self._cursor >= top + rows:
-            self.scroll_to(y=self._cursor - rows + 1, animate=False, immediate=True, force=True)
+            self._wanted = None
+            return keys.index(wanted)
+        return keys.index(before) if before in keys else self.cursor
 
     # --- drawing ------------------------------------------------------------------------------
 
@@ -233,9 +198,7 @@ class JobList(Framed, ScrollView, can_focus=True):
         if found != self._columns:
             self._columns = found
             self._drawn = {}
-        size = Size(0, len(self._rows) + 1)
-        if size != self.virtual_size:
-            self.virtual_size = size
+        self.measure_rows()
 
     def render_line(self, y: int) -> Strip:
         width, base = self.scrollable_content_region.width, self.look_of()
@@ -247,7 +210,7 @@ class JobList(Framed, ScrollView, can_focus=True):
             lines = self._empty.splitlines()
             text = lines[y - 2] if 0 <= y - 2 < len(lines) else ""
             return strip([("  " + fit(text, width - 2), self.look_of("quiet"))], width, base)
-        index = y - 1 + self.scroll_offset.y
+        index = self.index_of_line(y)
         if index >= len(self._rows):
             return Strip.blank(width, base)
         row = self._rows[index]
@@ -269,14 +232,14 @@ class JobList(Framed, ScrollView, can_focus=True):
             cells = job_row(row, self._now, self._progress.get(row.id), self._reported.get(row.id))
             if group is not None:
                 cells = replace(cells, name=f"  {member_name(row, group, self._columns.name - 2)}")
-        return cells, index == self._cursor, key_of(row) in self.marks
+        return cells, index == self.cursor, self.is_marked(index)
 
     def _refresh_changed(self) -> None:
         top = self.scroll_offset.y
         for index in range(top, min(len(self._rows), top + self.size.height)):
             known = self._drawn.get(key_of(self._rows[index]))
             if known is None or known[0] != self._key(index):
-                self.refresh_line(index + 1)
+                self.repaint_row(index)
 
     def _draw_row(self, of: ListRow, key: tuple[JobRow, bool, bool], width: int, base: Style) -> Strip:
         row, cursor, marked = key

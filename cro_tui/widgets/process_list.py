@@ -10,14 +10,10 @@ from collections.abc import Callable, Sequence
 from typing import ClassVar, NamedTuple
 
 from rich.style import Style
-from textual import events
-from textual.binding import BindingType
-from textual.geometry import Region, Size
-from textual.message import Message
-from textual.scroll_view import ScrollView
+from textual.geometry import Region
 from textual.strip import Strip
 
-from cro_tui.actions import Where, bindings
+from cro_tui.widgets.cursor_list import HEAD_LINES, CursorList
 from cro_tui.widgets.frame import Framed
 from cro_tui.widgets.process_rows import ProcessRow, head, idle, text_of
 from cro_tui.widgets.strips import fit, strip
@@ -53,22 +49,17 @@ class _Line(NamedTuple):
         return len(self.lead) + len(self.rest) - same
 
 
-class ProcessList(Framed, ScrollView, can_focus=True):
-    BINDINGS: ClassVar[list[BindingType]] = [*bindings(Where.LIST)]
+class ProcessList(Framed, CursorList, can_focus=True):
     COMPONENT_CLASSES: ClassVar[set[str]] = {
         "process-list--head", "process-list--cursor", "process-list--quiet",
         "process-list--ours", "process-list--bad", "process-list--warn",
     }  # fmt: skip
     HELP = "What runs: a row for each job, container or session. `enter` unfolds one."
 
-    class Moved(Message):
-        """What is in view is another part of the list, or the cursor moved."""
-
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self._groups: tuple[ProcessGroup, ...] = ()
         self._rows: list[ProcessRow] = []
-        self._cursor = 0
         self._now = 0.0
         self._gpu = False
         self._test: Callable[[ProcessGroup], bool] = lambda _: True
@@ -82,8 +73,18 @@ class ProcessList(Framed, ScrollView, can_focus=True):
     # --- what it shows ------------------------------------------------------------------------
 
     @property
+    def row_count(self) -> int:
+        return len(self._rows)
+
+    def row_key(self, index: int) -> str:
+        return self._rows[index].key
+
+    def repaint_row(self, index: int) -> None:
+        self._repaint()
+
+    @property
     def row(self) -> ProcessRow | None:
-        return self._rows[self._cursor] if self._cursor < len(self._rows) else None
+        return self._rows[self.cursor] if self.cursor < len(self._rows) else None
 
     @property
     def in_view(self) -> tuple[Process, ...]:
@@ -137,38 +138,8 @@ class ProcessList(Framed, ScrollView, can_focus=True):
                 rows += [ProcessRow(group, process, process is last) for process in group.processes]
         self._rows = rows
         keys = [row.key for row in rows]
-        self._cursor = keys.index(key) if key in keys and self._cursor else min(self._cursor, len(rows) - 1)
-        self._cursor = max(0, self._cursor)
-        size = Size(0, len(rows) + 1)
-        if size != self.virtual_size:
-            self.virtual_size = size
+        self.rows_changed(keys.index(key) if key in keys and self.cursor else self.cursor)
         self._repaint()
-
-    # --- moving -------------------------------------------------------------------------------
-
-    def action_cursor(self, by: int) -> None:
-        self._move_to(self._cursor + by)
-
-    def action_page(self, by: int) -> None:
-        self._move_to(self._cursor + by * max(1, self.size.height - 2))
-
-    def action_end(self, which: int) -> None:
-        self._move_to(0 if which < 0 else len(self._rows) - 1)
-
-    def on_click(self, event: events.Click) -> None:
-        row = event.get_content_offset(self)
-        if row is not None and row.y >= 1:
-            self._move_to(row.y - 1 + self.scroll_offset.y)
-
-    def _move_to(self, row: int) -> None:
-        self._cursor = max(0, min(row, len(self._rows) - 1))
-        rows, top = max(1, self.size.height - 1), self.scroll_offset.y
-        if self._cursor < top:
-            self.scroll_to(y=self._cursor, animate=False, immediate=True, force=True)
-        elif self._cursor >= top + rows:
-            self.scroll_to(y=self._cursor - rows + 1, animate=False, immediate=True, force=True)
-        self._repaint()
-        self.post_message(self.Moved())
 
     # --- drawing ------------------------------------------------------------------------------
 
@@ -195,14 +166,14 @@ class ProcessList(Framed, ScrollView, can_focus=True):
                 self.refresh(Region(0, y, line.changed(before, width), 1))
 
     def _line(self, y: int, top: int, width: int) -> _Line:
-        index = y - 1 + top
+        index = y - HEAD_LINES + top
         if not self._rows:
             lines = self._empty.splitlines()
             said = fit("  " + lines[y - 2], width) if 0 <= y - 2 < len(lines) else ""
             return _Line("", True, False, "", said)
         if index >= len(self._rows):
             return _Line("", True, False, "", "")
-        row, marked = self._rows[index], index == self._cursor
+        row, marked = self._rows[index], index == self.cursor
         unfolded = row.group.key in self.unfolded
         look = "warn" if idle(row) is not None else _LOOKS.get(row.group.kind, "")
         text = text_of(row, width, self._now, cursor=marked, unfolded=unfolded, gpu=self._gpu)

@@ -9,16 +9,10 @@ from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from rich.style import Style
-from textual import events
-from textual.binding import BindingType
-from textual.geometry import Size
-from textual.message import Message
-from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from cro_tui.actions import Where, bindings
 from cro_tui.present import MISSING, STATE_WORDS, clean
-from cro_tui.widgets.drawn import Drawn
+from cro_tui.widgets.cursor_list import CursorList
 from cro_tui.widgets.strips import fit, strip
 from jobs.core.jobs import ParamValue
 from jobs.core.sweeps import RunColumns, SweepRun
@@ -27,16 +21,12 @@ _CELLS = 12  # of a parameter or metric, at most
 _LEAST = 8
 
 
-class RunTable(Drawn, ScrollView, can_focus=True):
-    """`show` gives it the runs; `Chosen` tells that the cursor is on another one."""
+class RunTable(CursorList):
+    """`show` gives it the runs, the best first."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [*bindings(Where.LIST)]
     COMPONENT_CLASSES: ClassVar[set[str]] = {
         "run-table--head", "run-table--cursor", "run-table--best", "run-table--quiet",
     }  # fmt: skip
-
-    class Chosen(Message):
-        """The cursor stands on another run."""
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
@@ -44,7 +34,13 @@ class RunTable(Drawn, ScrollView, can_focus=True):
         self._ranked: Sequence[int] = ()  # places of the runs
         self._names: tuple[tuple[str, bool], ...] = ()  # of columns, and whether it is a metric
         self._best: int | None = None
-        self._cursor = 0
+
+    @property
+    def row_count(self) -> int:
+        return len(self._ranked)
+
+    def row_key(self, index: int) -> int:
+        return self._columns.ids[self._ranked[index]]
 
     @property
     def run(self) -> SweepRun | None:
@@ -53,7 +49,7 @@ class RunTable(Drawn, ScrollView, can_focus=True):
 
     @property
     def place(self) -> int | None:
-        return self._ranked[self._cursor] if self._cursor < len(self._ranked) else None
+        return self._ranked[self.cursor] if self.cursor < len(self._ranked) else None
 
     def show(
         self,
@@ -67,44 +63,10 @@ class RunTable(Drawn, ScrollView, can_focus=True):
         self._columns, self._ranked, self._best = columns, ranked, best
         self._names = (*((name, True) for name in metrics[:1]), *((name, False) for name in params),
                        *((name, True) for name in metrics[1:]))  # fmt: skip
-        self._cursor = 0
-        if before is not None:
-            ids = columns.ids
-            self._cursor = next((at for at, place in enumerate(ranked) if ids[place] == before.id), 0)
-        self.virtual_size = Size(0, len(ranked) + 1)
-        self._scroll_into_view()
+        ids, wanted = columns.ids, None if before is None else before.id
+        self.rows_changed(next((at for at, place in enumerate(ranked) if ids[place] == wanted), 0))
+        self.scroll_into_view()
         self.refresh()
-
-    def action_cursor(self, by: int) -> None:
-        self._move_to(self._cursor + by)
-
-    def action_page(self, by: int) -> None:
-        self._move_to(self._cursor + by * max(1, self.size.height - 2))
-
-    def action_end(self, which: int) -> None:
-        self._move_to(0 if which < 0 else len(self._ranked) - 1)
-
-    def on_click(self, event: events.Click) -> None:
-        row = event.get_content_offset(self)
-        if row is not None and row.y >= 1:
-            self._move_to(row.y - 1 + self.scroll_offset.y)
-
-    def _move_to(self, row: int) -> None:
-        row = max(0, min(row, len(self._ranked) - 1))
-        if row == self._cursor or not self._ranked:
-            return
-        self.refresh_line(self._cursor + 1)
-        self._cursor = row
-        self.refresh_line(row + 1)
-        self._scroll_into_view()
-        self.post_message(self.Chosen())
-
-    def _scroll_into_view(self) -> None:
-        rows, top = max(1, self.size.height - 1), self.scroll_offset.y
-        if self._cursor < top:
-            self.scroll_to(y=self._cursor, animate=False, immediate=True, force=True)
-        elif self._cursor >= top + rows:
-            self.scroll_to(y=self._cursor - rows + 1, animate=False, immediate=True, force=True)
 
     def render_line(self, y: int) -> Strip:
         width, base = self.scrollable_content_region.width, self.look_of()
@@ -114,7 +76,7 @@ class RunTable(Drawn, ScrollView, can_focus=True):
         if y == 0:
             head = " ".join(fit(clean(name, 40), cells, right=True) for name, _ in names)
             return strip([(f"  RANK     ID STATE  {head}", self.look_of("head"))], width, base)
-        index = y - 1 + self.scroll_offset.y
+        index = self.index_of_line(y)
         if index >= len(self._ranked):
             return Strip.blank(width, base)
         place = self._ranked[index]
@@ -124,7 +86,7 @@ class RunTable(Drawn, ScrollView, can_focus=True):
             fit(_cell(run.metrics if metric else run.params, name), cells, right=True)
             for name, metric in names
         )
-        cursor = index == self._cursor
+        cursor = index == self.cursor
         mark = ">" if cursor else "*" if place == self._best else " "
         look = Style() if run.metrics else self.look_of("quiet")
         if place == self._best:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from jobs.client.batch import Batch
 from jobs.core.jobs import ParamValue
+from jobs.core.kinds import JobKind
 from jobs.core.ports import BadInput
 from jobs.core.requests import SubmitRequest
 
@@ -36,6 +37,7 @@ class CommandLine:
     """
 
     argv: tuple[str, ...]
+    kind: JobKind
     params: tuple[tuple[str, ParamValue], ...] = ()
     framework: str | None = None
     secrets: tuple[str, ...] = ()
@@ -70,14 +72,15 @@ def of_recipe(
         recipe, request.params, cwd=cwd, exists=os.path.exists, home=environ.get("HOME", "")
     )
     problems.update(wrong)
-    argv = (python, path, *flags(recipe, values))
+    argv, kind = (python, path, *flags(recipe, values)), JobKind.RECIPE
     if recipe.notebook:
         from jobs.kinds import notebook
 
-        argv = notebook.argv(python, path)
-    if framework == "none" or recipe.notebook or python != sys.executable:
-        return CommandLine(argv, tuple(values.items()), None, secrets)
-    return CommandLine(argv, tuple(values.items()), framework, secrets)
+        argv, kind = notebook.argv(python, path), JobKind.NOTEBOOK
+    own_process = framework == "none" or recipe.notebook or python != sys.executable
+    return CommandLine(
+        argv, kind, tuple(values.items()), framework=None if own_process else framework, secrets=secrets
+    )
 
 
 def of_words(
@@ -93,7 +96,7 @@ def of_words(
         problems["command"] = "The command holds a zero byte, which no program can receive."
     elif cannot := _cannot_run(argv[0], cwd, environ.get("PATH", os.defpath)):
         problems["command"] = cannot
-    return CommandLine(argv)
+    return CommandLine(argv, request.kind)
 
 
 def _cannot_run(program: str, cwd: str, path: str) -> str | None:

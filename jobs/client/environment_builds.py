@@ -12,6 +12,7 @@ from dataclasses import replace
 
 from jobs.client.connection import Connection
 from jobs.core.jobs import MIB, Dependency, JobId, JobSpec, Needs, OnReboot, StateName
+from jobs.core.kinds import JobKind
 from jobs.core.ports import BadInput
 from jobs.core.requests import JobQuery
 from jobs.store.intents import no_such_job
@@ -55,17 +56,19 @@ def built_first(
 def _builds(specs: Sequence[JobSpec], connection: Connection) -> tuple[dict[str, JobId], frozenset[JobId]]:
     """The builds that have not ended, by the key of what they make; those that the specs wait for already,
     as retries do. Raises NoSuchJob."""
-    from jobs.kinds.environment import build_key, is_build
+    from jobs.kinds.environment import build_key
 
     wanted = {after.job_id for spec in specs for after in spec.after}
     with connection.view() as view:
-        found, _ = view.jobs(JobQuery(states=_NOT_ENDED, text="environment", limit=_MOST))
+        found, _ = view.jobs(
+            JobQuery(states=_NOT_ENDED, kinds=frozenset({JobKind.ENVIRONMENT}), limit=_MOST)
+        )
         before = view.get(wanted)
     unknown = wanted - {job.id for job in before}
     if unknown:
         raise no_such_job(min(unknown))
     builds = {key: job.id for job in found if (key := build_key(job))}
-    return builds, frozenset(job.id for job in before if is_build(job))
+    return builds, frozenset(job.id for job in before if job.spec.kind is JobKind.ENVIRONMENT)
 
 
 def _queue_build(spec: JobSpec, key: str, connection: Connection) -> JobId:
@@ -87,6 +90,7 @@ def _queue_build(spec: JobSpec, key: str, connection: Connection) -> JobId:
         grace_s=_GRACE_S,
         on_reboot=OnReboot.REQUEUE,
         user=spec.user,
+        kind=JobKind.ENVIRONMENT,
     )
     with connection.writer() as intents:
         return intents.submit([build], connection.now())[0]

@@ -15,6 +15,7 @@ from jobs.client.connection import Connection
 from jobs.client.jobs import priority_change
 from jobs.client.recipes import Recipes
 from jobs.core.jobs import Job, JobId, StateName
+from jobs.core.kinds import JobKind
 from jobs.core.ports import WrongState
 from jobs.core.requests import JobGroup
 from jobs.store.intents import SUITS, IntentKind
@@ -81,11 +82,9 @@ class Groups:
     def lead(self, job: Job) -> JobId:
         """The id that an optimization's trials are queued under: its first controller. Raises WrongState
         for a job of none."""
-        from jobs.kinds.optimization import is_controller
-
         with self._connection.view() as view:
             lead = _lead(view, job)
-            if lead is None and is_controller(job):  # its first trial makes the group
+            if lead is None and job.spec.kind is JobKind.OPTIMIZATION:  # its first trial makes the group
                 lead = view.first_of(job.id)
         if lead is None:
             raise WrongState(f"Job {job.id} is no optimization.", "List the jobs to see which is.")

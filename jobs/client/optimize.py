@@ -15,6 +15,7 @@ from jobs.client.enqueue import enqueue
 from jobs.client.recipes import Recipes
 from jobs.client.resolve import resolve
 from jobs.core.jobs import MIB, JobId
+from jobs.core.kinds import JobKind
 from jobs.core.ports import BadInput, NeverFits
 from jobs.core.requests import NeedsRequest, SubmitRequest
 from jobs.kinds import optimization_plan
@@ -67,6 +68,7 @@ def queue_controller(
         start_held=request.start_held,
         grace_s=_GRACE_S,
         on_reboot="requeue",
+        kind=JobKind.OPTIMIZATION,
     )
     spec = resolve(wanted, batch)
     # It reserves no core: a trial that needs all of them could never start beside it.

@@ -96,6 +96,7 @@ def resolve(request: SubmitRequest, batch: Batch) -> JobSpec:
         explicit_needs=explicit_needs(request.needs),
         secrets=command.secrets,
         input_bytes=sum(batch.size_of(cwd, word) for word in inputs[:_MOST_WORDS]),
+        kind=command.kind,
     )
 
 

@@ -11,6 +11,7 @@ from jobs.client.jobs import Jobs
 from jobs.client.models import Models
 from jobs.client.runs import Runs
 from jobs.core.jobs import Active, Job, JobId, StateName
+from jobs.core.kinds import JobKind
 from jobs.core.requests import JobQuery, NeedsRequest, SubmitRequest
 
 if TYPE_CHECKING:
@@ -63,15 +64,14 @@ class Services:
             needs=needs,
             grace_s=_GRACE_S,
             on_reboot="requeue",
+            kind=JobKind.SERVICE,
         )
         return self._jobs.submit([request])[0]
 
     def list(self) -> tuple[tuple[Job, Service | None], ...]:
         """Every service job that has not ended, and what it says of itself once it is ready."""
-        from jobs.kinds.service import is_service
-
-        query = JobQuery(states=_NOT_ENDED, text="serve ", limit=_MOST)
-        return tuple((job, self.of_job(job)) for job in self._jobs.list(query) if is_service(job))
+        query = JobQuery(states=_NOT_ENDED, kinds=frozenset({JobKind.SERVICE}), limit=_MOST)
+        return tuple((job, self.of_job(job)) for job in self._jobs.list(query))
 
     def of_job(self, job: Job) -> Service | None:
         """What a service job says of itself, its `url` among it; None until it is ready, and once it has

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import ClassVar, NamedTuple, NewType
 
+from jobs.core.kinds import JobKind
+
 JobId = NewType("JobId", int)
 
 MIB = 1024**2
@@ -112,6 +114,7 @@ class JobSpec:
     input_bytes: int = 0
     group: GroupRef | None = None
     secrets: tuple[str, ...] = ()
+    kind: JobKind = JobKind.COMMAND
     unknown: tuple[tuple[str, str], ...] = ()
 
 

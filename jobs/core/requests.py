@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from jobs.core.jobs import Dependency, Job, JobId, Needs, ParamValue, Reason, StateName
+from jobs.core.kinds import JobKind
 from jobs.core.machine import Capacity, Sample
 from jobs.core.tracking import Provenance
 from jobs.core.versions import UNVERSIONED, Version
@@ -43,7 +44,7 @@ class SubmitRequest:
     `env` None captures the caller's environment. `cwd` None is the caller's working directory.
     `priority` None is the default of the settings. `on_reboot` is "requeue" or "fail"; None leaves it to
     the recipe, and a command fails. `checkpoint` None leaves it to the recipe too; a command then makes no
-    promise.
+    promise. `kind` is that of `argv`; a recipe has its own.
     """
 
     recipe: str | None = None
@@ -59,6 +60,7 @@ class SubmitRequest:
     grace_s: float | None = None
     on_reboot: str | None = None
     checkpoint: bool | None = None
+    kind: JobKind = JobKind.COMMAND
 
 
 class SortKey(StrEnum):
@@ -74,7 +76,7 @@ class SortKey(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class JobQuery:
-    """Which jobs to show. Empty `states` means all; `text` matches name, recipe, state and id.
+    """Which jobs to show. Empty `states` or `kinds` means all; `text` matches name, recipe, state and id.
 
     `folded` shows groups as one row each, where all jobs are shown in the queue's order; below those in
     `unfolded` (the ids of groups) stand their jobs. `before` is the end and the id of an ended job: what
@@ -82,6 +84,7 @@ class JobQuery:
     """
 
     states: frozenset[StateName] = frozenset()
+    kinds: frozenset[JobKind] = frozenset()
     text: str = ""
     sort: SortKey = SortKey.QUEUE
     limit: int = 200
@@ -91,13 +94,14 @@ class JobQuery:
     before: tuple[float, int] | None = None
 
     @property
+    def searches(self) -> bool:
+        """Whether it selects by more than states."""
+        return bool(self.kinds or self.ids or self.text.strip())
+
+    @property
     def folds(self) -> bool:
         """Whether groups are rows of their own: a filter, or another order, shows jobs one by one."""
-        return (
-            self.folded
-            and self.sort is SortKey.QUEUE
-            and not (self.states or self.ids or self.text.strip())
-        )
+        return self.folded and self.sort is SortKey.QUEUE and not (self.states or self.searches)
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,8 @@ class Forecaster:
     def learn(self, job: Job) -> None:
         """Remember what a job took and used that has just succeeded, its earlier attempts included."""
         assert isinstance(job.state, Succeeded)
+        if not job.spec.kind.traits.has_end:
+            return
         run_s = job.attained_s + job.state.finished_at - job.state.started_at
         if run_s < SHORTEST_S:
             return

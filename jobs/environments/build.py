@@ -20,6 +20,7 @@ from pathlib import Path
 from jobs.core.ports import BadInput, CroError
 from jobs.environments import folder
 from jobs.kinds.environment import WANTED, digest_of
+from jobs.runtime import atomic_write
 
 Say = Callable[[str], None]
 BOUNDS = {"UV_HTTP_TIMEOUT": "30", "UV_HTTP_CONNECT_TIMEOUT": "10", "UV_HTTP_RETRIES": "2"}
@@ -112,9 +113,7 @@ class _Builder:
         self._say("writing it to the disk")
         locks = self._venvs / folder.LOCKS
         locks.mkdir(mode=0o700, exist_ok=True)
-        fresh = self._folder / "lock.txt"
-        fresh.write_text(lock, encoding="utf-8")
-        os.replace(fresh, locks / f"{digest}.txt")
+        atomic_write.replace(locks / f"{digest}.txt", lock)
         record = {
             "python": version,
             "packages": sum(1 for _ in venv.glob("lib/python*/site-packages/*.dist-info")),

@@ -20,6 +20,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from jobs.kinds.environment import WANTED, Environment, EnvironmentRequest, key_of
+from jobs.runtime import atomic_write
 from jobs.upkeep.retention import longest_unused
 
 COMPLETE = "cro.json"
@@ -35,9 +36,9 @@ def remember(venvs: Path, wanted: EnvironmentRequest) -> str:
     if not (folder / f"{key}.py").exists():
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if wanted.lock:
-            _write(folder / f"{key}.lock", wanted.lock)
-        _write(folder / f"{key}.python", wanted.python)
-        _write(folder / f"{key}.py", wanted.header)
+            atomic_write.replace_durably(folder / f"{key}.lock", wanted.lock)
+        atomic_write.replace_durably(folder / f"{key}.python", wanted.python)
+        atomic_write.replace_durably(folder / f"{key}.py", wanted.header)
     return key
 
 
@@ -98,7 +99,9 @@ def add_recipe(venvs: Path, digest: str, recipe: str) -> None:
     record = _record(venvs, digest)
     names = record.get("recipes", [])
     if recipe and isinstance(names, list) and recipe not in names:
-        _write(venvs / digest / COMPLETE, json.dumps({**record, "recipes": [*names, recipe][-20:]}))
+        atomic_write.replace_durably(
+            venvs / digest / COMPLETE, json.dumps({**record, "recipes": [*names, recipe][-20:]})
+        )
 
 
 def remove(venvs: Path, digest: str) -> None:
@@ -175,12 +178,3 @@ def _read(venvs: Path, digest: str, needed: bool) -> Environment | None:
         )
     except (OSError, KeyError, ValueError):
         return None
-
-
-def _write(path: Path, text: str) -> None:
-    fresh = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}")
-    with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(fresh, path)

@@ -6,7 +6,8 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from jobs.kinds.environment import BUILDERS, WANTED, keys_in
+from jobs.core.kinds import JobKind
+from jobs.kinds.environment import WANTED, keys_in
 
 
 def needed(database: Path) -> frozenset[str]:
@@ -16,10 +17,9 @@ def needed(database: Path) -> frozenset[str]:
     """
     with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=5.0)) as store:
         found = store.execute(
-            "SELECT spec FROM jobs WHERE finished_at IS NULL "
-            "AND (instr(spec, ?1) OR instr(spec, ?2) OR instr(spec, ?3)) "
+            "SELECT spec FROM jobs WHERE finished_at IS NULL AND (instr(spec, ?1) OR kind = ?2) "
             "UNION ALL SELECT body FROM intents WHERE kind = 'submit' "
-            "AND (instr(body, ?1) OR instr(body, ?2) OR instr(body, ?3))",
-            (f"/{WANTED}/", *BUILDERS),
+            "AND (instr(body, ?1) OR job_kind = ?2)",
+            (f"/{WANTED}/", JobKind.ENVIRONMENT),
         )
         return frozenset().union(*(keys_in(text) for (text,) in found))

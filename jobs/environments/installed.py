@@ -6,6 +6,7 @@ requirement from a URL, says where its packages come from: that is never taken t
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
@@ -14,6 +15,7 @@ from pathlib import Path
 
 from jobs.core.ports import BadInput
 from jobs.kinds.environment import EnvironmentRequest
+from jobs.runtime import atomic_write
 from recipes.model import Recipe
 
 Installed = Callable[[str], tuple[str, Sequence[str]] | None]
@@ -37,12 +39,8 @@ def wanted_now(recipe: Recipe, folder: Path) -> EnvironmentRequest | None:
     found = wanted(recipe)
     if found is None:
         text = json.dumps({"state": state, "satisfied": [*good, asked][-_MOST_KNOWN:]})
-        fresh = folder / f".{_SATISFIED}.{os.getpid()}"
-        try:
-            fresh.write_text(text, encoding="utf-8")
-            fresh.replace(folder / _SATISFIED)
-        except OSError:
-            pass  # it is looked up again the next time
+        with contextlib.suppress(OSError):  # it is looked up again the next time
+            atomic_write.replace(folder / _SATISFIED, text)
     return found
 
 

@@ -12,10 +12,10 @@ import re
 from dataclasses import dataclass
 
 from jobs.core.jobs import Job
+from jobs.core.kinds import JobKind
 
 BUILDERS = ("jobs.programs.environment_builder", "jobs.venvs")  # the second as earlier versions stored it
 PROGRAM = ("-P", "-m", BUILDERS[0])
-_PROGRAMS = tuple(("-P", "-m", builder) for builder in BUILDERS)
 NAME = "environment for "
 WANTED = "wanted"
 DIGEST_CHARS = 16
@@ -93,10 +93,6 @@ def argv(python: str, data: str, settings: str, key: str, recipe: str) -> tuple[
     return (python, *PROGRAM, "--data", data, "--settings", settings, "--recipe", recipe, key)
 
 
-def is_build(job: Job) -> bool:
-    return job.spec.argv[1 : 1 + len(PROGRAM)] in _PROGRAMS
-
-
 def build_key(job: Job) -> str | None:
     """The key that a build is for; None for any other job."""
-    return job.spec.argv[-1] if is_build(job) else None
+    return job.spec.argv[-1] if job.spec.kind is JobKind.ENVIRONMENT else None

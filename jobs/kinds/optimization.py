@@ -12,11 +12,11 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from jobs.core.jobs import Failed, Job, ParamValue, Succeeded
+from jobs.core.kinds import JobKind
 from jobs.core.sweeps import is_pruned, score
 from jobs.core.versions import read_as
 
 PROGRAM = ("-P", "-m", "jobs.programs.optimizer")
-_PROGRAMS = (PROGRAM, ("-P", "-m", "jobs.optimizing"))  # the second as earlier versions stored it
 MOST_TRIALS = 10_000
 AHEAD = 2  # trials that wait at any time, so that the scheduler never runs dry
 
@@ -97,7 +97,7 @@ def argv(python: str, data: str, settings: str, plan: OptimizationPlan) -> tuple
 
 
 def is_controller(job: Job) -> bool:
-    return job.spec.argv[1 : 1 + len(PROGRAM)] in _PROGRAMS
+    return job.spec.kind is JobKind.OPTIMIZATION
 
 
 def plan_of(job: Job) -> OptimizationPlan | None:

@@ -14,7 +14,6 @@ from jobs.core.ports import BadInput
 from jobs.core.versions import read_as
 
 PROGRAM = ("-P", "-m", "jobs.programs.serving")
-_PROGRAMS = (PROGRAM, ("-P", "-m", "jobs.serving"))  # the second as earlier versions stored it
 SERVICE = "service.json"
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 BODY_LIMIT_BYTES = 8 << 20
@@ -78,10 +77,6 @@ def argv(python: str, asked: ServiceRequest) -> tuple[str, ...]:
     words += ["--native"] if asked.native else []
     words += ["--log-predictions"] if asked.log_predictions else []
     return (*words, asked.reference)
-
-
-def is_service(job: Job) -> bool:
-    return job.spec.argv[1 : 1 + len(PROGRAM)] in _PROGRAMS
 
 
 def reference_of(job: Job) -> str:

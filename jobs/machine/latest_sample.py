@@ -6,13 +6,13 @@ decides itself whether that is fresh.
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from jobs.core.machine import Capacity, Sample
 from jobs.core.versions import UNVERSIONED, Version, stamp, version_of
 from jobs.core.world import Gate
+from jobs.runtime import atomic_write
 from jobs.store.codec import (
     DamagedRecord,
     dump,
@@ -48,9 +48,7 @@ def write(path: Path, vitals: LatestSample) -> None:
         "gate": plain(vitals.gate),
         "sample": None if vitals.sample is None else dump_sample(vitals.sample),
     }
-    fresh = path.with_name(path.name + ".new")
-    fresh.write_text(dump(table), encoding="utf-8")
-    os.replace(fresh, path)
+    atomic_write.replace(path, dump(table))
 
 
 def read(path: Path) -> LatestSample | None:

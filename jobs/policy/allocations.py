@@ -19,8 +19,13 @@ _STRETCH = 1.5  # a job that outlives its expected time is planned at this multi
 
 
 def planned_run_s(job: Job) -> float | None:
-    """How long a whole run is planned to take: forecast or expected time if known, else its limit."""
+    """How long a whole run is planned to take: forecast or expected time if known, else its limit.
+
+    A job without an end, as a service is, has its limit alone.
+    """
     limit = job.spec.needs.time_limit_s
+    if not job.spec.kind.traits.has_end:
+        return limit
     expected = job.spec.expected_s if job.forecast is None else job.forecast.run_s
     if expected is None:
         return limit

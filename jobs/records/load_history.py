@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from jobs.core.machine import Capacity, Sample
-from jobs.runtime import job_folder
+from jobs.runtime import atomic_write, job_folder
 
 EVERY_S = 10.0
 KEPT_S = 86_400.0
@@ -130,9 +129,7 @@ def shorten(path: Path) -> None:
     except FileNotFoundError:
         return
     if len(lines) > _MOST_LINES:
-        fresh = path.with_name(path.name + ".new")
-        fresh.write_bytes(b"".join(lines[-_MOST_LINES // 2 :]))
-        os.replace(fresh, path)
+        atomic_write.replace(path, b"".join(lines[-_MOST_LINES // 2 :]))
 
 
 def _point(line: bytes) -> Point | None:

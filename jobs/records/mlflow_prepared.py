@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from jobs.runtime import atomic_write
+
 EXPERIMENT = "cro-tui"
 READY = "ready"  # there once the database can be used and runs can be taken
 DATABASE = "mlflow.db"
@@ -50,9 +52,7 @@ def given(folder: Path, job_id: int) -> str:
 
 def add(folder: Path, run_id: str) -> None:
     """Let the run be taken. Raises OSError."""
-    fresh = folder / "free" / f".{run_id}"
-    fresh.write_text(run_id)
-    fresh.rename(folder / "free" / run_id)
+    atomic_write.replace(folder / "free" / run_id, run_id)
 
 
 def left(folder: Path) -> int:

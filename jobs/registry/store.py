@@ -23,6 +23,7 @@ from typing import Any
 from jobs.core.ports import BadInput, StateUnavailable, WrongState
 from jobs.core.tracking import ALIAS, NAME, ModelCard, ModelFile, RegisteredModel, card_of, card_table
 from jobs.core.versions import PACKAGE, SCHEMA, Version
+from jobs.runtime import atomic_write
 
 _REFERENCE = re.compile(rf"({NAME.pattern})(?:@({ALIAS.pattern})|:v?([0-9]{{1,9}}))?")
 _ALIASES = "aliases.json"
@@ -264,9 +265,4 @@ def _read(path: Path) -> dict[str, Any] | None:
 def _write(path: Path, value: Mapping[str, Any]) -> None:
     """Replace the file in one step, and have it on the disk. Raises OSError."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    waiting = path.with_name(path.name + ".part")
-    with waiting.open("w", encoding="utf-8") as file:
-        json.dump(value, file, indent=1)
-        file.flush()
-        os.fsync(file.fileno())
-    waiting.replace(path)
+    atomic_write.replace_durably(path, json.dumps(value, indent=1))

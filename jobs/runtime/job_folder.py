@@ -15,6 +15,12 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, TypeGuard
 
+    from jobs.runtime import atomic_write
+elif __package__:
+    from jobs.runtime import atomic_write
+else:
+    import atomic_write
+
 SPEC = "spec.json"
 PID = "pid.json"
 LOG = "output.log"
@@ -52,25 +58,13 @@ def make_folder(folder: str) -> None:
 
 def write_json(path: str, value: dict[str, Any]) -> None:
     """Replace `path` in one step (mode 0600). Raises OSError."""
-    temporary = f"{path}.{os.getpid()}.tmp"
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    try:
-        rest = json.dumps(value).encode()
-        while rest:
-            rest = rest[os.write(descriptor, rest) :]
-    finally:
-        os.close(descriptor)
-    os.rename(temporary, path)
+    atomic_write.replace(path, json.dumps(value))
 
 
 def sync(path: str) -> None:
     """Return once the file and its name are on disk. Raises OSError."""
-    for name in (path, os.path.dirname(path) or "."):
-        descriptor = os.open(name, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+    atomic_write.sync(path)
+    atomic_write.sync(os.path.dirname(path) or ".")
 
 
 def read_json(path: str) -> dict[str, Any] | None:
@@ -108,10 +102,7 @@ def thin_usage() -> int:
     """
     with open(USAGE, "rb") as file:
         kept = file.read().splitlines(keepends=True)[1::2]
-    temporary = f"{USAGE}.tmp"
-    with open(temporary, "wb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
-        file.writelines(kept)
-    os.rename(temporary, USAGE)
+    atomic_write.replace(USAGE, b"".join(kept))
     return len(kept)
 
 

@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from jobs.core.versions import read_as
+from jobs.runtime import atomic_write
 from jobs.store import schema
 
 _FILES = ("", "-wal", "-shm")
@@ -53,9 +54,9 @@ def back_up(database: Path) -> None:
     try:
         with closing(sqlite3.connect(database, timeout=10.0, isolation_level=None)) as connection:
             connection.execute("VACUUM INTO ?", (str(temporary),))
-        _sync(temporary)
+        atomic_write.sync(temporary)
         temporary.rename(backup)
-        _sync(backup.parent)
+        atomic_write.sync(backup.parent)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -116,7 +117,7 @@ def restore(database: Path, why: str) -> Restored:
             with closing(sqlite3.connect(temporary, isolation_level=None)) as connection:
                 first_unknown = schema.pass_over_folders(connection, database)
                 connection.execute("PRAGMA journal_mode = WAL")
-            _sync(temporary)
+            atomic_write.sync(temporary)
             temporary.rename(database)
     restored = Restored(now, why, str(aside), backup_at, first_unknown)
     schema.migrate(database)  # the backup may be of an earlier version
@@ -125,7 +126,7 @@ def restore(database: Path, why: str) -> Restored:
             "INSERT OR REPLACE INTO meta(key, value) VALUES ('restored', ?)",
             (json.dumps(asdict(restored)),),
         )
-    _sync(database.parent)
+    atomic_write.sync(database.parent)
     return restored
 
 
@@ -157,11 +158,3 @@ def _free_name(path: Path) -> Path:
         number += 1
         free = path.with_name(f"{path.name}.{number}")
     return free
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

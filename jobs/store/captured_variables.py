@@ -6,11 +6,11 @@ before any job that names it is acknowledged, and is written once however many j
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
 from jobs.core.ports import StateUnavailable
+from jobs.runtime import atomic_write
 from jobs.store.codec import dump
 
 
@@ -27,23 +27,8 @@ def capture(folder: Path, environment: Mapping[str, str]) -> str:
     path = path_of(folder, digest)
     if path.exists():
         return digest
-    fresh = folder / f".{digest}.{os.getpid()}.{os.urandom(4).hex()}"
     try:
-        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        try:
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(fresh, path)
-        except BaseException:
-            fresh.unlink(missing_ok=True)
-            raise
-        above = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(above)
-        finally:
-            os.close(above)
+        atomic_write.replace_durably(path, text)
     except OSError as error:
         raise StateUnavailable(
             f"The job's environment cannot be kept: {error}.", "Check the folder and the disk."

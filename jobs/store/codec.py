@@ -32,8 +32,10 @@ from jobs.core.jobs import (
     Unit,
     Usage,
 )
+from jobs.core.kinds import JobKind
 from jobs.core.machine import Alert, AlertKind, Capacity, Device, DeviceSample, GpuHold, Pressure, Sample
 from jobs.core.versions import Unknown, read_as, unknown_keys, with_unknown
+from jobs.kinds.earlier import kind_of
 
 if TYPE_CHECKING:
     from jobs.core.world import Gate
@@ -143,6 +145,12 @@ def load_spec(text: str) -> JobSpec:
         if any(kind not in set(DependencyKind) for _, kind in after):
             unknown += (("after", dump(after)),)
         table["params"] = tuple((str(name), value) for name, value in table.get("params", ()))
+        if "kind" not in table:
+            table["kind"] = kind_of(table["argv"], table.get("recipe"))
+        kind = table["kind"]
+        table["kind"] = _choice(JobKind, kind, JobKind.COMMAND)
+        if kind != table["kind"]:
+            unknown += (("kind", dump(kind)),)
         reboot = table.get("on_reboot", OnReboot.FAIL)
         table["on_reboot"] = _choice(OnReboot, reboot, OnReboot.FAIL)
         if reboot != table["on_reboot"]:

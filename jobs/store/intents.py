@@ -94,11 +94,12 @@ class Intents:
             if group is not None:
                 _begin_group(connection, first, group)
             connection.executemany(
-                "INSERT INTO intents(at, kind, job_id, priority, name, recipe, retry_of, body, lead) "
-                "VALUES (?, 'submit', ?, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO intents"
+                "(at, kind, job_id, priority, name, recipe, retry_of, body, lead, job_kind) "
+                "VALUES (?, 'submit', ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     (now, job_id, spec.priority, printable(spec.name), spec.recipe, spec.retry_of,
-                     codec.dump_spec(spec), lead_of(spec))
+                     codec.dump_spec(spec), lead_of(spec), spec.kind.value)
                     for job_id, spec in enumerate(specs, first)
                 ),
             )  # fmt: skip

@@ -246,7 +246,7 @@ class View:
 
     def jobs(self, query: JobQuery) -> tuple[tuple[Job, ...], int]:
         """The jobs that match, at most `limit`, and how many match in all."""
-        if query.ids or query.text.strip():
+        if query.searches:
             rows, matched = self._filtered(query)
         else:
             counts = self.counts()
@@ -257,7 +257,7 @@ class View:
                 rows = self._by_index(query, _NEWEST_SECTIONS)
             else:
                 rows = self._filtered(query, count=False)[0]
-        whole = query.sort is SortKey.QUEUE and not (query.ids or query.text.strip())
+        whole = query.sort is SortKey.QUEUE and not query.searches
         return tuple(self._explained(rows, [1] * len(rows) if whole else None)), matched
 
     def rows(self, query: JobQuery) -> tuple[tuple[ListRow, ...], int]:
@@ -315,6 +315,9 @@ class View:
         if query.states:
             conditions.append(f"state IN ({','.join('?' * len(query.states))})")
             values += sorted(query.states)
+        if query.kinds:
+            conditions.append(f"kind IN ({','.join('?' * len(query.kinds))})")
+            values += sorted(query.kinds)
         if text := printable(query.text.strip().lower()):
             conditions.append(
                 "(instr(lower(name), ?) OR instr(lower(coalesce(recipe, '')), ?) OR instr(state, ?) "

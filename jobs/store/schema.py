@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from jobs.core.ports import StateUnavailable
 from jobs.core.versions import SCHEMA
+from jobs.kinds.earlier import PROGRAMS
 from jobs.store.group_tables import groups_and_tallies, missing_in_groups
 
 if TYPE_CHECKING:
@@ -348,6 +349,22 @@ def _restarts(database: Database) -> None:
     database.execute("ALTER TABLE runs ADD COLUMN restart_s REAL")
 
 
+def _kinds(database: Database) -> None:
+    """The kind of each job, and of each submit that was not read, as a column; groups are completed."""
+    missing_in_groups(database)
+    database.execute("ALTER TABLE jobs ADD COLUMN kind TEXT NOT NULL DEFAULT 'command'")
+    database.execute("ALTER TABLE intents ADD COLUMN job_kind TEXT")
+    for table, column, record in (("jobs", "kind", "spec"), ("intents", "job_kind", "body")):
+        programs = " ".join(f"WHEN '{module}' THEN '{kind}'" for module, kind in PROGRAMS.items())
+        module = f"iif(json_extract({record}, '$.argv[2]') = '-m', json_extract({record}, '$.argv[3]'), '')"
+        database.execute(
+            f"UPDATE {table} SET {column} = coalesce("
+            f"CASE iif(json_valid({record}), {module}, '') {programs} END, "
+            "iif(recipe IS NULL, 'command', 'recipe'))"
+            + (" WHERE kind = 'submit'" if table == "intents" else "")
+        )
+
+
 MIGRATIONS: tuple[Callable[[Database], None], ...] = (
     _first,
     _runtimes,
@@ -357,5 +374,5 @@ MIGRATIONS: tuple[Callable[[Database], None], ...] = (
     groups_and_tallies,
     _short_runs,
     _restarts,
-    missing_in_groups,
+    _kinds,
 )

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from jobs.core.ports import BadInput, StateUnavailable
+from jobs.runtime import atomic_write
 from recipes.model import SECRET_NAME
 
 LONGEST_BYTES = 64 << 10
@@ -39,19 +40,9 @@ def keep(folder: Path, name: str, value: str) -> None:
             f"Give {_checked(name)} another one.",
         )
     path = folder / _checked(name)
-    fresh = folder / f".{name}.{os.getpid()}.{os.urandom(4).hex()}"
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            fresh.replace(path)
-        except BaseException:
-            fresh.unlink(missing_ok=True)
-            raise
+        atomic_write.replace_durably(path, content)
     except OSError as error:
         raise StateUnavailable(
             f"{name} cannot be kept: {error.strerror}.", "Check the folder and the disk."

@@ -14,12 +14,13 @@ from jobs.core.jobs import StateName
 
 COLUMNS = (
     "id, state, unmet, priority, name, recipe, submitted_at, finished_at, attempts, spec, detail, reasons, "
-    "estimated_start_at"
+    "estimated_start_at, kind"
 )
 PENDING = (  # submits that the daemon has not read, in the shape of jobs
     "SELECT job_id AS id, iif(instr(body, '\"start_held\":true'), 'held', 'queued') AS state, 0 AS unmet, "
     "priority, name, recipe, at AS submitted_at, NULL AS finished_at, 0 AS attempts, body AS spec, "
-    "NULL AS detail, NULL AS reasons, NULL AS estimated_start_at FROM intents WHERE kind = 'submit'"
+    "NULL AS detail, NULL AS reasons, NULL AS estimated_start_at, job_kind AS kind "
+    "FROM intents WHERE kind = 'submit'"
 )
 WAITING_ORDER = "priority DESC, id"
 ENDED_ORDER = "finished_at DESC, id DESC"

@@ -169,12 +169,13 @@ class Store:
             )
         self._write(
             "INSERT INTO jobs(id, state, unmet, priority, name, recipe, retry_of, submitted_at, "
-            "finished_at, attempts, spec, detail, class, lead) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "finished_at, attempts, spec, detail, class, lead, kind) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 job.id, job.state.name.value, unmet, spec.priority, printable(spec.name), spec.recipe,
                 spec.retry_of, job.submitted_at, getattr(job.state, "finished_at", None), job.attempts,
                 codec.dump_spec(spec), codec.dump_detail(job), _class_number(spec), lead_of(spec),
+                spec.kind.value,
             ),
         )  # fmt: skip
 

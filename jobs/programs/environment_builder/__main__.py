@@ -9,8 +9,6 @@ where all together are larger than the settings say.
 from __future__ import annotations
 
 import argparse
-import json
-import os
 import sqlite3
 import sys
 from collections.abc import Sequence
@@ -23,6 +21,7 @@ from jobs.environments.build import build
 from jobs.environments.in_use import needed
 from jobs.installation.home import Home
 from jobs.installation.settings import Settings
+from jobs.records.report import report
 
 FAILED = 1
 
@@ -39,26 +38,20 @@ def main(words: Sequence[str]) -> int:
     home = Home(asked.data, asked.settings)
     try:
         digest = build(
-            home.recipe_environments, asked.key, asked.recipe, say=lambda phase: _report(phase=phase)
+            home.recipe_environments, asked.key, asked.recipe, say=lambda phase: report({"phase": phase})
         )
     except (CroError, OSError) as error:
-        _report(error=str(error))
+        report({"error": str(error)})
         print(error, file=sys.stderr)
         return FAILED
     packages = len(folder.packages_of(home.recipe_environments, digest))
-    _report(phase="done", note=f"environment {digest}, {packages} packages")
+    report({"phase": "done", "note": f"environment {digest}, {packages} packages"})
     print(f"environment {digest}, {packages} packages")
     with suppress(CroError, OSError, sqlite3.Error):
         most = Settings.load(home.settings_file).environments.max_bytes
         for gone in folder.prune(home.recipe_environments, {*needed(home.database), asked.key}, most):
             print(f"environment {gone} was removed to make room")
     return 0
-
-
-def _report(**event: str) -> None:
-    if path := os.environ.get("CRO_EVENTS"):
-        with suppress(OSError), open(path, "a", encoding="utf-8") as file:
-            file.write(json.dumps(event) + "\n")
 
 
 if __name__ == "__main__":

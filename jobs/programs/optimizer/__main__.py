@@ -69,9 +69,8 @@ def _work(data: Path, settings_file: Path) -> None:
         from jobs.programs.optimizer.controller import own_job, run
 
         try:
-            told = os.environ.get("CRO_EVENTS")
             with Client(Home(data, settings_file), Settings.load(settings_file)) as client:
-                code = run(client, own_job(), Path(told) if told else None)
+                code = run(client, own_job())
         except CroError as error:
             print(error, file=sys.stderr)
             code = 2

@@ -11,7 +11,6 @@ import json
 import os
 import signal
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from types import FrameType
 
 from jobs.client import Client
@@ -22,6 +21,7 @@ from jobs.installation.notify import Subscription
 from jobs.kinds.optimization import AHEAD, OptimizationPlan, outcome, plan_of, trial_name, why_failed
 from jobs.programs.optimizer.study import Study
 from jobs.records.curves import read_curves
+from jobs.records.report import report
 from jobs.runtime import job_folder
 from jobs.store import captured_variables
 
@@ -29,20 +29,20 @@ LOOK_EVERY_S = 0.5  # at what trials report; ends ring
 STOPPED = 143
 
 
-def run(client: Client, me: JobId, events: Path | None) -> int:
+def run(client: Client, me: JobId) -> int:
     """0 when at least one trial ended well, 1 when none did, 143 when told to stop. Raises BadInput."""
     job = client.jobs.get(me)
     plan = plan_of(job)
     if plan is None:
         raise BadInput(f"The plan of job {me} cannot be read.", "Submit it again.")
-    controller = Controller(client, job, plan, events)
+    controller = Controller(client, job, plan)
     with contextlib.closing(client.scheduler.watch()) as watcher:
         return controller.run(watcher)
 
 
 class Controller:
-    def __init__(self, client: Client, job: Job, plan: OptimizationPlan, events: Path | None) -> None:
-        self._client, self._me, self._plan, self._events = client, job.id, plan, events
+    def __init__(self, client: Client, job: Job, plan: OptimizationPlan) -> None:
+        self._client, self._me, self._plan = client, job.id, plan
         kept = captured_variables.path_of(client.home.captured_variables, job.spec.env_digest)
         self._environ: Mapping[str, str] = json.loads(kept.read_text(encoding="utf-8"))
         self._stopped = False
@@ -166,9 +166,7 @@ class Controller:
         event: dict[str, object] = {"progress": len(self._told) / self._plan.trials, "phase": phase}
         if self._best is not None:
             event[self._plan.metric] = self._best[0]
-        if self._events is not None:
-            with contextlib.suppress(OSError), self._events.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(event) + "\n")
+        report(event)
 
     def _leave(self) -> int:
         """Told to stop: when a person asked for it, the trials are stopped as well."""

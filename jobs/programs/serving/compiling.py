@@ -21,6 +21,7 @@ from jobs.programs.serving.compiled import Compiled, difference, folder, hopeles
 from jobs.programs.serving.engines import Engine, KerasEngine, SklearnEngine
 from jobs.programs.serving.rows import RefusedRows, Rows
 from jobs.registry.store import Registry
+from jobs.runtime import atomic_write
 
 _STRANGE: tuple[Callable[[str], str], ...] = (  # what a word may be that was never seen
     lambda _: "\u2603 never seen",
@@ -40,8 +41,8 @@ def compile_version(registry: Registry, card: ModelCard, threads: int = 1) -> Co
     place = folder(registry, card)
     place.mkdir(mode=0o700, parents=True, exist_ok=True)
     if content:
-        _put(place / compiled.file, content)
-    _put(place / "compiled.json", json.dumps(asdict(compiled)).encode())
+        atomic_write.replace(place / compiled.file, content)
+    atomic_write.replace(place / "compiled.json", json.dumps(asdict(compiled)).encode())
     return compiled
 
 
@@ -125,12 +126,6 @@ def _refuses(made: Engine, given: Rows) -> bool:
     except RefusedRows:
         return True
     return False
-
-
-def _put(path: Path, content: bytes) -> None:
-    waiting = path.with_name(path.name + ".part")
-    waiting.write_bytes(content)
-    waiting.replace(path)
 
 
 def main(words: Sequence[str]) -> int:

@@ -21,6 +21,7 @@ from jobs.programs.serving.loading import LoadedModel, load
 from jobs.programs.serving.prediction_log import FILE, PredictionLog
 from jobs.programs.serving.rows import Rows
 from jobs.registry.store import Registry
+from jobs.runtime import atomic_write
 
 LOOK_EVERY_S = 0.25
 
@@ -133,10 +134,8 @@ class ModelServer:
     def _tell(self, service: nouns.Service) -> None:
         self.service = service
         if self._output is not None:
-            waiting = self._output / f"{nouns.SERVICE}.part"
             try:
-                waiting.write_text(nouns.service_text(service))
-                waiting.replace(self._output / nouns.SERVICE)
+                atomic_write.replace(self._output / nouns.SERVICE, nouns.service_text(service))
             except OSError as error:  # a full disk, say: it goes on answering
                 print(f"{nouns.SERVICE} cannot be written: {error.strerror}", file=sys.stderr, flush=True)
 

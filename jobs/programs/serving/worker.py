@@ -7,12 +7,8 @@ finish what it has begun. It says of itself in `CRO_EVENTS` what it answers and 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import json
-import os
 import socket
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +19,7 @@ from jobs.kinds.service import ServiceRequest
 from jobs.programs.serving.connections import IDLE_TIMEOUT_S, Connection
 from jobs.programs.serving.model_server import ModelServer
 from jobs.programs.serving.routes import application
+from jobs.records.report import report
 
 CANNOT_SERVE = 3
 REPORT_EVERY_S = 10.0
@@ -83,7 +80,7 @@ async def _report(stand: ModelServer) -> None:
             drifts = stand.recent.drifts()
             event |= {"drift_psi": round(drifts[0].psi, 3)} if drifts else {}
             phase, told = now, counts.answered
-            _say(event)
+            report(event)
         await asyncio.sleep(REPORT_EVERY_S)
 
 
@@ -91,12 +88,6 @@ async def _fold(stand: ModelServer) -> None:
     while True:
         await asyncio.sleep(FOLD_EVERY_S)
         stand.recent.fold()
-
-
-def _say(event: Mapping[str, Any]) -> None:
-    if path := os.environ.get("CRO_EVENTS"):
-        with contextlib.suppress(OSError), open(path, "a", encoding="utf-8") as file:
-            file.write(json.dumps(event) + "\n")
 
 
 def _loop() -> asyncio.AbstractEventLoop:
