@@ -17,8 +17,6 @@ from cro_tui.present import cells, cut, pad
 from jobs.client import Client
 from jobs.core.jobs import Cancelled, Ended, Failed, Job, Lost, OutOfMemory, Succeeded, TimedOut
 from jobs.core.ports import StateUnavailable
-from jobs.installation.home import Home
-from jobs.installation.settings import Settings
 
 TIMED_OUT, LOST, COULD_NOT_START, CANCELLED, OUT_OF_MEMORY, SIGNALLED = 124, 125, 127, 130, 137, 128
 STILL_GOING = 4
@@ -32,8 +30,7 @@ EXIT_CODES_HELP = (
 @contextmanager
 def open_client() -> Iterator[Client]:
     """The client of this installation. Raises BadInput for settings that cannot be used."""
-    home = Home.find()
-    with Client(home, Settings.load(home.settings_file)) as client:
+    with Client.open() as client:
         try:
             yield client
         finally:

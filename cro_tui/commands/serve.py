@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import click
 
 from cro_tui.commands.command_context import (
@@ -19,11 +17,11 @@ from cro_tui.present import reason_short, result_sentence
 from cro_tui.present.serving import curl_text, served_text, service_json, service_rows
 from jobs.client import Client
 from jobs.core.jobs import Held, Job, JobId, Queued
-from jobs.core.ports import BadInput, StateUnavailable, WrongState
+from jobs.core.ports import BadInput, WrongState
 from jobs.core.requests import NeedsRequest
 from jobs.kinds.service import Service, reference_of
 
-_LOOK_EVERY_S = 0.1
+_TELL_EVERY_S = 0.2
 
 
 @click.command(short_help="Let a registered model answer over HTTP.")
@@ -124,11 +122,11 @@ def serve(  # noqa: PLR0917 - click calls it by keyword
 
 
 def _until_ready(client: Client, job_id: JobId) -> tuple[Job, Service]:
-    """The job once its model answers. Raises NotNow when it ended first."""
+    """The job once its model answers; it says meanwhile why it waits. Raises WrongState when it ended."""
     told = ""
     while True:
+        service = client.services.wait(job_id, _TELL_EVERY_S)
         job = client.jobs.get(job_id)
-        service = client.services.of_job(job)
         if service is not None:
             return job, service
         if has_ended(job):
@@ -140,11 +138,6 @@ def _until_ready(client: Client, job_id: JobId) -> tuple[Job, Service]:
             if why != told:
                 note(f"#{job_id} waits: {why}")
                 told = why
-        if not client.scheduler.status().running:
-            raise StateUnavailable(
-                f"Job {job_id} waits, and no scheduler runs.", "Start one: cro-tui daemon"
-            )
-        time.sleep(_LOOK_EVERY_S)
 
 
 def _said(client: Client, job_id: JobId) -> str:

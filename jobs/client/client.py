@@ -72,6 +72,13 @@ class Client:
         self.models = Models(self.connection, self.recipes)
         self.services = Services(self.connection, self.jobs, self.runs, self.models)
 
+    @classmethod
+    def open(cls) -> Self:
+        """The installation that CRO_HOME names, else this user's. Raises BadInput for settings that cannot
+        be used."""
+        home = Home.find()
+        return cls(home, Settings.load(home.settings_file))
+
     def __enter__(self) -> Self:
         return self
 

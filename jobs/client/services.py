@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import sys
+import time
 from typing import TYPE_CHECKING
 
 from jobs.client.connection import Connection
 from jobs.client.jobs import Jobs
 from jobs.client.models import Models
 from jobs.client.runs import Runs
-from jobs.core.jobs import Active, Job, JobId, StateName
+from jobs.core.jobs import Active, Ended, Job, JobId, StateName
 from jobs.core.kinds import JobKind
+from jobs.core.ports import StateUnavailable
 from jobs.core.requests import JobQuery, NeedsRequest, SubmitRequest
 
 if TYPE_CHECKING:
@@ -19,6 +22,7 @@ if TYPE_CHECKING:
 
 _MOST = 1_000
 _GRACE_S = 12.0
+_LOOK_EVERY_S = 0.1  # whether it answers: nobody rings when it does
 _ANY_NEEDS = NeedsRequest()
 _NOT_ENDED = frozenset(
     {StateName.QUEUED, StateName.HELD, StateName.STARTING, StateName.RUNNING, StateName.PAUSED}
@@ -27,6 +31,7 @@ _NOT_ENDED = frozenset(
 
 class Services:
     def __init__(self, connection: Connection, jobs: Jobs, runs: Runs, models: Models) -> None:
+        self._connection = connection
         self._models_folder = str(connection.home.models)
         self._jobs = jobs
         self._runs = runs
@@ -67,6 +72,24 @@ class Services:
             kind=JobKind.SERVICE,
         )
         return self._jobs.submit([request])[0]
+
+    def wait(self, job_id: JobId, timeout_s: float | None = None) -> Service | None:
+        """What a service says of itself, as soon as it answers; None when its job ends first, and at the
+        time-out.
+
+        Raises NoSuchJob, and StateUnavailable while no scheduler runs that could start it.
+        """
+        deadline = math.inf if timeout_s is None else time.monotonic() + timeout_s
+        while True:
+            job = self._jobs.get(job_id)
+            service = self.of_job(job)
+            if service is not None or isinstance(job.state, Ended) or time.monotonic() >= deadline:
+                return service
+            if not self._connection.scheduler().running:
+                raise StateUnavailable(
+                    f"Job {job_id} waits, and no scheduler runs.", "Start one: cro-tui daemon"
+                )
+            time.sleep(_LOOK_EVERY_S)
 
     def list(self) -> tuple[tuple[Job, Service | None], ...]:
         """Every service job that has not ended, and what it says of itself once it is ready."""
