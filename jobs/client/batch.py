@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 class Batch:
     """`environ` is the caller's own, `user` the login name. The others are look-ups:
 
+    `folder_of`       a working directory, absolute, and one sentence where it cannot be entered, else ""
+    `cannot_run`      one sentence where a program cannot be run from a folder with that PATH, else ""
     `recipe_of`       the recipe of a name, or one sentence why there is none to run
     `python_of`       the interpreter that a recipe gets; it need not be there yet. Raises BadInput, OSError
     `environment_of`  the key of the environment that an interpreter is of, and whether that is there; None
@@ -42,6 +44,8 @@ class Batch:
     defaults: DefaultSettings
     environ: Mapping[str, str]
     user: str
+    folder_of: Callable[[str], tuple[str, str]]
+    cannot_run: Callable[[str, str, str], str]
     recipe_of: Callable[[str], Recipe | str]
     python_of: Callable[[Recipe], str]
     environment_of: Callable[[str], tuple[str, bool] | None]
@@ -53,8 +57,8 @@ class Batch:
 
 
 def batch_of(connection: Connection, recipes: Recipes, *, keep: bool) -> Batch:
-    """For one call. With `keep` variables and what environments have to hold are written down, and an
-    environment counts as used; a preview leaves all that."""
+    """For one call. With `keep`, variables and what environments have to hold are written down, and an
+    environment counts as used; a preview does none of this."""
     home = connection.home
     home.make()
     catalogue = cache(recipes.catalogue)
@@ -75,6 +79,8 @@ def batch_of(connection: Connection, recipes: Recipes, *, keep: bool) -> Batch:
         defaults=connection.settings.defaults,
         environ=connection.environ,
         user=_user(os.getuid()),
+        folder_of=cache(_folder_of),
+        cannot_run=cache(_cannot_run),
         recipe_of=lambda name: catalogue().usable(name),
         python_of=python_of,
         environment_of=cache(partial(_environment_of, home=home, keep=keep)),
@@ -92,6 +98,33 @@ def _user(uid: int) -> str:
         return pwd.getpwuid(uid).pw_name
     except KeyError:
         return str(uid)
+
+
+def _folder_of(cwd: str) -> tuple[str, str]:
+    if not cwd.startswith("/"):
+        try:
+            cwd = str(Path.cwd() / cwd)
+        except FileNotFoundError:
+            return "/", "The working directory is gone: change to another one."
+    if "\0" in cwd or not os.path.isdir(cwd):
+        return cwd, f"The working directory {cwd!r} does not exist: name one that does."
+    if not os.access(cwd, os.X_OK):
+        return cwd, f"The working directory {cwd!r} cannot be entered: name another one."
+    return cwd, ""
+
+
+def _cannot_run(program: str, cwd: str, path: str) -> str:
+    if "/" in program:
+        places = [os.path.join(cwd, program)]
+    else:
+        places = [os.path.join(cwd, folder, program) for folder in path.split(os.pathsep)]
+    files = [place for place in places if Path(place).is_file()]
+    if any(os.access(place, os.X_OK) for place in files):
+        return ""
+    if files:
+        return f"{program!r} may not be run: make it executable, or put its interpreter before it."
+    where = f"in {cwd}" if "/" in program else "on the PATH"
+    return f"There is no program {program!r} {where}: check its spelling."
 
 
 def _python_of(recipe: Recipe, home: Home, *, keep: bool) -> str:

@@ -1,6 +1,6 @@
 """What a job runs: the command line that a recipe and its parameters make, or the one that was given.
 
-Looks at files and PATH; runs and writes nothing. What is wrong is one sentence under its field's name:
+Runs and writes nothing. What is wrong is one sentence under its field's name:
 recipe, command, or a parameter's.
 """
 
@@ -11,7 +11,6 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jobs.client.batch import Batch
@@ -84,7 +83,12 @@ def of_recipe(
 
 
 def of_words(
-    request: SubmitRequest, problems: dict[str, str], *, cwd: str, environ: Mapping[str, str]
+    request: SubmitRequest,
+    batch: Batch,
+    problems: dict[str, str],
+    *,
+    cwd: str,
+    environ: Mapping[str, str],
 ) -> CommandLine:
     """The request's own command line, which is run as it is."""
     argv = tuple(request.argv)
@@ -94,24 +98,9 @@ def of_words(
         problems["command"] = "There is no command: name a recipe, or a program and its arguments."
     elif any("\0" in word for word in argv):
         problems["command"] = "The command holds a zero byte, which no program can receive."
-    elif cannot := _cannot_run(argv[0], cwd, environ.get("PATH", os.defpath)):
+    elif cannot := batch.cannot_run(argv[0], cwd, environ.get("PATH", os.defpath)):
         problems["command"] = cannot
     return CommandLine(argv, request.kind)
-
-
-def _cannot_run(program: str, cwd: str, path: str) -> str | None:
-    """One sentence when the program cannot be run from there, else None."""
-    if "/" in program:
-        places = [os.path.join(cwd, program)]
-    else:
-        places = [os.path.join(cwd, folder, program) for folder in path.split(os.pathsep)]
-    files = [place for place in places if Path(place).is_file()]
-    if any(os.access(place, os.X_OK) for place in files):
-        return None
-    if files:
-        return f"{program!r} may not be run: make it executable, or put its interpreter before it."
-    where = f"in {cwd}" if "/" in program else "on the PATH"
-    return f"There is no program {program!r} {where}: check its spelling."
 
 
 def _no_notebook(python: str) -> str:

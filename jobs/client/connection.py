@@ -1,4 +1,4 @@
-"""The one connection that all parts of a client share: the database, the scheduler's bell, the machine.
+"""The one connection that all parts of a client share: the database, the scheduler, the machine.
 
 Everything is opened by the first call that needs it, and follows a database that was replaced. It asks and
 decides nothing itself.
@@ -81,7 +81,7 @@ class Connection:
 
     @contextlib.contextmanager
     def writer(self) -> Iterator[Intents]:
-        """The writing connection, for one thread at a time; the scheduler is told afterwards."""
+        """The writing connection, for one thread at a time; the scheduler is notified afterwards."""
         with self._writing:
             if self._intents is not None and self._is_replaced(self._written_file):
                 self._intents.close()

@@ -9,11 +9,10 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jobs.client.batch import Batch
-from jobs.client.command_line import of_recipe, of_words
+from jobs.client.command_line import CommandLine, of_recipe, of_words
 from jobs.client.needs import explicit_needs, needs_of
 from jobs.core.jobs import JobSpec, OnReboot
 from jobs.core.ports import BadInput
@@ -57,16 +56,19 @@ def resolve_all(requests: Sequence[SubmitRequest], batch: Batch) -> list[JobSpec
 def resolve(request: SubmitRequest, batch: Batch) -> JobSpec:
     """The job that a request means. Raises CannotResolve."""
     problems: dict[str, str] = {}
-    cwd = _folder(request.cwd or ".", problems)
+    cwd, cannot = batch.folder_of(request.cwd or ".")
+    if cannot:
+        problems["cwd"] = cannot
     environ = batch.environ if request.env is None else request.env
     _check(request, problems)
-    recipe = None if request.recipe is None else batch.recipe_of(request.recipe)
-    if isinstance(recipe, str):
-        raise CannotResolve(problems | {"recipe": recipe})
+    found = None if request.recipe is None else batch.recipe_of(request.recipe)
+    recipe = None if isinstance(found, str) else found
     grace_s, on_reboot, checkpoint = _treatment(request, recipe, batch.defaults)
 
-    if recipe is None:
-        command = of_words(request, problems, cwd=cwd, environ=environ)
+    if isinstance(found, str):
+        problems["recipe"], command = found, CommandLine((), request.kind)
+    elif recipe is None:
+        command = of_words(request, batch, problems, cwd=cwd, environ=environ)
     else:
         command = of_recipe(recipe, request, batch, problems, cwd=cwd, environ=environ)
 
@@ -115,22 +117,6 @@ def _treatment(
         OnReboot.REQUEUE if on_reboot == OnReboot.REQUEUE else OnReboot.FAIL,
         bool(checkpoint),
     )
-
-
-def _folder(cwd: str, problems: dict[str, str]) -> str:
-    """The working directory, absolute."""
-    if not cwd.startswith("/"):
-        try:
-            here = str(Path.cwd())
-            cwd = here if cwd == "." else os.path.join(here, cwd)
-        except FileNotFoundError:
-            problems["cwd"] = "The working directory is gone: change to another one."
-            return "/"
-    if "\0" in cwd or not os.path.isdir(cwd):
-        problems["cwd"] = f"The working directory {cwd!r} does not exist: name one that does."
-    elif not os.access(cwd, os.X_OK):
-        problems["cwd"] = f"The working directory {cwd!r} cannot be entered: name another one."
-    return cwd
 
 
 def _check(request: SubmitRequest, problems: dict[str, str]) -> None:

@@ -15,7 +15,7 @@ _PROGRAM = ("-P", "-m", "jobs.programs.serving.export")
 
 
 def shared(models: Path, reference: str, folder: Path) -> None:
-    """Have it written into the folder. Raises BadInput, Unreachable."""
+    """Have it written into the folder. Raises BadInput, StateUnavailable."""
     environ = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": ""}
     try:
         done = subprocess.run(

@@ -102,6 +102,15 @@ def test_waiting_without_a_scheduler_says_what_to_do(client: Client) -> None:
     assert job.state.name is StateName.QUEUED
 
 
+def test_a_service_that_cannot_start_is_not_waited_for(client: Client) -> None:
+    (job_id,) = client.jobs.submit([TRUE])
+    assert client.services.wait(job_id, timeout_s=0) is None
+    with pytest.raises(StateUnavailable, match="no scheduler runs"):
+        client.services.wait(job_id)
+    with pytest.raises(NoSuchJob):
+        client.services.wait(JobId(3))
+
+
 def test_the_catalogue_has_the_shipped_recipes_and_the_users(client: Client) -> None:
     found = client.recipes.catalogue()
     assert found.find("counting") is not None
@@ -131,7 +140,7 @@ def loaded_after(script: str, *words: str) -> set[str]:
     return set(done.stdout.split())
 
 
-def test_importing_the_api_loads_nothing_heavy() -> None:
+def test_importing_the_client_loads_nothing_heavy() -> None:
     assert not HEAVY & loaded_after("import jobs.client")
 
 

@@ -97,6 +97,17 @@ def test_bad_input_is_one_sentence_and_changes_nothing(
     assert client.jobs.submit([TRUE]) == (1,)
 
 
+def test_all_that_is_wrong_is_said_at_once_and_of_several_jobs_which_one(client: Client) -> None:
+    request = SubmitRequest(
+        recipe="countin", needs=NeedsRequest(cpus=-1, mem_bytes=0), priority=999, cwd="/no/such/folder"
+    )
+    assert set(client.forecasts.preview(request).problems) == {"recipe", "cpus", "mem", "priority", "cwd"}
+    with pytest.raises(BadInput, match=r"^There is no program.*spelling\.$"):
+        client.jobs.submit([SubmitRequest(argv=("no-such-program-here",))])
+    with pytest.raises(BadInput, match=r"^Job 2 of 3: The working"):
+        client.jobs.submit([TRUE, SubmitRequest(argv=("true",), cwd="/no/such/folder"), TRUE])
+
+
 def test_what_never_fits_is_refused_with_the_numbers(client: Client) -> None:
     capacity = client.machine.capacity()
     with pytest.raises(NeverFits, match=f"needs 4096 cores, and this machine can give {capacity.cpus:g}"):

@@ -166,7 +166,7 @@ def test_doctor_is_content_with_a_sound_installation(cro: CommandLine) -> None:
     for check in ("python", "files", "sqlite", "settings", "database", "sockets", "scheduler", "recipes"):
         assert levels[check] == "ok", answer.out
     assert "write-ahead log works" in cro("doctor").out
-    assert not list((cro.home / "run").glob("checkup*"))
+    assert not list((cro.home / "run").glob("doctor*"))
 
 
 def test_doctor_fails_on_settings_that_cannot_be_used(cro: CommandLine) -> None:

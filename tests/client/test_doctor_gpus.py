@@ -1,4 +1,4 @@
-"""What the check-up says of GPUs: those that work, those in nobody's way, and those that can be helped."""
+"""What the doctor says of GPUs: those that work, those in nobody's way, and those that can be helped."""
 
 from __future__ import annotations
 
